@@ -1,0 +1,3 @@
+"""ftervit: fully ternary Vision Transformers, from a checkpoint to a microcontroller."""
+
+__version__ = "0.1.0"
