@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .architecture import Architecture, Preprocessing
+from .checkpoint.contents import Provenance
 from .errors import CheckpointError
-from .graph import Block, Graph, LayerNorm, Linear, Provenance
+from .graph import Block, Graph, LayerNorm, Linear
 
 Int8 = npt.NDArray[np.int8]
 Int16 = npt.NDArray[np.int16]
@@ -226,7 +227,8 @@ def _fixed16(values: npt.NDArray[np.float64], what: str) -> tuple[Int16, int]:
         shift += 1
     if shift > SHIFT_MAX:
         raise CheckpointError(
-            f"{what} reaches {largest / Q16:.4g}; the engine holds values up to {32767 * 2**SHIFT_MAX / Q16:.0f}."
+            f"{what} reaches {largest / Q16:.4g}; "
+            f"the engine holds values up to {32767 * 2**SHIFT_MAX / Q16:.0f}."
         )
     return np.rint(scaled / 2**shift).astype(np.int16), shift
 
@@ -239,5 +241,5 @@ def _pixel_affine(prep: Preprocessing) -> tuple[tuple[int, int, int], tuple[int,
             "They are in units of a pixel scaled to 0..1.",
         )
     scale = [round(2**24 / (255 * std)) for std in prep.std]
-    offset = [round(-(2**24) * mean / std) for mean, std in zip(prep.mean, prep.std)]
+    offset = [round(-(2**24) * mean / std) for mean, std in zip(prep.mean, prep.std, strict=True)]
     return (scale[0], scale[1], scale[2]), (offset[0], offset[1], offset[2])

@@ -1,6 +1,6 @@
 """The integer forward pass in NumPy: c_runtime/NUMERICS.md, line by line. The numeric truth.
 
-Everything is computed in int64, where nothing can overflow, and written for reading; the C engine is the fast one.
+Everything is computed in int64, where nothing can overflow, and written for reading; the C engine is fast.
 Arrays named ``x`` are the residual stream, int64 [tokens, C], Q16.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .lower import CODE_MAX, QUERY_MAX, Embedding, IntegerBlock, IntegerLinear, IntegerModel, IntegerNorm
+from .lower import CODE_MAX, QUERY_MAX, Embedding, IntegerLinear, IntegerModel, IntegerNorm
 
 Ints = npt.NDArray[np.int64]
 Trace = Callable[[str, int, Ints], None]
@@ -46,6 +46,7 @@ def forward(model: IntegerModel, pixels: npt.NDArray[np.uint8], trace: Trace | N
     Args:
         pixels: uint8 [N, image_size, image_size, 3].
         trace: called for every site of every image, in the order of computation.
+
     Returns:
         int64 [N, classes], Q16: value / 65536.
     """
@@ -58,34 +59,34 @@ def _ignore(site: str, block: int, values: Ints) -> None:
 
 def _forward_one(model: IntegerModel, pixels: npt.NDArray[np.uint8], trace: Trace) -> Ints:
     x = embed(model, pixels, trace)
-    for index, block in enumerate(model.blocks):
+    for index in range(len(model.blocks)):
         queries = 1 if index == model.architecture.depth - 1 else x.shape[0]
-        x = _block(model, block, x, queries, lambda site, values, b=index: trace(site, b, values))  # type: ignore[misc]
+        x = _block(model, index, x, queries, trace)
     rows = layer_norm(model.norm, x[:1], model.eps_q32)
     trace("norm_codes", -1, rows.codes)
     logits = linear(model.head, rows)
     trace("logits", -1, logits)
-    return logits[0]
+    first: Ints = logits[0]
+    return first
 
 
-def _block(
-    model: IntegerModel, block: IntegerBlock, x: Ints, queries: int, trace: Callable[[str, Ints], None]
-) -> Ints:
+def _block(model: IntegerModel, index: int, x: Ints, queries: int, trace: Trace) -> Ints:
     """One block; only the first `queries` tokens are computed beyond K and V (NUMERICS.md, section 7)."""
+    block = model.blocks[index]
     rows = layer_norm(block.norm1, x, model.eps_q32)
-    trace("norm1_codes", rows.codes)
+    trace("norm1_codes", index, rows.codes)
     mixed = attention(model, linear(block.qkv, rows), queries)
-    trace("attention", mixed)
+    trace("attention", index, mixed)
     rows = quantised(mixed)
-    trace("attention_codes", rows.codes)
+    trace("attention_codes", index, rows.codes)
     x = sat30(x[:queries] + linear(block.proj, rows))
-    trace("proj_residual", x)
+    trace("proj_residual", index, x)
     rows = layer_norm(block.norm2, x, model.eps_q32)
-    trace("norm2_codes", rows.codes)
+    trace("norm2_codes", index, rows.codes)
     rows = quantised(gelu(linear(block.fc1, rows)))
-    trace("hidden_codes", rows.codes)
+    trace("hidden_codes", index, rows.codes)
     x = sat30(x + linear(block.fc2, rows))
-    trace("fc2_residual", x)
+    trace("fc2_residual", index, x)
     return x
 
 
@@ -101,7 +102,8 @@ def shift(values: Ints, s: Ints, limit: int = LIMIT) -> Ints:
     """``values * 2^-s``, floored, clamped to [-limit, limit - 1]; s broadcasts against values."""
     right = values >> np.clip(s, 0, 62)
     left = np.clip(-s, 0, 31)
-    return np.clip(np.clip(right, -limit, limit - 1) << left, -limit, limit - 1)
+    result: Ints = np.clip(np.clip(right, -limit, limit - 1) << left, -limit, limit - 1)
+    return result
 
 
 def bits(values: Ints) -> Ints:
@@ -150,7 +152,7 @@ def quantised(x: Ints) -> Rows:
 
 
 def linear(layer: IntegerLinear, rows: Rows) -> Ints:
-    """y [rows, N], Q16."""
+    """One output row for every input row: [rows, N], Q16."""
     acc = accumulate(rows.codes, layer.codes)
     m = (rows.mantissa[:, None] * layer.mantissa.astype(np.int64) + 2**14) >> 15
     y = shift(acc * m, rows.exponent[:, None] + layer.exponent - 15)
@@ -183,7 +185,8 @@ def patch_rows(model: IntegerModel, pixels: npt.NDArray[np.uint8]) -> Ints:
     p, side = model.architecture.patch_size, model.architecture.image_size // model.architecture.patch_size
     values = (pixels.astype(np.int64) * np.array(model.pixel_scale) + np.array(model.pixel_offset) + 128) >> 8
     grid = values.reshape(side, p, side, p, 3)
-    return grid.transpose(0, 2, 4, 1, 3).reshape(side * side, 3 * p * p)
+    rows: Ints = grid.transpose(0, 2, 4, 1, 3).reshape(side * side, 3 * p * p)
+    return rows
 
 
 def _rows_of(embedding: Embedding) -> Ints:
@@ -205,7 +208,7 @@ def layer_norm(norm: IntegerNorm, x: Ints, eps_q32: int) -> Rows:
     v = ((d >> s[:, None]) ** 2).sum(1) - np.where(s == 0, rem * rem // width, 0)
     v = np.maximum(1, v + ((width * eps_q32) >> 2 * s))
     z = (64 - bits(v)) & ~1
-    q = np.array([math.isqrt(int(value) << int(by)) for value, by in zip(v, z)], np.int64)
+    q = np.array([math.isqrt(int(value) << int(by)) for value, by in zip(v, z, strict=True)], np.int64)
     r = np.minimum(32767, 2**46 // q)
     n = np.where(a == 0, 0, 14 - bits(a))
     fraction = np.where(n >= 0, (rem << np.maximum(n, 0)) // width, 0)
@@ -232,7 +235,7 @@ def _beta_unit(norm: IntegerNorm, q: Ints, power: Ints) -> Ints:
 
 
 def attention(model: IntegerModel, qkv: Ints, queries: int) -> Ints:
-    """qkv [tokens, 3 C] in Q16 -> attention output of the first `queries` tokens [queries, C] in Q16."""
+    """Rows [tokens, 3 C] in Q16 -> attention output of the first `queries` tokens [queries, C] in Q16."""
     heads, head_dim = model.architecture.heads, model.architecture.head_dim
     q, k, v = qkv.reshape(-1, 3, heads, head_dim).transpose(1, 2, 0, 3)
     out = [_head(model, q[h, :queries], k[h], v[h]) for h in range(heads)]
@@ -246,7 +249,7 @@ def _head(model: IntegerModel, q: Ints, k: Ints, v: Ints) -> Ints:
     v_codes, v_absmax, _, _ = quantise_rows(v, CODE_MAX)
     e = _exponentials(model, q_codes @ k_codes.T, q_a15, q_k, k_absmax)
     shv = int(bits(v_absmax.max())) - 15
-    mv = scaled(v_absmax, np.int64(-shv))
+    mv = scaled(v_absmax, np.array(-shv))
     weights = (e * mv + 2**16) >> 17
     total = e.sum(1)
     b = bits(total)

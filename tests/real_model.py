@@ -6,13 +6,14 @@ import math
 
 import numpy as np
 import numpy.typing as npt
+
 from ftervit_deploy.graph import Block, Graph, LayerNorm, Linear
 
 Reals = npt.NDArray[np.float64]
 
 
 def forward(graph: Graph, pixels: npt.NDArray[np.uint8], quantise: bool = True) -> Reals:
-    """Logits [N, classes] of uint8 pixels [N, S, S, 3]; `quantise` rounds activations as the engine's rows."""
+    """Logits [N, classes] of uint8 pixels [N, S, S, 3]; `quantise` rounds activation rows."""
     return np.stack([_Real(graph, quantise).logits(image) for image in pixels])
 
 

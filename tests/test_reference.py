@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import real_model
+
 from ftervit_deploy import reference
 from ftervit_deploy.architecture import PRESETS
 from ftervit_deploy.lower import CODE_MAX, IntegerNorm, Multiplier, lower
@@ -22,7 +23,13 @@ def _cosine(a: np.ndarray, b: np.ndarray) -> float:
 
 @pytest.mark.parametrize(
     ("preset", "depth"),
-    [("mcu_nano_64", 4), ("mcu_micro_64", 6), ("mcu_small_96", 6), ("deit_tiny_224", 2), ("deit3_small_224", 1)],
+    [
+        ("mcu_nano_64", 4),
+        ("mcu_micro_64", 6),
+        ("mcu_small_96", 6),
+        ("deit_tiny_224", 2),
+        ("deit3_small_224", 1),
+    ],
 )
 def test_logits_agree_with_the_method_in_real_numbers(preset: str, depth: int) -> None:
     architecture = replace(PRESETS[preset], depth=depth)
@@ -75,7 +82,8 @@ def test_exponential_polynomial_is_within_its_bound_and_its_16_bits() -> None:
     f = np.arange(32768)
     e = reference.horner(f, reference.EXP2_POLY)
     assert np.abs(e / 32768 - 2.0 ** (-f / 32768)).max() < 1.1e-4
-    assert e.max() <= 32767 and e.min() >= 16382
+    assert e.max() <= 32767
+    assert e.min() >= 16382
 
 
 def test_polynomials_stay_within_int16() -> None:
@@ -97,9 +105,11 @@ def test_only_the_class_token_is_computed_in_the_last_block() -> None:
     architecture = replace(PRESETS["mcu_nano_64"], depth=2)
     shapes: dict[tuple[str, int], tuple[int, ...]] = {}
     pixels = np.zeros((1, 64, 64, 3), np.uint8)
-    reference.forward(
-        lower(random_graph(architecture)), pixels, lambda site, block, v: shapes.update({(site, block): v.shape})
-    )
+
+    def note(site: str, block: int, values: np.ndarray) -> None:
+        shapes[site, block] = values.shape
+
+    reference.forward(lower(random_graph(architecture)), pixels, note)
     assert shapes["fc2_residual", 0] == (65, 64)
     assert shapes["norm1_codes", 1] == (65, 64)
     assert shapes["attention", 1] == shapes["fc2_residual", 1] == (1, 64)

@@ -125,6 +125,9 @@ typedef struct ftv_model {
  * Reads nothing outside them, whatever they hold. On an error *model is unspecified. */
 FTV_API ftv_status ftv_open(ftv_model *model, const void *image, size_t bytes);
 
+/* sizeof(ftv_model), for callers in other languages. */
+FTV_API size_t ftv_model_bytes(void);
+
 /* Label of class `index`: start and length in bytes (UTF-8, not terminated); NULL and 0 if there is none. */
 FTV_API const char *ftv_label(const ftv_model *model, uint32_t index, uint32_t *length);
 
@@ -134,7 +137,7 @@ FTV_API const char *ftv_label(const ftv_model *model, uint32_t index, uint32_t *
 typedef void (*ftv_task_fn)(void *argument, uint32_t task, uint32_t worker);
 
 /* How the caller runs pieces of work: run() calls function(argument, task, worker) once for every task < tasks, in any
- * order, worker < workers and never the same worker twice at a time, and returns when all are done. */
+ * order, worker < workers and never the same worker twice at a time, and returns when all are done. workers: 1 .. 64. */
 typedef struct ftv_parallel {
     void (*run)(void *context, ftv_task_fn function, void *argument, uint32_t tasks);
     void *context;
@@ -179,7 +182,8 @@ typedef enum ftv_site {
 } ftv_site;
 
 /* data: `rows` rows, `stride_bytes` from one to the next. `block` is 0xFFFF outside blocks. query tokens: tokens, or 1
- * in the last block. */
+ * in the last block. The rows of FTV_SITE_HIDDEN_CODES come in several calls, from first to last, where the MLP runs on
+ * groups of tokens. */
 typedef void (*ftv_trace_fn)(void *context, ftv_site site, uint32_t block, const void *data, uint32_t rows,
                              uint32_t columns, uint32_t bytes_per_value, uint32_t stride_bytes);
 
@@ -190,7 +194,8 @@ typedef struct ftv_options {
     void *trace_context;
 } ftv_options;
 
-/* Bytes of arena that ftv_run needs for this model and these options (NULL: defaults). */
+/* Bytes of arena that ftv_run needs for this model and these options (NULL: defaults); 0 for an impossible number of
+ * workers. */
 FTV_API size_t ftv_arena_bytes(const ftv_model *model, const ftv_options *options);
 
 /* One image through the model.

@@ -1,0 +1,122 @@
+"""`ftervit demo`: pack, inspect and run the bundled model of hand signs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from .output import Output, bold, colour_depth, output_options, percent, table
+from .run import Prediction, as_json, predict
+
+PICTURE_COLUMNS = 20
+
+
+@click.command()
+@click.option(
+    "-o",
+    "--output",
+    "path",
+    metavar="FILE",
+    default="signs.ftv",
+    show_default=True,
+    help="The image to write.",
+)
+@output_options
+@click.pass_obj
+def demo(output: Output, /, path: str) -> None:
+    """Pack, inspect and run the bundled model of hand signs.
+
+    The photos are of students whom the model did not see in training. Pictures appear where the
+    terminal shows colours.
+    """
+    from ..config import Settings
+    from ..files import read_file
+    from ..resources import signs_folder
+    from .inspect import describe, facts, size_table
+    from .pack import pack_image
+
+    source, target = signs_folder() / "student.safetensors", Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _heading(output, f"ftervit pack {_shown(source)} -o {target}")
+    image = pack_image(Settings(source=str(source)), target, output)
+    _say(output, size_table(describe(target, image)))
+    _heading(output, f"ftervit inspect {target}")
+    _say(output, facts(describe(target, read_file(target, "image"))))
+    _heading(output, f"ftervit run {target} {_shown(signs_folder() / 'photos')}")
+    predictions = _predictions(target)
+    payload = [{**as_json(p), "label": _truth(p)} for p in predictions]
+    output.result(payload, lambda: _shown_predictions(predictions))
+
+
+def _predictions(image: Path) -> list[Prediction]:
+    from ..engine import Engine
+    from ..photos import labelled_photos
+    from ..resources import signs_folder
+
+    _, photos = labelled_photos(signs_folder() / "photos")
+    with Engine(image) as engine:
+        return [predict(engine, photo.path, top=3) for photo in photos]
+
+
+def _heading(output: Output, command: str) -> None:
+    _say(output, f"\n{bold('$ ' + command)}")
+
+
+def _say(output: Output, text: str) -> None:
+    if not output.json:
+        click.echo(text)
+
+
+def _shown(path: Path) -> Path:
+    """A shorter form of a path below the current folder."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def _truth(prediction: Prediction) -> str:
+    """Photos stand in folders named after their class."""
+    return prediction.image.parent.name
+
+
+def _shown_predictions(predictions: Sequence[Prediction]) -> str:
+    depth = colour_depth()
+    shown = _gallery(predictions, depth) if depth else _plain(predictions)
+    right = sum(prediction.top[0].label == _truth(prediction) for prediction in predictions)
+    return f"{shown}\n\n{right} of {len(predictions)} photos recognised."
+
+
+def _plain(predictions: Sequence[Prediction]) -> str:
+    rows = [
+        [
+            prediction.image.name, _truth(prediction), prediction.top[0].label,
+            percent(prediction.top[0].probability), f"{prediction.milliseconds:.1f} ms",
+            "right" if prediction.top[0].label == _truth(prediction) else "wrong",
+        ]
+        for prediction in predictions
+    ]  # fmt: skip
+    return table(rows, ["photo", "true", "predicted", "probability", "time", ""])
+
+
+def _gallery(predictions: Sequence[Prediction], depth: int) -> str:
+    from ..photos import load_photo
+    from .pictures import half_blocks, side_by_side
+
+    per_row = max(1, (shutil.get_terminal_size().columns + 2) // (PICTURE_COLUMNS + 2))
+    rows = [predictions[start : start + per_row] for start in range(0, len(predictions), per_row)]
+    return "\n\n".join(
+        side_by_side(
+            [half_blocks(load_photo(p.image), PICTURE_COLUMNS, depth) for p in row],
+            [_caption(p) for p in row],
+            PICTURE_COLUMNS,
+        )
+        for row in rows
+    )
+
+
+def _caption(prediction: Prediction) -> list[str]:
+    best = prediction.top[0]
+    mark = "✓" if best.label == _truth(prediction) else "✗"
+    return [f"{mark} sees {best.label}, {percent(best.probability)}", f"  true {_truth(prediction)}"]

@@ -1,0 +1,205 @@
+"""`ftervit eval`: accuracy on a folder of class folders, and agreement with PyTorch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..config import Settings
+from .options import IMAGE_SUFFIX, load_checkpoint, model_option, open_engine, settle, threads_option
+from .output import Output, output_options, percent, table
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from ..checkpoint import Checkpoint
+    from ..engine import Engine
+    from ..evaluate import Score
+    from ..photos import LabelledPhoto
+
+BATCH = 64
+"""Photos decoded at a time, so that memory stays bounded."""
+LARGEST_MATRIX = 20
+"""Models with more classes get their most frequent confusions instead of a matrix."""
+CONFUSIONS_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Result:
+    """What `eval` found. agreement, logit_cosine: None without --against."""
+
+    score: Score
+    labels: Sequence[str]
+    images_per_second: float
+    agreement: float | None = None
+    logit_cosine: float | None = None
+
+
+@click.command("eval")
+@click.argument("arguments", metavar="[MODEL.ftv] [DATA]", nargs=-1)
+@model_option
+@click.option("--against", metavar="CHECKPOINT", help="Also compare every logit with PyTorch's.")
+@threads_option
+@output_options
+@click.pass_obj
+def eval(output: Output, /, arguments: tuple[str, ...], against: str | None, **flags: Any) -> None:  # noqa: A001
+    """Measure accuracy on DATA, a folder of class folders named after the model's labels.
+
+    Speed counts the engine alone, not decoding. --against needs `pip install ftervit[train]`.
+    """
+    model, data = _split(arguments)
+    settings = settle(output, **{**flags, "model": model or flags["model"], "data": data})
+    result = _evaluated(settings, against, output)
+    output.result(as_json(result), lambda: as_text(result))
+
+
+def _split(arguments: tuple[str, ...]) -> tuple[str | None, str | None]:
+    model = [name for name in arguments[:1] if name.endswith(IMAGE_SUFFIX)]
+    data = arguments[len(model) :]
+    if len(data) > 1:
+        raise click.UsageError(f"One folder, not {len(data)}: {' '.join(data)}", click.get_current_context())
+    return (model or [None])[0], (data or (None,))[0]  # type: ignore[list-item]
+
+
+def _evaluated(settings: Settings, against: str | None, output: Output) -> Result:
+    from ..errors import DataError
+
+    if settings.data is None:
+        raise DataError("No data is named.", "Name a folder of class folders, or `data` in ftervit.toml.")
+    checkpoint = _checkpoint(against, settings, output) if against else None
+    with open_engine(settings, output) as engine:
+        photos = _labelled(Path(settings.data), engine.labels)
+        return _measured(engine, photos, checkpoint, output)
+
+
+def _checkpoint(source: str, settings: Settings, output: Output) -> Checkpoint:
+    import importlib.util
+
+    from ..errors import FtervitError
+
+    if importlib.util.find_spec("torch") is None:
+        raise FtervitError("--against needs PyTorch, which is not installed.", 'pip install "ftervit[train]"')
+    return load_checkpoint(source, settings, output)
+
+
+def _labelled(data: Path, labels: Sequence[str]) -> list[LabelledPhoto]:
+    """Photos of a folder with the model's class indices."""
+    from ..evaluate import match_classes
+    from ..photos import LabelledPhoto, labelled_photos
+
+    folders, photos = labelled_photos(data)
+    classes = match_classes(folders, labels, _wordnet_ids(len(labels)))
+    return [LabelledPhoto(photo.path, classes[photo.label]) for photo in photos]
+
+
+def _wordnet_ids(classes: int) -> list[str]:
+    from ..resources import data_file
+
+    if classes != 1000:
+        return []
+    return data_file("imagenet_wordnet_ids.txt").read_text("ascii").split()
+
+
+def _measured(
+    engine: Engine, photos: Sequence[LabelledPhoto], checkpoint: Checkpoint | None, output: Output
+) -> Result:
+    import numpy as np
+
+    from ..evaluate import agreement, logit_cosine, score
+
+    ours, theirs, seconds = [], [], 0.0
+    for pixels in _batches(engine, photos, output):
+        started = time.perf_counter()
+        ours.append(engine.logits(pixels))
+        seconds += time.perf_counter() - started
+        if checkpoint is not None:
+            theirs.append(_student_logits(checkpoint, pixels))
+    logits = np.concatenate(ours)
+    found = score(logits, np.array([photo.label for photo in photos]))
+    speed = len(photos) / max(seconds, 1e-9)
+    if checkpoint is None:
+        return Result(found, engine.labels, speed)
+    other = np.concatenate(theirs)
+    return Result(found, engine.labels, speed, agreement(logits, other), logit_cosine(logits, other))
+
+
+def _student_logits(checkpoint: Checkpoint, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    from ..train.evaluate import student_logits
+
+    return student_logits(checkpoint, pixels)
+
+
+def _batches(
+    engine: Engine, photos: Sequence[LabelledPhoto], output: Output
+) -> Iterator[npt.NDArray[np.uint8]]:
+    import numpy as np
+
+    from ..photos import load_photo, preprocess
+
+    size, preprocessing = engine.architecture.image_size, engine.preprocessing
+    batch = []
+    for photo in output.track(photos, "Evaluating"):
+        batch.append(preprocess(load_photo(photo.path), size, preprocessing))
+        if len(batch) == BATCH:
+            yield np.stack(batch)
+            batch = []
+    if batch:
+        yield np.stack(batch)
+
+
+def as_json(result: Result) -> dict[str, object]:
+    """The record that `eval --json` prints."""
+    record: dict[str, object] = {
+        "images": result.score.images,
+        "top1": result.score.top1,
+        "top5": result.score.top5,
+        "images_per_second": result.images_per_second,
+    }
+    if result.agreement is not None:
+        record |= {"agreement": result.agreement, "logit_cosine": result.logit_cosine}
+    return record
+
+
+def as_text(result: Result) -> str:
+    """Accuracy, agreement, speed and confusion for a person."""
+    rows = [
+        ("photos", f"{result.score.images}"),
+        ("top-1", f"{100 * result.score.top1:.2f} %"),
+        ("top-5", f"{100 * result.score.top5:.2f} %"),
+        ("engine", f"{result.images_per_second:.1f} photos/s"),
+    ]
+    if result.agreement is not None and result.logit_cosine is not None:
+        rows.append(("agreement with PyTorch", f"{100 * result.agreement:.2f} %"))
+        rows.append(("mean logit cosine", f"{result.logit_cosine:.6f}"))
+    return f"{table(rows)}\n\n{_confusion(result)}"
+
+
+def _confusion(result: Result) -> str:
+    if len(result.labels) > LARGEST_MATRIX:
+        return _frequent_confusions(result)
+    rows = [
+        [label, *(str(count) if count else "·" for count in counts), percent(_share(counts, index))]
+        for index, (label, counts) in enumerate(zip(result.labels, result.score.confusion, strict=True))
+        if counts.any()
+    ]
+    return table(rows, ["true \\ predicted", *result.labels, "right"])
+
+
+def _share(counts: npt.NDArray[np.int64], index: int) -> float:
+    return float(counts[index] / max(counts.sum(), 1))
+
+
+def _frequent_confusions(result: Result) -> str:
+    import numpy as np
+
+    wrong = result.score.confusion * (1 - np.eye(len(result.labels), dtype=np.int64))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:CONFUSIONS_SHOWN]
+    pairs = [np.unravel_index(flat, wrong.shape) for flat in order]
+    rows = [[result.labels[t], result.labels[p], str(wrong[t, p])] for t, p in pairs if wrong[t, p]]
+    return table(rows, ["true", "predicted", "photos"], left=2) if rows else "No photo was confused."

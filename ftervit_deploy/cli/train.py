@@ -1,0 +1,150 @@
+"""`ftervit train`: a teacher, its ternary student, and the student's recovery."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import FtervitError, TrainError
+from .output import Output, megabytes, output_options, percent
+
+if TYPE_CHECKING:
+    from ..train.distill import PhaseResult
+    from ..train.settings import PhaseSettings, RunMemory
+
+PHASE_NAMES = ("teacher", "training", "recovery")
+REMEMBERED: dict[str, Any] = {
+    "preset": "mcu_micro_64",
+    "split": "random",
+    "val_fraction": 0.15,
+    "seed": 0,
+    "scheme": "ftervit-s8",
+    "flip": True,
+}
+"""Options that the run folder remembers, and their defaults in a new one."""
+
+
+# fmt: off
+@click.command()
+@click.argument("data", required=False, type=click.Path(path_type=Path))
+@click.option("--phase", type=click.Choice(PHASE_NAMES), required=True, help="What to train.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/model"), show_default=True,
+              help="Run folder; a phase finds the phase before it there.")
+@click.option("--preset", help="Architecture.  [default: mcu_micro_64]")
+@click.option("--scheme", help="Quantisation of the student.  [default: ftervit-s8]")
+@click.option("--split", help="`random` or `groups:N`, blocks of N consecutive names.  [default: random]")
+@click.option("--val-fraction", type=float, help="Share of the photos to validate with.  [default: 0.15]")
+@click.option("--seed", type=click.IntRange(0), help="Of split, weights and augmentation.  [default: 0]")
+@click.option("--flip/--no-flip", default=None, help="Mirror images keep their class.  [default: flip]")
+@click.option("--epochs", type=click.IntRange(1), help="Passes over the photos, at most.")
+@click.option("--lr", type=click.FloatRange(0, min_open=True), help="Peak learning rate.")
+@click.option("--batch-size", type=click.IntRange(2), help="Photos per step.")
+@click.option("--warmup-epochs", type=click.IntRange(0), help="Epochs in which the learning rate rises.")
+@click.option("--weight-decay", type=click.FloatRange(0), help="On matrices only.")
+@click.option("--label-smoothing", type=click.FloatRange(0, 1, max_open=True), help="For teachers.")
+@click.option("--ema-decay", type=click.FloatRange(0, 1, max_open=True), help="Of averaged weights; 0: none.")
+@click.option("--patience", type=click.IntRange(0), help="Epochs without progress before the end; 0: never.")
+@click.option("--augment", help="`none`, `light` or `strong`.")
+@click.option("--ramp-epochs", type=click.IntRange(0), help="Epochs in which augmentation grows to full.")
+@click.option("--patch-drop", type=click.FloatRange(0, 1, max_open=True),
+              help="Share of patches left out in training: faster.")
+@click.option("--teacher", "teacher_source", default="", metavar="SOURCE",
+              help="Teacher's weights: alias, hub name or file.  [default: from the run folder]")
+@click.option("--init", "init_source", default="", metavar="SOURCE", help="Weights to start from.")
+@click.option("--threads", type=click.IntRange(0), default=0, help="0: PyTorch's choice.")
+@click.option("--memory-mb", type=click.IntRange(1), default=4000, show_default=True,
+              help="Most memory for decoded photos; more are decoded again for every batch.")
+@click.option("--resume", is_flag=True, help="Continue a run that was stopped.")
+@click.option("--overwrite", is_flag=True, help="Replace a run that is there.")
+@output_options
+@click.pass_obj
+def train(
+    output: Output, /, data: Path | None, phase: str, out: Path, teacher_source: str, init_source: str,
+    threads: int, memory_mb: int, resume: bool, overwrite: bool, **chosen: Any,
+) -> None:
+    # fmt: on
+    """Train on DATA, a folder with one folder of photos per class (or train/ and val/ with those).
+
+    The phases, in order: `teacher` (floating point), `training` (the ternary student learns from the
+    teacher), `recovery` (a short restart at a low rate). Later phases remember DATA and the rest from
+    the run folder. Each leaves best.safetensors and log.jsonl in its folder; the last two also leave
+    student.safetensors, the packed ternary checkpoint that `ftervit pack` reads.
+    """
+    _require_torch()
+    from ..train.distill import RunOptions, Sources, run_phase
+
+    if resume and overwrite:
+        raise TrainError("--resume and --overwrite exclude each other.", "Give one of them.")
+    memory = _memory(out, data, chosen)
+    result = run_phase(
+        out,
+        memory,
+        _settings(phase, memory, chosen),
+        Sources(teacher_source, init_source),
+        RunOptions(threads, memory_mb * 1_000_000, output.quiet, resume, overwrite),
+    )
+    output.result(_payload(result), lambda: _summary(result))
+
+
+def _require_torch() -> None:
+    if importlib.util.find_spec("torch") is None:
+        raise FtervitError("Training needs PyTorch, which is not installed.", 'pip install "ftervit[train]"')
+
+
+def _memory(out: Path, data: Path | None, chosen: dict[str, Any]) -> RunMemory:
+    """What is asked for, else what the run folder remembers, else the defaults."""
+    from ..train.settings import RunMemory, recall
+
+    known = recall(out)
+    values = {**REMEMBERED, **known}
+    values.update({name: chosen[name] for name in REMEMBERED if chosen[name] is not None})
+    if data is not None:
+        values["data"] = str(data.resolve())
+    if "data" not in values:
+        raise TrainError("No folder of photos is named, and the run folder is new.", "Give DATA.")
+    if not Path(values["data"]).is_dir():
+        raise TrainError(f"There is no folder {values['data']}.", "Name a folder of class folders.")
+    for name, value in known.items():
+        if value != values[name]:
+            raise TrainError(
+                f"The run in {out} has {name} {value!r}, not {values[name]!r}.", "Choose another --out."
+            )
+    return RunMemory(**values)
+
+
+def _settings(phase: str, memory: RunMemory, chosen: dict[str, Any]) -> PhaseSettings:
+    from ..train.settings import PHASES
+
+    given = {name: value for name, value in chosen.items() if value is not None and name not in REMEMBERED}
+    return replace(PHASES[phase], flip=memory.flip, seed=memory.seed, **given)
+
+
+def _payload(result: PhaseResult) -> dict[str, Any]:
+    return {
+        "phase": result.phase,
+        "checkpoint": str(result.checkpoint),
+        "packed": str(result.packed) if result.packed else None,
+        "top1": result.top1,
+        "teacher_top1": result.teacher_top1,
+        "zero_fraction": result.zero_fraction,
+        "epoch": result.epoch,
+        "epochs": result.epochs,
+        "seconds": result.seconds,
+    }
+
+
+def _summary(result: PhaseResult) -> str:
+    if result.packed is None:
+        return f"Teacher: {percent(result.top1)} top-1 (epoch {result.epoch}), {result.checkpoint}"
+    return "\n".join(
+        [
+            f"Teacher: {percent(result.teacher_top1 or 0.0)} top-1",
+            f"Student: {percent(result.top1)} top-1 (epoch {result.epoch}), "
+            f"{percent(result.zero_fraction)} of the weights are zero",
+            f"{result.packed}: {megabytes(result.packed.stat().st_size)}",
+        ]
+    )

@@ -1,0 +1,213 @@
+"""Settings, resolved once: flag, FTERVIT_<NAME>, ftervit.toml, the board's file, the default."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from .errors import ConfigError
+from .models import DEFAULT_MODEL
+from .resources import boards_folder
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+PROJECT_FILE = "ftervit.toml"
+ENVIRONMENT_PREFIX = "FTERVIT_"
+DEFAULT_IMAGE = "model.ftv"
+ENCODINGS = ("t2", "t5")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting, and where each value came from.
+
+    Attributes:
+        source: the checkpoint to pack: alias, hub id or path.
+        revision: hub revision, where `source` names none.
+        heads: attention heads, where the checkpoint does not say.
+        scheme: name of the quantisation scheme.
+        encoding: ``t2`` (four weights a byte) or ``t5`` (five).
+        labels: file with one class name a line.
+        model: the `.ftv` image that `pack` writes and the other commands read.
+        board: name of a board, or path of a board file.
+        data: folder of class folders.
+        threads: worker threads of the C engine; 0 is one per core.
+        top: how many classes `run` prints per photo.
+        origins: setting name to where its value came from, in words.
+    """
+
+    source: str = DEFAULT_MODEL
+    revision: str | None = None
+    heads: int | None = None
+    scheme: str | None = None
+    encoding: str = "t2"
+    labels: str | None = None
+    model: str | None = None
+    board: str = "host"
+    data: str | None = None
+    threads: int = 0
+    top: int = 5
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+
+KEYS = tuple(f.name for f in fields(Settings) if f.name != "origins")
+_NUMBERS = {"heads": 1, "threads": 0, "top": 1}
+"""Numeric settings and their smallest value."""
+_PATHS = frozenset({"labels", "model", "data"})
+"""Settings of a project file that are paths relative to it."""
+
+
+def resolve(
+    flags: Mapping[str, object],
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> Settings:
+    """Settle every setting.
+
+    Args:
+        flags: settings given on the command line; None means not given.
+        environment: variables, by default this process's.
+        folder: where the search for ftervit.toml starts, by default the current folder.
+
+    Raises:
+        ConfigError: an unknown key (the nearest known one is named) or an impossible value.
+    """
+    environment = os.environ if environment is None else environment
+    project = find_project_file(folder or Path.cwd())
+    layers = [_flag_layer(flags), _environment_layer(environment), _project_layer(project)]
+    board = next((layer["board"] for layer in layers if "board" in layer), (Settings.board, ""))
+    layers.append(_board_layer(str(board[0])))
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for key in KEYS:
+        value, origin = next((layer[key] for layer in layers if key in layer), (None, "default"))
+        origins[key] = origin
+        if origin != "default":
+            values[key] = _checked(key, value, origin)
+    return Settings(**values, origins=origins)
+
+
+_Layer = dict[str, tuple[object, str]]
+
+
+def _flag_layer(flags: Mapping[str, object]) -> _Layer:
+    unknown = set(flags) - set(KEYS)
+    if unknown:
+        raise KeyError(f"no such settings: {unknown}")
+    return {key: (value, f"--{key}") for key, value in flags.items() if value is not None}
+
+
+def _environment_layer(environment: Mapping[str, str]) -> _Layer:
+    names = {key: f"{ENVIRONMENT_PREFIX}{key.upper()}" for key in KEYS}
+    return {key: (environment[name], name) for key, name in names.items() if environment.get(name)}
+
+
+def _project_layer(path: Path | None) -> _Layer:
+    if path is None:
+        return {}
+    content = read_toml(path)
+    _check_keys(content, path, "")
+    return {key: (_from_project(key, value, path.parent), str(path)) for key, value in content.items()}
+
+
+def _from_project(key: str, value: object, folder: Path) -> object:
+    """Paths in a project file are relative to it; so is a source that exists there."""
+    if not isinstance(value, str) or not value:
+        return value
+    beside = folder / Path(value).expanduser()
+    is_path = key in _PATHS or (key == "source" and beside.exists())
+    is_board_file = key == "board" and value.endswith(".toml")
+    return str(beside) if is_path or is_board_file else value
+
+
+def _board_layer(board: str) -> _Layer:
+    path = board_file(board)
+    defaults = read_toml(path).get("defaults", {})
+    if not isinstance(defaults, dict):
+        raise ConfigError(f"`defaults` in {path} is not a table.", "Write [defaults] above its settings.")
+    _check_keys(defaults, path, " in [defaults]")
+    return {key: (value, str(path)) for key, value in defaults.items()}
+
+
+def board_file(board: str) -> Path:
+    """File of a board given by name, or by the path of a `.toml` file.
+
+    Raises:
+        ConfigError: there is none; the known boards are named.
+    """
+    if board.endswith(".toml"):
+        path = Path(board)
+        if not path.is_file():
+            raise ConfigError(f"There is no board file {board}.")
+        return path
+    known = {path.stem: path for path in sorted(boards_folder().glob("*.toml"))}
+    if board not in known:
+        raise ConfigError(
+            f"There is no board {board!r}.{_suggestion(board, known)}", f"Known: {', '.join(known)}."
+        )
+    return known[board]
+
+
+def find_project_file(folder: Path) -> Path | None:
+    """The nearest ftervit.toml in `folder` or above it; None where there is none."""
+    for candidate in (folder, *folder.parents):
+        if (candidate / PROJECT_FILE).is_file():
+            return candidate / PROJECT_FILE
+    return None
+
+
+def read_toml(path: Path) -> dict[str, object]:
+    """The content of a TOML file.
+
+    Raises:
+        ConfigError: it cannot be read or is no TOML; the place is named.
+    """
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}.", "Mend that line.") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _check_keys(content: Mapping[str, object], path: Path, where: str) -> None:
+    for key in content:
+        if key not in KEYS:
+            raise ConfigError(
+                f"There is no setting {key!r}{where} ({path}).{_suggestion(key, KEYS)}",
+                f"Known: {', '.join(KEYS)}.",
+            )
+
+
+def _suggestion(word: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def _checked(key: str, value: object, origin: str) -> object:
+    if key in _NUMBERS:
+        return _whole_number(key, value, origin)
+    if not isinstance(value, str) or not value:
+        raise ConfigError(f"{key} must be text, not {value!r} ({origin}).")
+    if key == "encoding" and value not in ENCODINGS:
+        known = ", ".join(ENCODINGS)
+        raise ConfigError(f"There is no encoding {value!r} ({origin}).", f"Known: {known}.")
+    return value
+
+
+def _whole_number(key: str, value: object, origin: str) -> int:
+    least = _NUMBERS[key]
+    if isinstance(value, str) and value.strip().isdecimal():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= 1 << 20:
+        raise ConfigError(f"{key} must be a whole number from {least}, not {value!r} ({origin}).")
+    return value

@@ -1,0 +1,131 @@
+"""flag > environment > ftervit.toml > board file > default, and each value remembers where it came from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ftervit_deploy.config import KEYS, Settings, board_file, find_project_file, resolve
+from ftervit_deploy.errors import ConfigError
+
+
+def _project(folder: Path, text: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "ftervit.toml").write_text(text)
+    return folder
+
+
+def _board(folder: Path, text: str) -> str:
+    path = folder / "myboard.toml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_without_anything_every_value_is_the_default(tmp_path: Path) -> None:
+    settings = resolve({}, {}, tmp_path)
+    assert settings.top == Settings.top
+    assert settings.origins["top"] == "default"
+    assert set(settings.origins) == set(KEYS)
+
+
+def test_flag_beats_environment_beats_project_beats_board(tmp_path: Path) -> None:
+    board = _board(tmp_path, "[defaults]\ntop = 1\n")
+    folder = _project(tmp_path / "a", f'board = "{board}"\ntop = 2\n')
+    variables = {"FTERVIT_TOP": "3"}
+    assert resolve({"top": 4}, variables, folder).top == 4
+    assert resolve({"top": None}, variables, folder).top == 3
+    assert resolve({}, {}, folder).top == 2
+    assert resolve({"board": board}, {}, tmp_path).top == 1
+
+
+def test_each_value_remembers_where_it_came_from(tmp_path: Path) -> None:
+    board = _board(tmp_path, "[defaults]\nthreads = 2\n")
+    folder = _project(tmp_path / "a", f'board = "{board}"\nheads = 2\n')
+    origins = resolve({"top": 4}, {"FTERVIT_ENCODING": "t5"}, folder).origins
+    assert origins["top"] == "--top"
+    assert origins["encoding"] == "FTERVIT_ENCODING"
+    assert origins["heads"] == str(folder / "ftervit.toml")
+    assert origins["threads"] == board
+    assert origins["labels"] == "default"
+
+
+def test_the_project_file_is_found_upward(tmp_path: Path) -> None:
+    folder = _project(tmp_path / "a", "top = 2\n")
+    deep = folder / "b" / "c"
+    deep.mkdir(parents=True)
+    assert find_project_file(deep) == folder / "ftervit.toml"
+    assert resolve({}, {}, deep).top == 2
+
+
+def test_paths_in_a_project_file_are_relative_to_it(tmp_path: Path) -> None:
+    folder = _project(tmp_path / "a", 'data = "photos"\nmodel = "m.ftv"\nsource = "student.safetensors"\n')
+    (folder / "student.safetensors").touch()
+    settings = resolve({}, {}, folder)
+    assert settings.data == str(folder / "photos")
+    assert settings.model == str(folder / "m.ftv")
+    assert settings.source == str(folder / "student.safetensors")
+
+
+def test_a_source_that_is_no_file_beside_the_project_file_stays_an_alias(tmp_path: Path) -> None:
+    assert resolve({}, {}, _project(tmp_path / "a", 'source = "user/repo"\n')).source == "user/repo"
+
+
+@pytest.mark.parametrize(
+    ("text", "named", "suggested"),
+    [
+        ('encodign = "t5"', "encodign", "encoding"),
+        ("thread = 2", "thread", "threads"),
+        ("zzz = 1", "zzz", "Known"),
+    ],
+)
+def test_a_wrong_key_is_named_with_the_nearest(tmp_path: Path, text: str, named: str, suggested: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve({}, {}, _project(tmp_path / "a", text))
+    assert named in str(caught.value)
+    assert suggested in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "top = 0",
+        "top = 1.5",
+        "top = true",
+        'top = "many"',
+        'encoding = "t3"',
+        "source = 3",
+        'source = ""',
+        "heads = -1",
+    ],
+)
+def test_an_impossible_value_is_refused_with_its_place(tmp_path: Path, text: str) -> None:
+    folder = _project(tmp_path / "a", text)
+    with pytest.raises(ConfigError, match=r"ftervit\.toml"):
+        resolve({}, {}, folder)
+
+
+def test_an_impossible_environment_value_names_the_variable(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="FTERVIT_THREADS"):
+        resolve({}, {"FTERVIT_THREADS": "all"}, tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"top = ", b"\xff\xfe", b"[a"])
+def test_a_broken_project_file_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "ftervit.toml").write_bytes(content)
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        resolve({}, {}, tmp_path)
+
+
+def test_an_unknown_board_is_refused_and_the_known_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="host"):
+        resolve({"board": "hosd"}, {}, tmp_path)
+
+
+def test_the_host_board_ships() -> None:
+    assert board_file("host").is_file()
+
+
+def test_a_misspelt_flag_is_a_defect_not_a_user_error() -> None:
+    with pytest.raises(KeyError):
+        resolve({"tpo": 1}, {})
