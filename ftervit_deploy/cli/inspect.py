@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from ..lower import IntegerModel
 
 LABELS_SHOWN = 12
-ENCODER_ONLY = "* two bits a weight in the blocks' matrices, 16-bit floats elsewhere"
+ENCODER_ONLY = (
+    "* two bits a weight in the blocks' matrices, 32-bit floats elsewhere (with 16-bit floats: {} not ternary)"
+)
 Description = dict[str, Any]
 
 
@@ -99,12 +101,14 @@ def _comparison(model: IntegerModel, image: bytes) -> dict[str, Any]:
 
     ours, fp32 = image_components(image), fp32_components(model.architecture)
     encoder_only = encoder_only_components(model.architecture)
+    with_fp16 = encoder_only_components(model.architecture, leftover_bits=16)
     return {
         "fp32_bytes": sum(c.bytes for c in fp32),
         "encoder_only_bytes": sum(c.bytes for c in encoder_only),
         "encoder_only_components": [asdict(c) for c in encoder_only],
         "leftover_fraction": leftover_fraction(ours),
         "encoder_only_leftover_fraction": leftover_fraction(encoder_only, ENCODER_MATRICES),
+        "encoder_only_fp16_leftover_fraction": leftover_fraction(with_fp16, ENCODER_MATRICES),
     }
 
 
@@ -125,7 +129,8 @@ def size_table(description: Description) -> str:
     here = f"here ({description['encoding']})"
     headings = ["bytes of", "parameters", here, "share", "encoder only*", "FP32"]
     rows = [*_component_rows(description), _total_row(description), _leftover_row(description)]
-    return f"{_first_line(description)}\n\n{table(rows, headings)}\n{dim(ENCODER_ONLY)}"
+    footnote = ENCODER_ONLY.format(percent(description["comparison"]["encoder_only_fp16_leftover_fraction"]))
+    return f"{_first_line(description)}\n\n{table(rows, headings)}\n{dim(footnote)}"
 
 
 def _component_rows(description: Description) -> Iterator[list[str]]:

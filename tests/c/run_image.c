@@ -1,0 +1,108 @@
+/* Runs one image file on one file of pixels and writes everything that the trace hook sees.
+ *
+ * Usage: run_image IMAGE PIXELS TRACE KERNELS WORKERS
+ * TRACE: for each call i32 site, block, rows, columns, bytes per value, then the values without gaps.
+ * Image, pixels, logits and arena lie in allocations of exactly their size, so that AddressSanitizer sees any access
+ * outside them. Before the run, arenas that are too small or not aligned must be refused. */
+#include "ftv.h"
+#include "ftv_threads.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct bytes {
+    uint8_t *data;
+    size_t size;
+} bytes;
+
+static void fail(const char *what) {
+    fprintf(stderr, "%s\n", what);
+    exit(1);
+}
+
+static void *allocate(size_t size) {
+    void *memory = NULL;
+    if (posix_memalign(&memory, 16, size) != 0) {
+        fail("no memory");
+    }
+    return memory;
+}
+
+static bytes read_file(const char *path) {
+    FILE *file = fopen(path, "rb");
+    if (file == NULL || fseek(file, 0, SEEK_END) != 0) {
+        fail(path);
+    }
+    bytes content = {NULL, (size_t)ftell(file)};
+    content.data = allocate(content.size);
+    rewind(file);
+    if (fread(content.data, 1, content.size, file) != content.size) {
+        fail(path);
+    }
+    fclose(file);
+    return content;
+}
+
+static void write_trace(void *context, ftv_site site, uint32_t block, const void *data, uint32_t rows, uint32_t columns,
+                        uint32_t bytes_per_value, uint32_t stride_bytes) {
+    FILE *file = context;
+    uint32_t head[5] = {(uint32_t)site, block, rows, columns, bytes_per_value};
+    fwrite(head, sizeof head, 1, file);
+    for (uint32_t row = 0; row < rows; row++) {
+        fwrite((const uint8_t *)data + (size_t)row * stride_bytes, bytes_per_value, columns, file);
+    }
+}
+
+static void expect(ftv_status status, ftv_status expected) {
+    if (status != expected) {
+        fprintf(stderr, "status %d (%s) instead of %d\n", status, ftv_status_text(status), expected);
+        exit(1);
+    }
+}
+
+static void expect_refusals(const ftv_model *model, const ftv_options *options, const uint8_t *pixels, int32_t *logits,
+                            uint8_t *arena, size_t size) {
+    static const ftv_parallel none = {NULL, NULL, 0};
+    ftv_options without_workers = *options;
+    without_workers.parallel = &none;
+    expect(ftv_run(model, options, pixels, logits, arena, size - 1), FTV_ERR_ARENA);
+    expect(ftv_run(model, options, pixels, logits, arena, 0), FTV_ERR_ARENA);
+    expect(ftv_run(model, options, pixels, logits, arena + 4, size), FTV_ERR_ALIGN);
+    expect(ftv_run(model, options, pixels, logits, NULL, size), FTV_ERR_ARGUMENT);
+    expect(ftv_run(model, options, NULL, logits, arena, size), FTV_ERR_ARGUMENT);
+    expect(ftv_run(model, options, pixels, NULL, arena, size), FTV_ERR_ARGUMENT);
+    expect(ftv_run(NULL, options, pixels, logits, arena, size), FTV_ERR_ARGUMENT);
+    expect(ftv_run(model, &without_workers, pixels, logits, arena, size), FTV_ERR_ARGUMENT);
+}
+
+int main(int argc, char **argv) {
+    static ftv_model model;
+    if (argc != 6) {
+        fail("usage: run_image IMAGE PIXELS TRACE KERNELS WORKERS");
+    }
+    bytes image = read_file(argv[1]);
+    bytes pixels = read_file(argv[2]);
+    FILE *trace = fopen(argv[3], "wb");
+    const ftv_parallel *parallel = ftv_threads_create((uint32_t)atoi(argv[5]));
+    if (trace == NULL || parallel == NULL) {
+        fail("cannot start");
+    }
+    expect(ftv_open(&model, image.data, image.size), FTV_OK);
+    ftv_options options = {&ftv_kernels_portable, parallel, write_trace, trace};
+    if (strcmp(argv[4], "ref") == 0) {
+        options.kernels = &ftv_kernels_ref;
+    }
+    size_t size = ftv_arena_bytes(&model, &options);
+    uint8_t *arena = allocate(size);
+    int32_t *logits = allocate(model.classes * sizeof *logits);
+    expect_refusals(&model, &options, pixels.data, logits, arena, size);
+    expect(ftv_run(&model, &options, pixels.data, logits, arena, size), FTV_OK);
+    ftv_threads_destroy(parallel);
+    fclose(trace);
+    free(logits);
+    free(arena);
+    free(pixels.data);
+    free(image.data);
+    return 0;
+}
