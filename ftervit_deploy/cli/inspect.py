@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LABELS_SHOWN = 12
 ENCODER_ONLY = (
-    "* two bits a weight in the blocks' matrices, 32-bit floats elsewhere (with 16-bit floats: {} not ternary)"
+    "* two bits a weight in the blocks' matrices, 32-bit floats elsewhere (16-bit floats: {} not ternary)"
 )
 Description = dict[str, Any]
 

@@ -1,0 +1,144 @@
+"""A small hub on loopback: what the real client asks for, and the mishaps it must survive."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+TOKEN = "hf_right"
+
+_RESOLVE = re.compile(r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>[^?]+)")
+_API = re.compile(r"/api/models/(?P<repo>[^/]+/[^/]+?)(/revision/(?P<revision>[^/?]+))?(\?.*)?")
+
+
+@dataclass
+class Hub:
+    """State of the server.
+
+    Attributes:
+        files: content by (repo, file).
+        private, gated: repositories that need TOKEN.
+        corrupt: files whose stated hash is not that of the content.
+        cut_after: bytes after which the first download of a file breaks off; 0 for never.
+        requests: (method, path, Range header) as they came.
+    """
+
+    files: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    private: set[str] = field(default_factory=set)
+    gated: set[str] = field(default_factory=set)
+    corrupt: set[str] = field(default_factory=set)
+    cut_after: int = 0
+    status: int = 200
+    requests: list[tuple[str, str, str]] = field(default_factory=list)
+    endpoint: str = ""
+
+    def repos(self) -> set[str]:
+        return {repo for repo, _ in self.files}
+
+
+@contextmanager
+def serve(hub: Hub) -> Iterator[Hub]:
+    """Serves until the block ends; `hub.endpoint` is where."""
+    handler = type("Handler", (_Handler,), {"hub": hub})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    hub.endpoint = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield hub
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    hub: Hub
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+    def do_HEAD(self) -> None:
+        self._answer(body=False)
+
+    def do_GET(self) -> None:
+        self._answer(body=True)
+
+    def _answer(self, body: bool) -> None:
+        self.hub.requests.append((self.command, self.path, self.headers.get("Range", "")))
+        resolve, api = _RESOLVE.fullmatch(self.path), _API.fullmatch(self.path)
+        if self.hub.status != 200:
+            self._fail(self.hub.status, "", body)
+        elif resolve:
+            self._resolve(resolve, body)
+        elif api:
+            self._api(api, body)
+        else:
+            self._fail(404, "", body)
+
+    def _refused(self, repo: str, revision: str | None, body: bool) -> bool:
+        """Answers for repositories and revisions that this caller does not get."""
+        token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        if token not in ("", TOKEN):
+            self._fail(401, "", body, "Invalid credentials in Authorization header")
+        elif repo in self.hub.gated and token != TOKEN:
+            self._fail(401, "GatedRepo", body)
+        elif repo not in self.hub.repos() or (repo in self.hub.private and token != TOKEN):
+            self._fail(401, "RepoNotFound", body)
+        elif revision not in (None, "main", "v1", COMMIT):
+            self._fail(404, "RevisionNotFound", body)
+        else:
+            return False
+        return True
+
+    def _resolve(self, match: re.Match[str], body: bool) -> None:
+        repo, file = match["repo"], match["file"]
+        if self._refused(repo, match["revision"], body):
+            return
+        content = self.hub.files.get((repo, file))
+        if content is None:
+            self._fail(404, "EntryNotFound", body)
+            return
+        digest = hashlib.sha256(content + (b"?" if file in self.hub.corrupt else b"")).hexdigest()
+        start = int((re.match(r"bytes=(\d+)-", self.headers.get("Range", "")) or ["", "0"])[1])
+        headers = {"ETag": f'"{digest}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
+        if start:
+            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        self._send(206 if start else 200, content[start:], headers, body, cut=not start)
+
+    def _api(self, match: re.Match[str], body: bool) -> None:
+        repo = match["repo"]
+        if self._refused(repo, match["revision"], body):
+            return
+        names = sorted(file for owner, file in self.hub.files if owner == repo)
+        listed = {"id": repo, "sha": COMMIT, "siblings": [{"rfilename": name} for name in names]}
+        self._send(200, json.dumps(listed).encode(), {"Content-Type": "application/json"}, body)
+
+    def _fail(self, status: int, code: str, body: bool, message: str = "") -> None:
+        headers = {"X-Error-Code": code} if code else {}
+        if message or code:
+            headers["X-Error-Message"] = message or code
+        self._send(status, b"", headers, body)
+
+    def _send(
+        self, status: int, content: bytes, headers: dict[str, str], body: bool, cut: bool = False
+    ) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(content))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if not body:
+            return
+        if cut and self.hub.cut_after:
+            content, self.hub.cut_after = content[: self.hub.cut_after], 0
+            self.close_connection = True
+        self.wfile.write(content)
