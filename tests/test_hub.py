@@ -16,6 +16,10 @@ from typing import Any
 import pytest
 from checkpoint_files import save_packed
 from hub_server import COMMIT, TOKEN, Hub, serve
+from safetensors.numpy import save_file
+
+from ftervit_deploy.architecture import PRESETS
+from synthetic import random_checkpoint_arrays
 
 READ = """
 import json, sys
@@ -26,7 +30,8 @@ for source, options in json.loads(sys.argv[1]):
     try:
         found = read_checkpoint(source, **options)
         p = found.provenance
-        answers.append({**vars(p), "labels": found.labels, "crop": found.preprocessing.crop_fraction})
+        crop = found.preprocessing.crop_fraction
+        answers.append({**vars(p), "scheme": found.scheme, "labels": found.labels, "crop": crop})
     except FtervitError as error:
         answers.append({"error": type(error).__name__, "what": str(error)})
 print(json.dumps(answers))
@@ -58,6 +63,8 @@ class Client:
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[Client]:
     content = save_packed(tmp_path / "m.safetensors").read_bytes()
+    latent = tmp_path / "latent.safetensors"
+    save_file(random_checkpoint_arrays(PRESETS["mcu_nano_64"]), latent)
     hub = Hub(
         files={
             ("ann/one", "model.safetensors"): content,
@@ -69,12 +76,17 @@ def client(tmp_path: Path) -> Iterator[Client]:
             ("ann/none", "README.md"): b"hello",
             ("ann/shut", "model.safetensors"): content,
             ("ann/gate", "model.safetensors"): content,
+            ("timm/deit_tiny_patch16_224.fb_in1k", "model.safetensors"): latent.read_bytes(),
         },
         private={"ann/shut"},
         gated={"ann/gate"},
     )
     with serve(hub):
         yield Client(hub, tmp_path / "home")
+
+
+def test_a_published_teacher_does_not_pass_for_a_ternary_model(client: Client) -> None:
+    assert client.read("teacher-deit-tiny-224")[0]["scheme"] == "fp32"
 
 
 def test_a_download_records_repository_file_revision_and_hash(client: Client) -> None:

@@ -102,14 +102,13 @@ def _checkpoint(
     tensors: Mapping[str, Tensor], statements: Statements, located: Located, heads: int | None
 ) -> Checkpoint:
     architecture = _architecture(tensors, statements, heads)
-    scheme = scheme_named(statements.scheme or DEFAULT_SCHEME).name
     arrays, codes = _values(tensors, architecture, statements.packed)
     return Checkpoint(
         arrays=arrays,
         architecture=architecture,
         preprocessing=statements.preprocessing or _preprocessing(architecture, located),
         labels=_labels(architecture, statements, located),
-        scheme=scheme,
+        scheme=_scheme(statements, located),
         ternary=statements.packed or _all_ternary(arrays),
         codes=codes,
         provenance=located.provenance,
@@ -167,6 +166,12 @@ def _all_ternary(arrays: Mapping[str, Floats]) -> bool:
     """True where every matrix is; LayerNorm vectors follow, because a latent one can look ternary."""
     matrices = [n for n in arrays if is_ternary_parameter(n) and not is_norm_parameter(n)]
     return all(as_ternary(arrays[name]) is not None for name in matrices)
+
+
+def _scheme(statements: Statements, located: Located) -> str:
+    """What the file states; a published full-precision teacher must not pass for a ternary model."""
+    teacher = located.model is not None and not located.model.ternary
+    return scheme_named(statements.scheme or ("fp32" if teacher else DEFAULT_SCHEME)).name
 
 
 def _preprocessing(architecture: Architecture, located: Located) -> Preprocessing:
