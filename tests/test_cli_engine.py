@@ -201,9 +201,23 @@ def test_against_compares_with_pytorch(
     pytest.importorskip("torch", reason="install ftervit[train]")
     source = image.with_suffix(".safetensors")
     record = _json(capsys, "eval", image, class_folders(CLASSES), "--against", source)
-    assert list(record)[4:] == ["agreement", "logit_cosine"]
+    assert list(record)[4:] == ["agreement", "logit_cosine", "against_top1"]
     assert 0 <= record["agreement"] <= 1
     assert record["logit_cosine"] > 0.99
+
+
+def test_split_restricts_to_the_validation_photos_of_a_run(
+    image: Path, class_folders: ClassFolders, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = class_folders(CLASSES)
+    one = next(data.glob("cup/*")).relative_to(data).as_posix()
+    split = tmp_path / "split.json"
+    split.write_text(json.dumps({"train": [], "validation": [one]}))
+    assert _json(capsys, "eval", image, data, "--split", split)["images"] == 1
+    split.write_text(json.dumps({"validation": [one, "cup/gone.jpg"]}))
+    assert "1 of the 2 validation photos" in _mistake(capsys, "eval", image, data, "--split", split)
+    split.write_text("[]")
+    assert "is no split.json" in _mistake(capsys, "eval", image, data, "--split", split)
 
 
 def test_against_without_pytorch_says_what_to_install(
@@ -238,6 +252,14 @@ def test_nothing_but_training_imports_pytorch(image: Path, photo: Path, class_fo
     assert done.stdout.splitlines()[-1] == "0 False"
 
 
+def _write_log(log: Path) -> None:
+    log.mkdir()
+    (log / "eval.json").write_text(json.dumps({"images": 240, "top1": 0.975, "agreement": 1.0}))
+    for phase, top1 in (("teacher", 0.981), ("training", 0.952), ("recovery", 0.976)):
+        epochs = [{"kind": "configuration"}, *({"kind": "epoch", "val_top1": v} for v in (top1, 0.5))]
+        (log / f"{phase}.jsonl").write_text("\n".join(map(json.dumps, epochs)) + "\n")
+
+
 @pytest.fixture
 def signs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A stand-in for the bundled demonstration."""
@@ -245,7 +267,9 @@ def signs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     _checkpoint(folder / "student.safetensors", CLASSES)
     for seed, name in enumerate(CLASSES):
         save_photo(folder / "photos" / name / "a.jpg", seed)
+    _write_log(folder / "log")
     monkeypatch.setattr(resources, "signs_folder", lambda: folder)
+    monkeypatch.setattr("ftervit_deploy.checkpoint.sources.data_file", lambda name: tmp_path / name)
     monkeypatch.chdir(tmp_path)
     return folder
 
@@ -257,6 +281,7 @@ def test_the_demonstration_shows_predictions_beside_true_labels(
     out = capsys.readouterr().out
     assert all(f"$ ftervit {command}" in out for command in ("pack", "inspect", "run"))
     assert out.count("a.jpg") == 3
+    assert all(top1 in out for top1 in ("98.1 %", "95.2 %", "97.6 %", "97.5 %"))
     assert "\x1b" not in out
     assert (signs.parent / "signs.ftv").is_file()
 

@@ -37,14 +37,16 @@ class Located:
 
 
 def locate(source: str, revision: str | None = None, offline: bool = False) -> Located:
-    """Finds the file, and downloads it where it is on the hub. A local path that exists comes first.
+    """Finds the file, and downloads it where it is on the hub.
+
+    A local file comes first, then an alias, even where a folder bears its name, then the hub.
 
     Raises:
         CheckpointError: neither a file nor a name that could be on the hub.
         HubError: the hub does not have it or cannot be reached.
     """
     path = Path(source).expanduser()
-    if source and _exists(path):
+    if source and _exists(path) and not (source in MODELS and path.is_dir()):
         return _local(source, path)
     if source in MODELS:
         return _alias(source, MODELS[source], revision, offline)

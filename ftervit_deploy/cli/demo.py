@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,8 @@ from .output import Output, bold, colour_depth, output_options, percent, table
 from .run import Prediction, as_json, predict
 
 PICTURE_COLUMNS = 20
+SIGNS = "signs"
+"""Alias of the bundled model."""
 
 
 @click.command()
@@ -38,17 +41,17 @@ def demo(output: Output, /, path: str) -> None:
     from .inspect import describe, facts, size_table
     from .pack import pack_image
 
-    source, target = signs_folder() / "student.safetensors", Path(path)
+    target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    _heading(output, f"ftervit pack {_shown(source)} -o {target}")
-    image = pack_image(Settings(source=str(source)), target, output)
+    _heading(output, f"ftervit pack {SIGNS} -o {target}")
+    image = pack_image(Settings(source=SIGNS), target, output)
     _say(output, size_table(describe(target, image)))
     _heading(output, f"ftervit inspect {target}")
     _say(output, facts(describe(target, read_file(target, "image"))))
     _heading(output, f"ftervit run {target} {_shown(signs_folder() / 'photos')}")
     predictions = _predictions(target)
     payload = [{**as_json(p), "label": _truth(p)} for p in predictions]
-    output.result(payload, lambda: _shown_predictions(predictions))
+    output.result(payload, lambda: f"{_shown_predictions(predictions)}\n\n{_record(signs_folder() / 'log')}")
 
 
 def _predictions(image: Path) -> list[Prediction]:
@@ -59,6 +62,26 @@ def _predictions(image: Path) -> list[Prediction]:
     _, photos = labelled_photos(signs_folder() / "photos")
     with Engine(image) as engine:
         return [predict(engine, photo.path, top=3) for photo in photos]
+
+
+def _record(log: Path) -> str:
+    """What the bundled logs say of the model's accuracy; `examples/signs/` made them."""
+    engine = json.loads((log / "eval.json").read_text())
+    rows = [
+        ["teacher, FP32", _logged_top1(log / "teacher.jsonl")],
+        ["student after phase 1", _logged_top1(log / "training.jsonl")],
+        ["student after recovery", _logged_top1(log / "recovery.jsonl")],
+        ["C engine, integers", percent(engine["top1"])],
+        ["engine and student agree", percent(engine["agreement"])],
+    ]
+    title = f"As logged, on {engine['images']} photos of students that training never saw:"
+    return f"{bold(title)}\n{table(rows, left=1)}"
+
+
+def _logged_top1(path: Path) -> str:
+    """Validation accuracy of the epoch that was kept, the best one."""
+    epochs = [json.loads(line) for line in path.read_text().splitlines()]
+    return percent(max(epoch["val_top1"] for epoch in epochs if epoch["kind"] == "epoch"))
 
 
 def _heading(output: Output, command: str) -> None:

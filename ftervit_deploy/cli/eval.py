@@ -31,31 +31,44 @@ CONFUSIONS_SHOWN = 10
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """The engine beside PyTorch: shares of photos, and the mean cosine of their logits."""
+
+    top1: float
+    agreement: float
+    logit_cosine: float
+
+
+@dataclass(frozen=True)
 class Result:
-    """What `eval` found. agreement, logit_cosine: None without --against."""
+    """What `eval` found; comparison: None without --against."""
 
     score: Score
     labels: Sequence[str]
     images_per_second: float
-    agreement: float | None = None
-    logit_cosine: float | None = None
+    comparison: Comparison | None = None
 
 
 @click.command("eval")
 @click.argument("arguments", metavar="[MODEL.ftv] [DATA]", nargs=-1)
 @model_option
 @click.option("--against", metavar="CHECKPOINT", help="Also compare every logit with PyTorch's.")
+@click.option(
+    "--split", metavar="FILE", help="Only the validation photos that a training run's split.json lists."
+)
 @threads_option
 @output_options
 @click.pass_obj
-def eval(output: Output, /, arguments: tuple[str, ...], against: str | None, **flags: Any) -> None:  # noqa: A001
+def eval(  # noqa: A001
+    output: Output, /, arguments: tuple[str, ...], against: str | None, split: str | None, **flags: Any
+) -> None:
     """Measure accuracy on DATA, a folder of class folders named after the model's labels.
 
     Speed counts the engine alone, not decoding. --against needs `pip install ftervit[train]`.
     """
     model, data = _split(arguments)
     settings = settle(output, **{**flags, "model": model or flags["model"], "data": data})
-    result = _evaluated(settings, against, output)
+    result = _evaluated(settings, against, split, output)
     output.result(as_json(result), lambda: as_text(result))
 
 
@@ -67,7 +80,7 @@ def _split(arguments: tuple[str, ...]) -> tuple[str | None, str | None]:
     return (model or [None])[0], (data or (None,))[0]  # type: ignore[list-item]
 
 
-def _evaluated(settings: Settings, against: str | None, output: Output) -> Result:
+def _evaluated(settings: Settings, against: str | None, split: str | None, output: Output) -> Result:
     from ..errors import DataError
 
     if settings.data is None:
@@ -75,6 +88,8 @@ def _evaluated(settings: Settings, against: str | None, output: Output) -> Resul
     checkpoint = _checkpoint(against, settings, output) if against else None
     with open_engine(settings, output) as engine:
         photos = _labelled(Path(settings.data), engine.labels)
+        if split is not None:
+            photos = _validation_only(photos, Path(settings.data), Path(split))
         return _measured(engine, photos, checkpoint, output)
 
 
@@ -96,6 +111,26 @@ def _labelled(data: Path, labels: Sequence[str]) -> list[LabelledPhoto]:
     folders, photos = labelled_photos(data)
     classes = match_classes(folders, labels, _wordnet_ids(len(labels)))
     return [LabelledPhoto(photo.path, classes[photo.label]) for photo in photos]
+
+
+def _validation_only(photos: Sequence[LabelledPhoto], data: Path, split: Path) -> list[LabelledPhoto]:
+    """Those of `photos` that the file `split` of a training run lists under "validation"."""
+    import json
+
+    from ..errors import DataError
+    from ..files import read_file
+
+    try:
+        listed = set(json.loads(read_file(split, "split"))["validation"])
+    except (ValueError, KeyError, TypeError):
+        raise DataError(f"{split} is no split.json of a training run.") from None
+    chosen = [photo for photo in photos if photo.path.relative_to(data).as_posix() in listed]
+    if len(chosen) < len(listed):
+        raise DataError(
+            f"{data} holds {len(chosen)} of the {len(listed)} validation photos that {split} lists.",
+            "Name the folder that the run was trained on.",
+        )
+    return chosen
 
 
 def _wordnet_ids(classes: int) -> list[str]:
@@ -121,12 +156,14 @@ def _measured(
         if checkpoint is not None:
             theirs.append(_student_logits(checkpoint, pixels))
     logits = np.concatenate(ours)
-    found = score(logits, np.array([photo.label for photo in photos]))
+    labels = np.array([photo.label for photo in photos])
+    found = score(logits, labels)
     speed = len(photos) / max(seconds, 1e-9)
     if checkpoint is None:
         return Result(found, engine.labels, speed)
     other = np.concatenate(theirs)
-    return Result(found, engine.labels, speed, agreement(logits, other), logit_cosine(logits, other))
+    beside = Comparison(score(other, labels).top1, agreement(logits, other), logit_cosine(logits, other))
+    return Result(found, engine.labels, speed, beside)
 
 
 def _student_logits(checkpoint: Checkpoint, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -161,8 +198,12 @@ def as_json(result: Result) -> dict[str, object]:
         "top5": result.score.top5,
         "images_per_second": result.images_per_second,
     }
-    if result.agreement is not None:
-        record |= {"agreement": result.agreement, "logit_cosine": result.logit_cosine}
+    if result.comparison is not None:
+        record |= {
+            "agreement": result.comparison.agreement,
+            "logit_cosine": result.comparison.logit_cosine,
+            "against_top1": result.comparison.top1,
+        }
     return record
 
 
@@ -174,9 +215,10 @@ def as_text(result: Result) -> str:
         ("top-5", f"{100 * result.score.top5:.2f} %"),
         ("engine", f"{result.images_per_second:.1f} photos/s"),
     ]
-    if result.agreement is not None and result.logit_cosine is not None:
-        rows.append(("agreement with PyTorch", f"{100 * result.agreement:.2f} %"))
-        rows.append(("mean logit cosine", f"{result.logit_cosine:.6f}"))
+    if result.comparison is not None:
+        rows.append(("top-1 in PyTorch", f"{100 * result.comparison.top1:.2f} %"))
+        rows.append(("agreement with PyTorch", f"{100 * result.comparison.agreement:.2f} %"))
+        rows.append(("mean logit cosine", f"{result.comparison.logit_cosine:.6f}"))
     return f"{table(rows)}\n\n{_confusion(result)}"
 
 

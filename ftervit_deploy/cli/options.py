@@ -48,7 +48,7 @@ def load_checkpoint(source: str, settings: Settings, output: Output) -> Checkpoi
     Raises:
         FtervitError: whatever is wrong with it.
     """
-    if Path(source).exists():
+    if Path(source).is_file():
         with output.step(f"Reading {source}"):
             return _read_checkpoint(source, settings)
     output.detail(f"Looking for {source} on the hub")

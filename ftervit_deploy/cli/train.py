@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..train.distill import PhaseResult
     from ..train.settings import PhaseSettings, RunMemory
 
-PHASE_NAMES = ("teacher", "training", "recovery")
+PHASE_NAMES = ("guide", "teacher", "training", "recovery")
 REMEMBERED: dict[str, Any] = {
     "preset": "mcu_micro_64",
     "split": "random",
@@ -69,13 +69,15 @@ def train(
     # fmt: on
     """Train on DATA, a folder with one folder of photos per class (or train/ and val/ with those).
 
-    The phases, in order: `teacher` (floating point), `training` (the ternary student learns from the
-    teacher), `recovery` (a short restart at a low rate). Later phases remember DATA and the rest from
+    The phases, in order: `guide` (may be left out: a small convolutional network from which the teacher
+    learns, for few photos), `teacher` (floating point), `training` (the ternary student learns from
+    the teacher), `recovery` (a short restart at a low rate). Later phases remember DATA and the rest from
     the run folder. Each leaves best.safetensors and log.jsonl in its folder; the last two also leave
     student.safetensors, the packed ternary checkpoint that `ftervit pack` reads.
     """
     _require_torch()
-    from ..train.distill import RunOptions, Sources, run_phase
+    from ..train.distill import RunOptions, run_phase
+    from ..train.starts import Sources
 
     if resume and overwrite:
         raise TrainError("--resume and --overwrite exclude each other.", "Give one of them.")
@@ -139,7 +141,8 @@ def _payload(result: PhaseResult) -> dict[str, Any]:
 
 def _summary(result: PhaseResult) -> str:
     if result.packed is None:
-        return f"Teacher: {percent(result.top1)} top-1 (epoch {result.epoch}), {result.checkpoint}"
+        name = result.phase.capitalize()
+        return f"{name}: {percent(result.top1)} top-1 (epoch {result.epoch}), {result.checkpoint}"
     return "\n".join(
         [
             f"Teacher: {percent(result.teacher_top1 or 0.0)} top-1",

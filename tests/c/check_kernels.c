@@ -1,4 +1,4 @@
-/* Every portable kernel equals its ref on random shapes, on random operands and on the most extreme ones.
+/* Every set of kernels equals ref on random shapes, on random operands and on the most extreme ones.
  * Operands lie in allocations of exactly the size that ftv.h promises them. */
 #include "ftv.h"
 
@@ -9,6 +9,8 @@
 enum { ROUNDS = 400, INPUTS_MAX = 4128, TOKENS_MAX = 2064, HEAD_DIM_MAX = 256 };
 
 typedef enum operands { RANDOM, ALL_HIGHEST, ALL_LOWEST, KINDS } operands;
+
+static const ftv_kernels *const candidates[] = {&ftv_kernels_portable};
 
 static uint32_t seed = 1;
 
@@ -25,10 +27,12 @@ static void *allocate(size_t size) {
     return memory;
 }
 
-static void compare(const char *what, const int32_t *got, const int32_t *expected, size_t count, uint32_t shape) {
+static void compare(const ftv_kernels *kernels, const char *what, const int32_t *got, const int32_t *expected,
+                    size_t count, uint32_t shape) {
     for (size_t i = 0; i < count; i++) {
         if (got[i] != expected[i]) {
-            fprintf(stderr, "%s, size %u: value %zu is %d instead of %d\n", what, shape, i, got[i], expected[i]);
+            fprintf(stderr, "%s %s, size %u: value %zu is %d instead of %d\n", kernels->name, what, shape, i, got[i],
+                    expected[i]);
             exit(1);
         }
     }
@@ -86,20 +90,20 @@ static uint8_t *make_t5(uint32_t inputs, operands kind) {
     return tile;
 }
 
-static void check_linear(uint32_t inputs, uint32_t tokens, operands kind) {
+static void check_linear(const ftv_kernels *kernels, uint32_t inputs, uint32_t tokens, operands kind) {
     uint32_t stride = (inputs + 15U) / 16U * 16U;
     int8_t *x = make_rows(tokens, inputs, stride, kind);
     uint8_t *t2 = make_t2(inputs, kind);
     uint8_t *t5 = make_t5(inputs, kind);
-    void *scratch = allocate(ftv_kernels_portable.linear_scratch_bytes(inputs));
+    void *scratch = allocate(kernels->linear_scratch_bytes(inputs));
     int32_t *expected = allocate(tokens * 64U);
     int32_t *got = allocate(tokens * 64U);
     ftv_kernels_ref.linear_s8t2(expected, x, tokens, stride, t2, inputs, NULL);
-    ftv_kernels_portable.linear_s8t2(got, x, tokens, stride, t2, inputs, scratch);
-    compare("linear_s8t2", got, expected, tokens * 16U, inputs);
+    kernels->linear_s8t2(got, x, tokens, stride, t2, inputs, scratch);
+    compare(kernels, "linear_s8t2", got, expected, tokens * 16U, inputs);
     ftv_kernels_ref.linear_s8t5(expected, x, tokens, stride, t5, inputs, NULL);
-    ftv_kernels_portable.linear_s8t5(got, x, tokens, stride, t5, inputs, scratch);
-    compare("linear_s8t5", got, expected, tokens * 16U, inputs);
+    kernels->linear_s8t5(got, x, tokens, stride, t5, inputs, scratch);
+    compare(kernels, "linear_s8t5", got, expected, tokens * 16U, inputs);
     free(x);
     free(t2);
     free(t5);
@@ -108,7 +112,7 @@ static void check_linear(uint32_t inputs, uint32_t tokens, operands kind) {
     free(got);
 }
 
-static void check_attention(uint32_t rows, uint32_t head_dim, operands kind) {
+static void check_attention(const ftv_kernels *kernels, uint32_t rows, uint32_t head_dim, operands kind) {
     uint32_t stride = (head_dim + 15U) / 16U * 16U;
     int8_t *q = make_rows(1, head_dim, stride, kind);
     int8_t *k = make_rows(rows, head_dim, stride, kind);
@@ -119,11 +123,11 @@ static void check_attention(uint32_t rows, uint32_t head_dim, operands kind) {
         weights[j] = (int16_t)(kind == RANDOM ? random_below(8193) : 8192U);
     }
     ftv_kernels_ref.scores_s8s8(expected, q, k, rows, stride, head_dim);
-    ftv_kernels_portable.scores_s8s8(got, q, k, rows, stride, head_dim);
-    compare("scores_s8s8", got, expected, rows, head_dim);
+    kernels->scores_s8s8(got, q, k, rows, stride, head_dim);
+    compare(kernels, "scores_s8s8", got, expected, rows, head_dim);
     ftv_kernels_ref.mix_s16s8(expected, weights, k, rows, stride, head_dim);
-    ftv_kernels_portable.mix_s16s8(got, weights, k, rows, stride, head_dim);
-    compare("mix_s16s8", got, expected, head_dim, rows);
+    kernels->mix_s16s8(got, weights, k, rows, stride, head_dim);
+    compare(kernels, "mix_s16s8", got, expected, head_dim, rows);
     free(q);
     free(k);
     free(weights);
@@ -131,18 +135,25 @@ static void check_attention(uint32_t rows, uint32_t head_dim, operands kind) {
     free(got);
 }
 
-int main(void) {
+static void check(const ftv_kernels *kernels) {
     for (operands kind = RANDOM; kind < KINDS; kind++) {
-        check_linear(INPUTS_MAX, 5, kind);
-        check_attention(TOKENS_MAX, HEAD_DIM_MAX, kind);
+        check_linear(kernels, INPUTS_MAX, 5, kind);
+        check_attention(kernels, TOKENS_MAX, HEAD_DIM_MAX, kind);
     }
     for (uint32_t inputs = 1; inputs <= 70; inputs++) {
-        check_linear(inputs, inputs % 9U + 1U, RANDOM);
-        check_attention(inputs, 71U - inputs, RANDOM);
+        check_linear(kernels, inputs, inputs % 9U + 1U, RANDOM);
+        check_attention(kernels, inputs, 71U - inputs, RANDOM);
     }
     for (uint32_t round = 0; round < ROUNDS; round++) {
-        check_linear(random_below(300) + 1U, random_below(20) + 1U, (operands)random_below(KINDS));
-        check_attention(random_below(300) + 1U, random_below(HEAD_DIM_MAX) + 1U, (operands)random_below(KINDS));
+        check_linear(kernels, random_below(300) + 1U, random_below(20) + 1U, (operands)random_below(KINDS));
+        check_attention(kernels, random_below(300) + 1U, random_below(HEAD_DIM_MAX) + 1U,
+                        (operands)random_below(KINDS));
+    }
+}
+
+int main(void) {
+    for (size_t i = 0; i < sizeof candidates / sizeof candidates[0]; i++) {
+        check(candidates[i]);
     }
     return 0;
 }
