@@ -24,7 +24,7 @@ extern "C" {
 #endif
 
 #define FTV_MAX_DEPTH 64
-#define FTV_ALIGN 16 /* bytes; of the image and of the arena */
+#define FTV_ALIGN     16 /* bytes; of the image and of the arena */
 
 /* What went wrong. 0 is success; IMAGE_FORMAT.md says which rule each negative value stands for. */
 typedef enum ftv_status {
@@ -150,15 +150,18 @@ typedef struct ftv_kernels {
     /* Bytes of scratch that one call of linear() needs for `inputs` inputs. */
     size_t (*linear_scratch_bytes)(uint32_t inputs);
     /* sums[token * 16 + channel] = sum_k x[token * stride + k] * w[channel][k], for one tile of 16 channels.
-     * x: codes -127..127, `stride` bytes a row, a multiple of 16, rows 16-byte aligned and zero beyond `inputs`. */
+     * x: codes -127..127, `stride` bytes a row, a multiple of 16, rows 16-byte aligned and zero beyond `inputs`.
+     * scratch: 16-byte aligned. Nothing overlaps. */
     void (*linear_s8t2)(int32_t *sums, const int8_t *x, uint32_t tokens, uint32_t stride, const uint8_t *tile,
                         uint32_t inputs, void *scratch);
     void (*linear_s8t5)(int32_t *sums, const int8_t *x, uint32_t tokens, uint32_t stride, const uint8_t *tile,
                         uint32_t inputs, void *scratch);
-    /* scores[j] = sum_c q[c] * k[j * stride + c], j < rows, c < head_dim. */
+    /* scores[j] = sum_c q[c] * k[j * stride + c], j < rows, c < head_dim <= 256. stride: head_dim rounded up to 16;
+     * q and the rows of k are 16-byte aligned and zero beyond head_dim. */
     void (*scores_s8s8)(int32_t *scores, const int8_t *q, const int8_t *k, uint32_t rows, uint32_t stride,
                         uint32_t head_dim);
-    /* sums[c] = sum_j weights[j] * v[j * stride + c], weights 0..2^13. */
+    /* sums[c] = sum_j weights[j] * v[j * stride + c], weights 0..2^13; rows of v as those of k, sums with room for
+     * `stride` values. */
     void (*mix_s16s8)(int32_t *sums, const int16_t *weights, const int8_t *v, uint32_t rows, uint32_t stride,
                       uint32_t head_dim);
 } ftv_kernels;

@@ -1,0 +1,161 @@
+/* NUMERICS.md, section 5: fused QKV and attention. One head's Q, K or V is computed over all tokens and turned into
+ * 8-bit rows at once, so that the wide values never exist for more than one head. */
+#include "ftv_engine.h"
+#include "ftv_fixed.h"
+
+enum { PART_Q = 0, PART_K = 1, PART_V = 2, PARTS = 3 };
+
+typedef struct attention_task {
+    const ftv_pass *pass;
+    const ftv_linear *qkv;
+    uint32_t queries;
+} attention_task;
+
+/* Codes [tokens][head_rows] of one head's Q, K or V. */
+static int8_t *part_codes(const ftv_pass *pass, uint32_t head, uint32_t part) {
+    const ftv_model *model = pass->model;
+    return pass->buffers.qkv + (size_t)(head * PARTS + part) * model->tokens * model->head_rows;
+}
+
+/* Absmax [tokens] of the same rows. */
+static int32_t *part_absmax(const ftv_pass *pass, uint32_t head, uint32_t part) {
+    return pass->buffers.absmax + (size_t)(head * PARTS + part) * pass->model->tokens;
+}
+
+/* ---- a head's Q, K or V ---- */
+
+/* All channels of one part: y [tokens][head_rows] in Q16. */
+static void project_part(const attention_task *job, uint32_t task, uint32_t tokens, int32_t *y, int32_t *sums,
+                         void *scratch) {
+    uint32_t head_rows = job->pass->model->head_rows;
+    uint32_t tiles = head_rows / FTV_TILE;
+    for (uint32_t tile = 0; tile < tiles; tile++) {
+        ftv_tile which = {job->qkv, task * tiles + tile};
+        ftv_linear_tile(job->pass, which, job->pass->buffers.rows, tokens, sums, scratch);
+        for (uint32_t token = 0; token < tokens; token++) {
+            for (uint32_t c = 0; c < FTV_TILE; c++) {
+                y[(size_t)token * head_rows + tile * FTV_TILE + c] = sums[token * FTV_TILE + c];
+            }
+        }
+    }
+}
+
+static void make_part(void *argument, uint32_t task, uint32_t worker) {
+    const attention_task *job = argument;
+    const ftv_model *model = job->pass->model;
+    uint32_t head = task / PARTS;
+    uint32_t part = task % PARTS;
+    uint32_t tokens = part == PART_Q ? job->queries : model->tokens;
+    uint8_t *scratch = ftv_scratch(job->pass, worker);
+    int32_t *sums = (int32_t *)(void *)scratch;
+    int32_t *y = (int32_t *)(void *)(scratch + ftv_sums_bytes(model->tokens));
+    size_t y_bytes = (size_t)model->tokens * model->head_rows * sizeof(int32_t);
+    project_part(job, task, tokens, y, sums, scratch + ftv_sums_bytes(model->tokens) + y_bytes);
+    int8_t *codes = part_codes(job->pass, head, part);
+    int32_t *absmax = part_absmax(job->pass, head, part);
+    for (uint32_t token = 0; token < tokens; token++) {
+        size_t at = (size_t)token * model->head_rows;
+        int32_t levels = part == PART_Q ? FTV_QUERY_MAX : FTV_CODE_MAX;
+        absmax[token] = (int32_t)ftv_quantise_row(codes + at, y + at, model->head_dim, model->head_rows, levels).a;
+    }
+}
+
+/* ---- a group of query rows of one head ---- */
+
+typedef struct head_scratch {
+    int32_t *scores;  /* [tokens] */
+    int32_t *key;     /* [tokens] a_K >> shk */
+    int32_t *value;   /* [tokens] mv */
+    int32_t *sums;    /* [head_rows] */
+    int16_t *weights; /* [tokens] */
+    int32_t shk;
+    int32_t shv;
+} head_scratch;
+
+static size_t head_scratch_bytes(const ftv_model *model) {
+    size_t row = ftv_align((size_t)model->tokens * sizeof(int32_t));
+    return 3U * row + model->head_rows * sizeof(int32_t) + ftv_align((size_t)model->tokens * sizeof(int16_t));
+}
+
+size_t ftv_attention_scratch_bytes(const ftv_model *model, size_t linear_scratch_bytes) {
+    size_t y_bytes = (size_t)model->tokens * model->head_rows * sizeof(int32_t);
+    size_t make = ftv_sums_bytes(model->tokens) + y_bytes + linear_scratch_bytes;
+    size_t attend = head_scratch_bytes(model);
+    return make > attend ? make : attend;
+}
+
+static uint32_t largest_of(const int32_t *values, uint32_t count) {
+    int32_t largest = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        largest = ftv_max_s32(largest, values[i]);
+    }
+    return (uint32_t)largest;
+}
+
+/* W: bits of a key's scale such that scores fit int32 at this head_dim. */
+static int32_t key_scale_bits(uint32_t head_dim) {
+    return head_dim <= 64U ? 12 : head_dim <= 128U ? 11 : 10;
+}
+
+static head_scratch prepare_head(const ftv_pass *pass, uint32_t head, uint8_t *base) {
+    const ftv_model *model = pass->model;
+    const int32_t *k = part_absmax(pass, head, PART_K);
+    const int32_t *v = part_absmax(pass, head, PART_V);
+    size_t row = ftv_align((size_t)model->tokens * sizeof(int32_t)) / sizeof(int32_t);
+    int32_t *words = (int32_t *)(void *)base;
+    head_scratch scratch = {words, words + row, words + 2U * row, words + 3U * row, NULL, 0, 0};
+    scratch.weights = (int16_t *)(void *)(scratch.sums + model->head_rows);
+    scratch.shk = ftv_max_s32(0, ftv_bits32(largest_of(k, model->tokens)) - key_scale_bits(model->head_dim));
+    scratch.shv = ftv_bits32(largest_of(v, model->tokens)) - 15;
+    for (uint32_t j = 0; j < model->tokens; j++) {
+        scratch.key[j] = k[j] >> scratch.shk;
+        scratch.value[j] = scratch.shv >= 0 ? v[j] >> scratch.shv : ftv_shift_left(v[j], (uint32_t)-scratch.shv);
+    }
+    return scratch;
+}
+
+/* y = sums / S, in Q16. The shift is 2 .. 44. */
+static void normalise(int32_t *y, const int32_t *sums, uint32_t columns, uint32_t total, int32_t shv) {
+    int32_t bits = ftv_bits32(total);
+    uint32_t total16 = bits >= 16 ? total >> (bits - 16) : total << (16 - bits);
+    uint32_t reciprocal = ftv_min_u32(32767U, (UINT32_C(1) << 30) / total16);
+    int64_t factor = (int64_t)((reciprocal * 16513U + (1U << 14)) >> 15);
+    for (uint32_t c = 0; c < columns; c++) {
+        y[c] = ftv_shift_sat30(sums[c] * factor, bits + 3 - shv);
+    }
+}
+
+static void attend_row(const ftv_pass *pass, uint32_t head, uint32_t row, const head_scratch *scratch) {
+    const ftv_model *model = pass->model;
+    const ftv_kernels *kernels = pass->kernels;
+    const int8_t *query = part_codes(pass, head, PART_Q) + (size_t)row * model->head_rows;
+    ftv_absmax absmax = ftv_absmax_of((uint32_t)part_absmax(pass, head, PART_Q)[row]);
+    uint32_t c = (absmax.a15 * model->attention.mantissa + (1U << 14)) >> 15;
+    int32_t shift = absmax.k + model->attention.exponent + 6 - scratch->shk;
+    ftv_softmax_scales scales = {c, shift, scratch->key, scratch->value};
+    kernels->scores_s8s8(scratch->scores, query, part_codes(pass, head, PART_K), model->tokens, model->head_rows,
+                         model->head_dim);
+    uint32_t total = ftv_softmax(scratch->weights, scratch->scores, model->tokens, &scales);
+    kernels->mix_s16s8(scratch->sums, scratch->weights, part_codes(pass, head, PART_V), model->tokens, model->head_rows,
+                       model->head_dim);
+    normalise(pass->buffers.mixed + (size_t)row * pass->buffers.width_stride + (size_t)head * model->head_dim,
+              scratch->sums, model->head_dim, total, scratch->shv);
+}
+
+static void attend_group(void *argument, uint32_t task, uint32_t worker) {
+    const attention_task *job = argument;
+    uint32_t groups = ftv_ceil_div(job->queries, FTV_ROW_GROUP);
+    uint32_t head = task / groups;
+    uint32_t first = task % groups * FTV_ROW_GROUP;
+    uint32_t end = ftv_min_u32(first + FTV_ROW_GROUP, job->queries);
+    head_scratch scratch = prepare_head(job->pass, head, ftv_scratch(job->pass, worker));
+    for (uint32_t row = first; row < end; row++) {
+        attend_row(job->pass, head, row, &scratch);
+    }
+}
+
+void ftv_attend(ftv_pass *pass, const ftv_block *block, uint32_t queries) {
+    attention_task job = {pass, &block->qkv, queries};
+    ftv_for_each(pass, make_part, &job, pass->model->heads * PARTS);
+    ftv_for_each(pass, attend_group, &job, pass->model->heads * ftv_ceil_div(queries, FTV_ROW_GROUP));
+}

@@ -1,0 +1,143 @@
+"""The C engine itself: kernels against each other, passes under sanitizers, and compilers' warnings."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import struct
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from c_compiler import ROOT, RUNTIME, SANITIZERS, build, compiler
+from engine_cases import (
+    ODD,
+    Pixels,
+    Trace,
+    assert_same,
+    extreme_models,
+    hostile_model,
+    noise,
+    reference_trace,
+)
+
+from ftervit_deploy.engine import SITES
+from ftervit_deploy.image import write_image
+from ftervit_deploy.lower import IntegerModel, lower
+from synthetic import random_graph
+
+ENGINE_SOURCES = tuple(sorted(path for folder in ("src", "host") for path in (RUNTIME / folder).rglob("*.c")))
+KERNEL_SOURCES = tuple(sorted((RUNTIME / "src" / "kernels").glob("*.c")))
+FLAGS = (f"-I{RUNTIME / 'host'}", "-D_POSIX_C_SOURCE=200809L", "-pthread")
+BUILDS = {
+    "sanitized": SANITIZERS,
+    "optimised": ("-O3",),
+    "one version a function": ("-O3", "-DFTV_NO_CLONES"),
+}
+PROGRAMS = ROOT / "tests" / "c"
+EXTREMES = dict(extreme_models())
+
+Drive = Callable[[IntegerModel, Pixels, str, str, int], Trace]
+
+
+def _driver(folder: Path, *flags: str) -> Drive:
+    """Builds run_image.c; returns a function that runs a model there and gives its trace."""
+    program = build(
+        compiler(), folder / "run_image", (PROGRAMS / "run_image.c", *ENGINE_SOURCES), *FLAGS, *flags
+    )
+    image, rgb, trace = (folder / name for name in ("image", "pixels", "trace"))
+
+    def drive(model: IntegerModel, pixels: Pixels, encoding: str, kernels: str, workers: int) -> Trace:
+        image.write_bytes(write_image(model, encoding))
+        rgb.write_bytes(pixels.tobytes())
+        done = subprocess.run(
+            (program, image, rgb, trace, kernels, str(workers)), capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr[-4000:]
+        return _read_trace(trace.read_bytes())
+
+    return drive
+
+
+def _read_trace(data: bytes) -> Trace:
+    pieces: dict[tuple[str, int], list[np.ndarray]] = {}
+    offset = 0
+    while offset < len(data):
+        site, block, rows, columns, size = struct.unpack_from("<5I", data, offset)
+        dtype = np.int8 if size == 1 else np.int32
+        values = np.frombuffer(data, dtype, rows * columns, offset + 20).reshape(rows, columns)
+        pieces.setdefault((SITES[site - 1], -1 if block == 0xFFFF else block), []).append(values)
+        offset += 20 + values.nbytes
+    return {site: np.concatenate(parts) for site, parts in pieces.items()}
+
+
+@pytest.fixture(scope="module")
+def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Drive:
+    """Whole passes under AddressSanitizer and UndefinedBehaviorSanitizer."""
+    return _driver(tmp_path_factory.mktemp("sanitized"), *SANITIZERS)
+
+
+@pytest.fixture(scope="module")
+def raced(tmp_path_factory: pytest.TempPathFactory) -> Drive:
+    """Whole passes under ThreadSanitizer."""
+    return _driver(tmp_path_factory.mktemp("raced"), "-fsanitize=thread")
+
+
+@pytest.mark.parametrize("build_flags", BUILDS)
+def test_every_set_of_kernels_equals_ref(tmp_path: Path, build_flags: str) -> None:
+    flags = BUILDS[build_flags]
+    sources = (PROGRAMS / "check_kernels.c", *KERNEL_SOURCES)
+    program = build(compiler(), tmp_path / "check_kernels", sources, *FLAGS, *flags)
+    done = subprocess.run((program,), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-4000:]
+
+
+@pytest.mark.parametrize("shape", ODD)
+def test_a_pass_stays_within_its_memory(sanitized: Drive, shape: str) -> None:
+    model, pixels = lower(random_graph(ODD[shape], 3)), noise(ODD[shape], 3)
+    expected = reference_trace(model, pixels)
+    assert_same(sanitized(model, pixels, "t2", "portable", 2), expected)
+    assert_same(sanitized(model, pixels, "t5", "ref", 1), expected)
+
+
+@pytest.mark.parametrize("case", EXTREMES)
+def test_nothing_overflows_at_the_ends_of_the_ranges(sanitized: Drive, case: str) -> None:
+    model = EXTREMES[case]
+    pixels = noise(model.architecture)
+    assert_same(sanitized(model, pixels, "t5", "portable", 2), reference_trace(model, pixels))
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_nothing_overflows_whatever_a_valid_image_holds(sanitized: Drive, seed: int) -> None:
+    model = hostile_model(seed)
+    pixels = noise(model.architecture, seed)
+    encoding, kernels = ("t2", "t5")[seed % 2], ("portable", "ref")[seed // 2 % 2]
+    assert_same(sanitized(model, pixels, encoding, kernels, 1 + seed % 3), reference_trace(model, pixels))
+
+
+@pytest.mark.parametrize("workers", [2, 3, 7])
+def test_workers_do_not_race(raced: Drive, workers: int) -> None:
+    architecture = ODD["nothing is a multiple of 16"]
+    model, pixels = lower(random_graph(architecture, 4)), noise(architecture, 4)
+    assert_same(raced(model, pixels, "t2", "portable", workers), reference_trace(model, pixels))
+
+
+@pytest.mark.parametrize("name", ["gcc", "clang"])
+def test_the_engine_compiles_without_a_warning(tmp_path: Path, name: str) -> None:
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"no {name}: install {name}")
+    build(found, tmp_path / "engine.so", ENGINE_SOURCES, *FLAGS, "-fPIC", "-shared", "-DFTV_SHARED")
+
+
+def test_the_chips_sources_need_nothing_but_the_compiler() -> None:
+    allowed = {"ftv.h", "stddef.h", "stdint.h", "stdbool.h"}
+    for path in sorted((RUNTIME / "src").rglob("*.[ch]")):
+        code = re.sub(r"/\*.*?\*/", "", path.read_text("utf-8"), flags=re.DOTALL)
+        included = set(re.findall(r'#include [<"](.*?)[>"]', code))
+        foreign = {name for name in included - allowed if not (path.parent / name).is_file()}
+        assert not foreign, f"{path.name} includes {foreign}"
+        used = re.findall(r"\b(?:float|double|malloc|calloc|free|printf|exit|abort)\b", code)
+        assert not used, f"{path.name} uses {used}"
