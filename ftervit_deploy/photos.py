@@ -1,0 +1,165 @@
+"""Photographs: finding them, decoding them safely, and turning one into model input."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from .architecture import Preprocessing
+from .errors import ConfigError, DataError
+
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm"})
+MAX_PIXELS = 80_000_000
+"""A photo with more pixels is refused before it is decoded."""
+MAX_ASPECT_RATIO = 16
+"""Longer photos lose their ends before resizing, so that memory stays bounded."""
+_FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+
+
+@dataclass(frozen=True)
+class LabelledPhoto:
+    """A photo's path and the index of its class."""
+
+    path: Path
+    label: int
+
+
+def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
+    """Sort key that compares digits in names as numbers: IMG_9 before IMG_10."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", name.casefold())
+    return tuple((0, int(part)) if part[0] in "0123456789" else (1, part) for part in parts)
+
+
+def find_photos(folder: Path) -> list[Path]:
+    """Photos in `folder` and below, by file suffix, in natural order; hidden files are left out.
+
+    Raises:
+        DataError: `folder` is no folder.
+    """
+    if not folder.is_dir():
+        raise DataError(f"There is no folder {folder}.", "Name a folder that holds photos.")
+    found = [
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in PHOTO_SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    ]
+    return sorted(found, key=lambda path: (natural_key(path.name), str(path)))
+
+
+def class_folders(folder: Path) -> list[Path]:
+    """Folders directly in `folder`, one per class, in natural order of their names.
+
+    Raises:
+        DataError: `folder` is no folder, or holds no folder.
+    """
+    if not folder.is_dir():
+        raise DataError(f"There is no folder {folder}.", "Name a folder with one folder of photos per class.")
+    found = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    if not found:
+        raise DataError(f"{folder} holds no class folders.", "Put the photos of each class into a folder.")
+    return sorted(found, key=lambda path: (natural_key(path.name), path.name))
+
+
+def labelled_photos(folder: Path) -> tuple[list[str], list[LabelledPhoto]]:
+    """(class names, photos) of a folder of class folders; the label is the index of the name.
+
+    Raises:
+        DataError: no folder, no class folders, or a class without photos.
+    """
+    names: list[str] = []
+    photos: list[LabelledPhoto] = []
+    for label, class_folder in enumerate(class_folders(folder)):
+        paths = find_photos(class_folder)
+        if not paths:
+            raise DataError(f"Class folder {class_folder} holds no photos.", "Fill it or remove it.")
+        names.append(class_folder.name)
+        photos.extend(LabelledPhoto(path, label) for path in paths)
+    return names, photos
+
+
+def load_photo(path: Path) -> Image.Image:
+    """Decode a photo completely: upright by its EXIF orientation, mode RGB.
+
+    Raises:
+        DataError: no such file, no photo, damaged, or too large (MAX_PIXELS).
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as opened:
+                _check_size(path, opened)
+                return _as_rgb(ImageOps.exif_transpose(opened))
+    except FileNotFoundError:
+        raise DataError(f"There is no photo {path}.") from None
+    except PermissionError:
+        raise DataError(f"Photo {path} may not be read.", "Check its permissions.") from None
+    except Image.DecompressionBombError:
+        raise _too_large(path) from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, IndexError) as defect:
+        reason = "unknown format" if isinstance(defect, UnidentifiedImageError) else str(defect)
+        raise DataError(f"{path} is not a readable photo ({reason}).", "Use a JPEG or PNG file.") from None
+
+
+def _check_size(path: Path, photo: Image.Image) -> None:
+    if photo.width * photo.height > MAX_PIXELS:
+        raise _too_large(path)
+
+
+def _too_large(path: Path) -> DataError:
+    return DataError(
+        f"Photo {path} has more than {MAX_PIXELS // 1_000_000} million pixels.", "Shrink it first."
+    )
+
+
+def _as_rgb(photo: Image.Image) -> Image.Image:
+    if photo.mode.startswith("I"):  # 16-bit greys: Pillow would clip instead of scale them
+        greys = np.asarray(photo).astype(np.int64) >> 8
+        photo = Image.fromarray(greys.clip(0, 255).astype(np.uint8))
+    return photo.convert("RGB")
+
+
+def resize_shorter_side(photo: Image.Image, side: int, interpolation: str) -> Image.Image:
+    """`photo` resized, aspect kept, so that its shorter side is `side` pixels; Pillow's antialiasing.
+
+    Raises:
+        ConfigError: unknown interpolation.
+    """
+    if interpolation not in _FILTERS:
+        raise ConfigError(f"There is no interpolation {interpolation!r}.", f"Known: {', '.join(_FILTERS)}.")
+    photo = _trimmed(photo)
+    short = min(photo.size)
+    size = (max(side, round(photo.width * side / short)), max(side, round(photo.height * side / short)))
+    return photo if size == photo.size else photo.resize(size, _FILTERS[interpolation])
+
+
+def _trimmed(photo: Image.Image) -> Image.Image:
+    longest = MAX_ASPECT_RATIO * min(photo.size)
+    if max(photo.size) <= longest:
+        return photo
+    return centre_crop(photo, min(photo.width, longest), min(photo.height, longest))
+
+
+def centre_crop(photo: Image.Image, width: int, height: int) -> Image.Image:
+    """The middle `width` x `height` pixels."""
+    left, top = round((photo.width - width) / 2), round((photo.height - height) / 2)
+    return photo.crop((left, top, left + width, top + height))
+
+
+def preprocess(photo: Image.Image, image_size: int, preprocessing: Preprocessing) -> np.ndarray:
+    """A photo as the model sees it, before mean and standard deviation.
+
+    The shorter side becomes round(image_size / crop_fraction), then the centre is cut out.
+
+    Returns:
+        uint8 [image_size, image_size, 3], RGB.
+    """
+    side = max(image_size, round(image_size / preprocessing.crop_fraction))
+    resized = resize_shorter_side(photo, side, preprocessing.interpolation)
+    return np.asarray(centre_crop(resized, image_size, image_size), dtype=np.uint8)

@@ -1,0 +1,1 @@
+"""Training by distillation. The only part of the package that needs PyTorch; import it lazily."""

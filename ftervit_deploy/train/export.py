@@ -1,0 +1,69 @@
+"""The packed ternary checkpoint: two bits a weight, a few hundred kilobytes, the same model exactly.
+
+Layout (`ftervit.format` = ``packed-ternary-1``), one safetensors file. For a ternary tensor NAME of N
+output channels with K values each (convolution: K in the order channel, y, x; LayerNorm: K = 1):
+``NAME`` is U8 [ceil(N / 4), K], bits 2i and 2i+1 of a byte hold w + 1 of channel 4 r + i, channels past
+N hold 1 (the weight 0); ``NAME_scale`` is F32 [1] or [N]. Every other tensor is F32 under its own name.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.numpy import save
+
+from ..files import write_atomic
+from .model import DeiT, ternary_parameter_names
+from .quantizers import absmean_scale, ternary_codes
+from .state import Description, arrays_of
+
+PACKED_FORMAT = "packed-ternary-1"
+CODES_PER_BYTE = 4
+
+
+def pack_codes(codes: np.ndarray) -> np.ndarray:
+    """Four ternary rows into one row of bytes.
+
+    Args:
+        codes: integers -1, 0, 1, [N, K].
+
+    Returns:
+        uint8 [ceil(N / 4), K].
+    """
+    count, inputs = codes.shape
+    rows = -(-count // CODES_PER_BYTE)
+    stored = np.ones((rows * CODES_PER_BYTE, inputs), dtype=np.uint8)
+    stored[:count] = codes.astype(np.int8) + 1
+    parts = stored.reshape(rows, CODES_PER_BYTE, inputs)
+    shifts = np.arange(0, 2 * CODES_PER_BYTE, 2, dtype=np.uint8)[None, :, None]
+    packed: np.ndarray = np.bitwise_or.reduce(parts << shifts, axis=1)
+    return packed
+
+
+def packed_arrays(model: DeiT) -> dict[str, np.ndarray]:
+    """All tensors of the packed layout for a student with latent weights."""
+    granularities = ternary_parameter_names(model)
+    arrays: dict[str, np.ndarray] = {}
+    for name, latent in arrays_of(model).items():
+        if name not in granularities:
+            arrays[name] = latent
+            continue
+        weight = torch.from_numpy(latent)
+        scale = absmean_scale(weight, granularities[name])
+        codes = ternary_codes(weight, scale).numpy()
+        arrays[name] = pack_codes(codes.reshape(codes.shape[0], -1))
+        arrays[f"{name}_scale"] = scale.numpy().reshape(-1)
+    return arrays
+
+
+def export_packed(path: Path, model: DeiT, description: Description) -> int:
+    """Write the packed checkpoint of a student; the file is there whole or not at all.
+
+    Returns:
+        Size of the file, bytes.
+    """
+    content = save(packed_arrays(model), description.metadata(PACKED_FORMAT))
+    write_atomic(path, content)
+    return len(content)

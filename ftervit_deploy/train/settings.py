@@ -1,0 +1,133 @@
+"""What a training run is asked to do: settings of a phase, and what a run folder remembers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ..errors import TrainError
+from ..files import write_atomic
+
+MEMORY_NAME = "run.json"
+
+
+@dataclass(frozen=True)
+class PhaseSettings:
+    """Everything that decides the course of one phase, besides data and model.
+
+    Attributes:
+        phase: ``guide``, ``teacher``, ``training`` or ``recovery``.
+        epochs: passes over the training photos, at most.
+        lr: peak learning rate of AdamW; cosine decay to `LR_FLOOR` of it.
+        batch_size: photos per step.
+        warmup_epochs: linear rise of the learning rate.
+        weight_decay: decoupled; on matrices only.
+        label_smoothing: of the teacher's targets, 0 to 1.
+        ema_decay: of the averaged weights that are validated and kept; 0 keeps the weights themselves.
+        clip_norm: largest norm of the gradient.
+        patience: epochs without a better validation before the phase ends; 0 never ends early.
+        augment: a name in STRENGTHS.
+        ramp_epochs: augmentation grows from nothing to its full strength in so many epochs.
+        patch_drop: share of an image's patches left out in training (PatchDropout, arXiv 2208.07220),
+            0 to 1; less to compute, and none is left out in the last fifth of the epochs.
+        flip: mirror images keep their class.
+        seed: of weights, order and augmentation.
+    """
+
+    phase: str
+    epochs: int
+    lr: float
+    batch_size: int = 64
+    warmup_epochs: int = 0
+    weight_decay: float = 0.05
+    label_smoothing: float = 0.0
+    ema_decay: float = 0.0
+    clip_norm: float = 1.0
+    patience: int = 0
+    augment: str = "strong"
+    ramp_epochs: int = 0
+    patch_drop: float = 0.0
+    flip: bool = True
+    seed: int = 0
+
+
+WHOLE_IMAGES_SHARE = 0.2
+"""The last share of the epochs, in which no patch is left out."""
+LR_FLOOR = 0.01
+"""The last learning rate over the peak."""
+
+PHASES: dict[str, PhaseSettings] = {
+    "guide": PhaseSettings(
+        "guide",
+        epochs=60,
+        lr=2e-3,
+        batch_size=32,
+        warmup_epochs=3,
+        label_smoothing=0.1,
+        ema_decay=0.995,
+        ramp_epochs=20,
+    ),
+    "teacher": PhaseSettings(
+        "teacher",
+        epochs=300,
+        lr=1e-3,
+        batch_size=32,
+        warmup_epochs=10,
+        label_smoothing=0.1,
+        ema_decay=0.998,
+        ramp_epochs=100,
+    ),
+    "training": PhaseSettings(
+        "training", epochs=250, lr=1e-4, warmup_epochs=3, weight_decay=0.0, patience=60
+    ),
+    "recovery": PhaseSettings("recovery", epochs=10, lr=1e-5, weight_decay=0.0),
+}
+"""Defaults; ``training`` and ``recovery`` are FTerViT's two phases (arXiv 2605.21171)."""
+
+
+@dataclass(frozen=True)
+class RunMemory:
+    """What later phases take over from the first, kept in the run folder.
+
+    Attributes:
+        data: absolute path of the folder of photos.
+        preset: a name in PRESETS.
+        split: ``random`` or ``groups:N``.
+        val_fraction: share of the validation photos.
+        seed: of split, weights, order and augmentation.
+        scheme: of the student.
+        flip: mirror images keep their class.
+    """
+
+    data: str
+    preset: str
+    split: str
+    val_fraction: float
+    seed: int
+    scheme: str
+    flip: bool
+
+
+def remember(folder: Path, memory: RunMemory) -> None:
+    """Keep `memory` in the run folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomic(folder / MEMORY_NAME, (json.dumps(asdict(memory), indent=2) + "\n").encode())
+
+
+def recall(folder: Path) -> dict[str, Any]:
+    """What the run folder remembers; empty for a new one.
+
+    Raises:
+        TrainError: its memory is damaged.
+    """
+    path = folder / MEMORY_NAME
+    if not path.exists():
+        return {}
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        known = {field.name for field in fields(RunMemory)}
+        return {name: value for name, value in values.items() if name in known}
+    except (OSError, ValueError, AttributeError) as defect:
+        raise TrainError(f"{path} cannot be read ({defect}).", "Choose another --out.") from None

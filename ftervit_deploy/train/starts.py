@@ -1,0 +1,124 @@
+"""Where the models of a phase come from: fresh, from the phase before, or from a named source."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..architecture import Architecture, Preprocessing
+from ..errors import ConfigError, TrainError
+from ..schemes import SCHEMES, Scheme, scheme_named
+from .guide import GuideNet, build_guide
+from .initialise import build_student
+from .loop import Classifier
+from .model import load_arrays
+from .settings import PhaseSettings, RunMemory
+from .state import arrays_of, read_run_checkpoint
+
+BEST_NAME = "best.safetensors"
+STUDENT_PHASES = ("training", "recovery")
+"""The phases that train the ternary student."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where weights come from, if not from the run folder: file, alias or hub name; "" for none."""
+
+    teacher: str = ""
+    init: str = ""
+
+
+@dataclass(frozen=True)
+class Start:
+    """The model to train, the frozen one it learns from, and how their input is made."""
+
+    model: Classifier
+    teacher: Classifier | None
+    preprocessing: Preprocessing
+
+
+def start_of(
+    out: Path, arch: Architecture, memory: RunMemory, settings: PhaseSettings, sources: Sources
+) -> Start:
+    """What a phase starts with: fresh weights, or those that the phase before it left.
+
+    Raises:
+        ConfigError: no such scheme, or none for a student.
+        CheckpointError: weights that cannot serve.
+        TrainError: the phase before it is missing, or its model has another shape.
+    """
+    scheme = _student_scheme(memory.scheme)
+    if settings.phase == "guide":
+        return Start(build_guide(arch, settings.seed), None, Preprocessing())
+    if settings.phase == "teacher":
+        return _teacher_start(arch, settings, sources.init, _guide(out, arch))
+    own = out / "teacher" / BEST_NAME
+    teacher_arrays, teacher_arch, preprocessing = _weights(sources.teacher, own, "teacher")
+    _check_same_shape(teacher_arch, arch, memory.preset)
+    teacher = build_student(arch, SCHEMES["fp32"])
+    load_arrays(teacher, teacher_arrays, ternary=False)
+    student = build_student(arch, scheme, settings.seed)
+    if settings.phase == "training" and not sources.init:
+        load_arrays(student, teacher_arrays, ternary=False)
+    else:
+        arrays, student_arch, _ = _weights(sources.init, out / "training" / BEST_NAME, "training")
+        _check_same_shape(student_arch, arch, memory.preset)
+        load_arrays(student, arrays, ternary=False)
+    return Start(student, teacher, preprocessing)
+
+
+def _student_scheme(name: str) -> Scheme:
+    scheme = scheme_named(name)
+    if scheme.linear is None:
+        raise ConfigError(f"Scheme {name} leaves a student nothing ternary.", "Choose another --scheme.")
+    return scheme
+
+
+def _guide(out: Path, arch: Architecture) -> GuideNet | None:
+    """The guide of this run, if the phase ``guide`` was run."""
+    path = out / "guide" / BEST_NAME
+    if not path.exists():
+        return None
+    arrays, found, _ = _weights("", path, "guide")
+    _check_same_shape(found, arch, "this run's preset")
+    guide = GuideNet(arch)
+    load_arrays(guide, arrays, ternary=False)
+    return guide
+
+
+def _teacher_start(arch: Architecture, settings: PhaseSettings, source: str, guide: GuideNet | None) -> Start:
+    model = build_student(arch, SCHEMES["fp32"], settings.seed)
+    if not source:
+        return Start(model, guide, Preprocessing())
+    arrays, found, preprocessing = _weights(source, Path(), "teacher")
+    _check_same_shape(found.with_classes(arch.classes), arch, "this run's preset")
+    if found.classes != arch.classes:  # another task: its head does not serve
+        fresh = arrays_of(model)
+        arrays = {**arrays, "head.weight": fresh["head.weight"], "head.bias": fresh["head.bias"]}
+    load_arrays(model, arrays, ternary=False)
+    return Start(model, guide, preprocessing)
+
+
+def _weights(source: str, own: Path, phase: str) -> tuple[dict[str, np.ndarray], Architecture, Preprocessing]:
+    """Arrays, architecture and preprocessing from `source`, or from the run folder's file `own`."""
+    if source:
+        from ..checkpoint import read_checkpoint
+
+        found = read_checkpoint(source)
+        return found.dense(), found.architecture, found.preprocessing
+    if not own.exists():
+        raise TrainError(f"There is no checkpoint {own}.", f"Run `ftervit train --phase {phase}` first.")
+    arrays, description = read_run_checkpoint(own)
+    return arrays, description.architecture, description.preprocessing
+
+
+def _check_same_shape(found: Architecture, wanted: Architecture, preset: str) -> None:
+    for name, value in asdict(wanted).items():
+        other = getattr(found, name)
+        if other != value:
+            raise TrainError(
+                f"The checkpoint has {name} {other}, but {preset} with these photos has {value}.",
+                "Use weights of the same architecture and classes.",
+            )

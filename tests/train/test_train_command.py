@@ -1,0 +1,83 @@
+"""`ftervit train` on the command line: what it remembers, prints and refuses."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch", reason='install PyTorch: pip install "ftervit[train]"')
+
+from ftervit_deploy.cli import main  # noqa: E402
+
+FAST = ["--epochs", "1", "--batch-size", "8", "--threads", "1"]
+
+
+def _error(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    assert main(["train", *map(str, arguments)]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "Traceback" not in told.err
+    return told.err
+
+
+def test_later_phases_need_only_the_run_folder(
+    tiny_preset: str, photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "run")
+    first = ["train", str(photo_folder), "--phase", "teacher", "--preset", tiny_preset, "--out", out, *FAST]
+    assert main([*first, "--seed", "5", "--split", "groups:4", "--scheme", "ftervit"]) == 0
+    assert "Teacher: " in capsys.readouterr().out
+    assert main(["train", "--phase", "training", "--out", out, "--json", *FAST]) == 0
+    payload: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert payload["phase"] == "training"
+    assert 0 <= payload["top1"] <= 1
+    assert Path(payload["packed"]).exists()
+    assert main(["train", "--phase", "recovery", "--out", out, "--quiet", *FAST]) == 0
+    told = capsys.readouterr()
+    assert "Teacher: " in told.out
+    assert "Student: " in told.out
+    assert told.err == ""
+    memory = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (memory["seed"], memory["split"], memory["scheme"]) == (5, "groups:4", "ftervit")
+    split = json.loads((tmp_path / "run" / "split.json").read_text())
+    assert split["guarded"] > 0
+    assert (photo_folder / split["validation"][0]).exists()
+    assert "has seed 5, not 6" in _error(capsys, "--phase", "training", "--out", out, "--seed", 6)
+
+
+def test_mistakes_get_one_sentence(
+    tiny_preset: str, photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = ["--phase", "teacher", "--out", tmp_path / "run", *FAST]
+    assert "No folder of photos is named" in _error(capsys, *out)
+    assert "There is no folder" in _error(capsys, tmp_path / "nowhere", *out)
+    assert "no preset 'big'" in _error(capsys, photo_folder, *out, "--preset", "big")
+    assert "no scheme 'int3'" in _error(capsys, photo_folder, *out, "--scheme", "int3")
+    assert "nothing ternary" in _error(capsys, photo_folder, *out, "--scheme", "fp32")
+    assert "no augmentation 'wild'" in _error(capsys, photo_folder, *out, "--augment", "wild")
+    assert "no split 'thirds'" in _error(capsys, photo_folder, *out, "--split", "thirds")
+    assert "exclude each other" in _error(capsys, photo_folder, *out, "--resume", "--overwrite")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_damaged_memory_is_refused(
+    photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run.json").write_text("{")
+    assert "run.json cannot be read" in _error(capsys, photo_folder, "--phase", "teacher", "--out", tmp_path)
+
+
+def test_without_torch_the_way_to_get_it_is_told(
+    photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "torch" else find_spec(name, *rest)
+    )
+    error = _error(capsys, photo_folder, "--phase", "teacher", "--out", tmp_path / "run")
+    assert "Training needs PyTorch, which is not installed." in error
+    assert 'pip install "ftervit[train]"' in error
