@@ -56,3 +56,7 @@ class TrainError(FtervitError):
 
 class EngineError(FtervitError):
     """The C engine refused an image or could not be loaded."""
+
+
+class LinkError(FtervitError):
+    """A port that cannot be opened, or a line without a board that answers."""

@@ -16,11 +16,11 @@ PACKAGE = Path(ftervit_deploy.__file__).parent
 
 FOUNDATIONS = ["errors", "architecture", "resources", "schemes", "ternary"]
 HELPERS = ["models", "files", "config", "photos"]
-STAGES = ["checkpoint", "graph", "lower", "raising", "image", "reference", "engine", "evaluate"]
+STAGES = ["checkpoint", "graph", "lower", "raising", "image", "reference", "engine", "evaluate", "link", "verify"]
 RANK = {name: rank for rank, name in enumerate([*FOUNDATIONS, *HELPERS, *STAGES, "train", "cli"])}
 ENTRY_POINTS = {"__init__", "__main__"}
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
-HEAVY = {"torch", "numpy", "PIL", "rich", "huggingface_hub", "safetensors", "jinja2"}
+HEAVY = {"torch", "numpy", "PIL", "rich", "huggingface_hub", "safetensors", "jinja2", "serial"}
 
 
 def _stage(path: Path) -> str:

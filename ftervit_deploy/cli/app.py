@@ -22,6 +22,7 @@ COMMANDS = {
     "unpack": "Write an image's weights as safetensors.",
     "run": "Classify photos with the C engine.",
     "eval": "Measure accuracy on a folder of class folders.",
+    "verify": "Compare a board with this computer, bit for bit.",
     "demo": "Pack, inspect and run the bundled model.",
 }
 """Summary of each command, so that `--help` imports none of them; `cli/<name>.py` holds the command."""

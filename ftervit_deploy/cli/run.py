@@ -55,7 +55,7 @@ def run(output: Output, /, arguments: tuple[str, ...], **flags: Any) -> None:
     if not names:
         raise click.UsageError("Name at least one photo.", click.get_current_context())
     with open_engine(settings, output) as engine:
-        photos = _photos(names)
+        photos = photos_of(names)
         predictions = [predict(engine, path, settings.top) for path in output.track(photos, "Classifying")]
     output.result([as_json(p) for p in predictions], lambda: "\n".join(map(as_text, predictions)))
 
@@ -66,7 +66,12 @@ def _split(arguments: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
     return None, arguments
 
 
-def _photos(names: Sequence[str]) -> list[Path]:
+def photos_of(names: Sequence[str]) -> list[Path]:
+    """The photos named; a folder stands for all photos in it.
+
+    Raises:
+        DataError: a folder without photos.
+    """
     from ..errors import DataError
     from ..photos import find_photos
 
