@@ -12,7 +12,7 @@ C_FILES = $(shell find c_runtime tests -name '*.c' -o -name '*.h')
 NATIVE_SOURCES := pyproject.toml CMakeLists.txt \
 	$(shell find c_runtime -name '*.c' -o -name '*.h') ftervit_deploy/__init__.py
 
-.PHONY: demo test lint format bench native clean
+.PHONY: demo test lint format bench native board clean
 
 demo: $(VENV)/package.stamp
 	@$(BIN)/ftervit demo --output build/demo/signs.ftv
@@ -38,6 +38,11 @@ bench: $(VENV)/package.stamp
 native:
 	cmake -S . -B build/native -DCMAKE_BUILD_TYPE=Release
 	cmake --build build/native
+
+# A board without hardware: build/native/ftv-board MODEL.ftv prints its port, `ftervit verify --port` proves it
+board:
+	cmake -S . -B build/native -DCMAKE_BUILD_TYPE=Release
+	cmake --build build/native --target ftv-board
 
 clean:
 	rm -rf build dist $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

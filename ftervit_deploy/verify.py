@@ -50,7 +50,8 @@ def check_same_model(info: BoardInfo, content_sha256: str, image: str) -> None:
         raise LinkError(f"The board has no valid model ({info.model_error}).", "Flash a model.")
     if info.model.sha256 != content_sha256:
         raise LinkError(
-            f"The board runs another model than {image}: {info.model.sha256[:12]} against {content_sha256[:12]}.",
+            f"The board runs another model than {image} "
+            f"({info.model.sha256[:12]} instead of {content_sha256[:12]}).",
             "Name the image that was flashed, or flash this one.",
         )
 

@@ -16,7 +16,18 @@ PACKAGE = Path(ftervit_deploy.__file__).parent
 
 FOUNDATIONS = ["errors", "architecture", "resources", "schemes", "ternary"]
 HELPERS = ["models", "files", "config", "photos"]
-STAGES = ["checkpoint", "graph", "lower", "raising", "image", "reference", "engine", "evaluate", "link", "verify"]
+STAGES = [
+    "checkpoint",
+    "graph",
+    "lower",
+    "raising",
+    "image",
+    "reference",
+    "engine",
+    "evaluate",
+    "link",
+    "verify",
+]
 RANK = {name: rank for rank, name in enumerate([*FOUNDATIONS, *HELPERS, *STAGES, "train", "cli"])}
 ENTRY_POINTS = {"__init__", "__main__"}
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))

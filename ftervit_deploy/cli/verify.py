@@ -14,7 +14,7 @@ from .output import Output, output_options, table
 
 if TYPE_CHECKING:
     from ..engine import Engine
-    from ..link import BoardInfo, Link
+    from ..link import BoardInfo
     from ..verify import Pixels, Verdict
 
 RANDOM_IMAGES = 4
@@ -60,15 +60,17 @@ def verify(
     Sends photos, or images of noise, and compares every logit with the C engine. If one differs,
     names the first site of the model where the board went another way, and exits with 1.
     """
+    from ..engine import Engine
+
     output = context.ensure_object(Output)
     model, names = _split(arguments)
     if names and random:
         raise click.UsageError("Name photos, or --random, not both.", context)
     settings = settle(output, **{**flags, "model": model or flags["model"]})
     path = chosen_image(settings, output)
-    checked, info = _checked(
-        path, settings.threads, (port, baud), (names, random or RANDOM_IMAGES), output, digests
-    )
+    with naming(path), Engine(path, threads=settings.threads) as engine:
+        images = list(_images(engine, names, random or RANDOM_IMAGES))
+        checked, info = _checked(path, engine, (port, baud), images, digests, output)
     record = as_json(path, info, checked)
     output.result(record, lambda: as_text(path, info, checked))
     context.exit(0 if record["identical"] else MISMATCH)
@@ -81,27 +83,21 @@ def _split(arguments: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
 
 
 def _checked(
-    path: Path, threads: int, port: tuple[str | None, int], what: tuple[tuple[str, ...], int], output: Output,
-    digests: bool,
+    path: Path, engine: Engine, port: tuple[str | None, int], images: list[tuple[str, Pixels]], digests: bool,
+    output: Output,
 ) -> tuple[list[Checked], BoardInfo]:  # fmt: skip
-    from ..engine import Engine
     from ..link import Link, choose_port, open_stream
-    from ..verify import check_same_model
+    from ..verify import check_same_model, verify_image
 
-    with naming(path), Engine(path, threads=threads) as engine:
-        images = list(_images(engine, *what))
-        name = choose_port(port[0])
-        output.detail(f"Opening {name} at {port[1]} baud")
-        with Link(open_stream(name, port[1])) as link:
-            info = link.info()
-            check_same_model(info, _content_sha256(path), str(path))
-            return [_check(link, engine, image, digests) for image in output.track(images, "Verifying")], info
-
-
-def _check(link: Link, engine: Engine, image: tuple[str, Pixels], digests: bool) -> Checked:
-    from ..verify import verify_image
-
-    return Checked(image[0], verify_image(link, engine, image[1], digests))
+    name = choose_port(port[0])
+    output.detail(f"Opening {name} at {port[1]} baud")
+    with Link(open_stream(name, port[1])) as link:
+        info = link.info()
+        check_same_model(info, _content_sha256(path), str(path))
+        tracked = output.track(images, "Verifying")
+        return [
+            Checked(image, verify_image(link, engine, pixels, digests)) for image, pixels in tracked
+        ], info
 
 
 def _content_sha256(path: Path) -> str:
@@ -162,7 +158,8 @@ def as_text(path: Path, info: BoardInfo, checked: list[Checked]) -> str:
     head = f"{info.board}: {info.app} {info.version} with {path.name}"
     if bad:
         return f"{head}\n{table(rows, left=2)}\n{bad} of {len(checked)} images differ."
-    return f"{head}\n{table(rows, left=2)}\nAll {logits} logits of {len(checked)} images are identical, bit for bit."
+    verdict = f"All {logits} logits of {len(checked)} images are identical, bit for bit."
+    return f"{head}\n{table(rows, left=2)}\n{verdict}"
 
 
 def _outcome(verdict: Verdict) -> str:

@@ -37,8 +37,9 @@ class _Waiting:
 class Exchange:
     """Sends requests, at most `window` ahead of their replies.
 
-    The board serves requests in the order in which they arrive. So a reply tells that requests sent before its own
-    were lost, or their replies were; they are sent again at once. After silence all that wait are sent again.
+    The board serves requests in the order in which they arrive. So a reply tells that requests sent before
+    its own were lost, or their replies were; they are sent again at once. After silence all that wait are
+    sent again.
 
     Args:
         tries: how often a request is sent before the board counts as mute.
@@ -64,8 +65,8 @@ class Exchange:
                 index, request = todo.popleft()
                 self._transmit(ids(), _Waiting(index, request))
             patience = max(item.request.patience_s for item in self._waiting.values())
-            frames = self._receive(max(heard + patience - time.monotonic(), 0))
-            if any([self._take(frame) for frame in frames]):
+            taken = [self._take(f) for f in self._receive(max(heard + patience - time.monotonic(), 0))]
+            if any(taken):
                 heard = time.monotonic()
             elif time.monotonic() >= heard + patience:
                 self._again(list(self._waiting))
@@ -76,7 +77,7 @@ class Exchange:
         if item.sent == self._tries:
             raise LinkError(
                 "The board does not answer.",
-                "Reset it; look at the cable, and whether another program resets it.",
+                "Reset it; look at the cable, and whether another program holds the port.",
             )
         item.sent += 1
         self._waiting.pop(number, None)

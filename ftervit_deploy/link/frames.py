@@ -1,7 +1,7 @@
 """Bytes of the line into text lines, predictions and frames, and frames into bytes.
 
-Sections 1 to 3 of LINE_PROTOCOL.md. Feeding never fails, whatever the bytes are: what is no whole, intact frame
-is text.
+Sections 1 to 3 of LINE_PROTOCOL.md. Feeding never fails, whatever the bytes are: what is no whole, intact
+frame is text.
 """
 
 from __future__ import annotations
@@ -78,13 +78,8 @@ def encode_frame(frame: Frame) -> bytes:
 
 def decode_frame(text: bytes) -> Frame | None:
     """The frame between start and stop character; None where there is none."""
-    if len(text) % 5 or _OUTSIDE.search(text):
-        return None
-    try:
-        binary = base64.b85decode(text.translate(_FROM_Z85))
-    except ValueError:
-        return None
-    if len(binary) < HEADER.size + CRC.size:
+    binary = _binary(text)
+    if len(text) % 5 or binary is None or len(binary) < HEADER.size + CRC.size:
         return None
     version, kind, number, length, session = HEADER.unpack_from(binary)
     body, end = binary[: -CRC.size], HEADER.size + length
@@ -93,6 +88,16 @@ def decode_frame(text: bytes) -> Frame | None:
     if CRC.unpack(binary[-CRC.size :])[0] != binascii.crc32(body):
         return None
     return Frame(version, kind, number, session, body[HEADER.size : end])
+
+
+def _binary(text: bytes) -> bytes | None:
+    """What the whole groups of five characters stand for; None if one is not in Z85 or beyond 32 bits."""
+    if _OUTSIDE.search(text):
+        return None
+    try:
+        return base64.b85decode(text[: len(text) // 5 * 5].translate(_FROM_Z85))
+    except ValueError:
+        return None
 
 
 def text_bytes(payload_bytes: int) -> int:
@@ -140,7 +145,7 @@ class Parser:
         text = bytes(self._candidate or b"")
         frame = decode_frame(text)
         if frame is None or len(frame.payload) > self.max_payload_bytes:
-            self.damaged += len(text) >= (HEADER.size + CRC.size) // 4 * 5
+            self.damaged += len(_binary(text) or b"") >= HEADER.size + CRC.size
             yield from self._give_up()
             yield from self._add_text(b"|")
             return

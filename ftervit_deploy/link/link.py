@@ -189,9 +189,8 @@ class Link:
         self._bytes_heard += len(data)
         frames = []
         for event in self._parser.feed(data):
-            if isinstance(event, Frame):
-                if event.type >= REPLY and event.id:
-                    frames.append(event)
+            if isinstance(event, Frame) and event.type >= REPLY and event.id:
+                frames.append(event)
             self._keep(event)
         return frames
 

@@ -59,6 +59,8 @@ def _cannot_open(url: str, error: OSError) -> LinkError:
         return LinkError(f"{url} is in use.", "Close the monitor or program that holds it.")
     if number == errno.ENOENT:
         return LinkError(f"There is no port {url}.", _found(_ports()))
+    if "://" in url:
+        return LinkError(f"{url} cannot be opened: {error}.", "Look whether something listens there.")
     return LinkError(f"{url} cannot be opened: {error}.", _found(_ports()))
 
 
