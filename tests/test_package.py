@@ -14,7 +14,14 @@ import pytest
 from ftervit_deploy import __version__, resources
 
 ROOT = Path(__file__).parent.parent
-SHIPPED = ("templates/README.md", "boards/host.toml", "c_runtime/include/ftv.h", "c_runtime/LINE_PROTOCOL.md")
+SHIPPED = (
+    "templates/README.md",
+    "boards/host.toml",
+    "c_runtime/include/ftv.h",
+    "c_runtime/IMAGE_FORMAT.md",
+    "c_runtime/LINE_PROTOCOL.md",
+    "c_runtime/line/ftv_line.h",
+)
 
 
 @pytest.fixture(scope="module")
