@@ -1,9 +1,9 @@
 """Bundles a trained run of the hand signs: checkpoint, image, sample photos, logs, accuracy of the engine.
 
-usage: python examples/signs/bundle.py RUN PHOTOS
+usage: python examples/signs/bundle.py RUN START PHOTOS
 
-RUN is the folder of `ftervit train --out`, PHOTOS the folder that it was trained on. Everything goes to
-ftervit_deploy/data/signs. The sample photos are not picked by result: the first validation photo of every
+RUN is the folder of `ftervit train --out`, START that of the run whose teacher it began with, PHOTOS the folder
+that both were trained on (README.md beside this file has the commands). Everything goes to ftervit_deploy/data/signs. The sample photos are not picked by result: the first validation photo of every
 class, and the second of the first two classes.
 """
 
@@ -16,11 +16,11 @@ import sys
 from pathlib import Path
 
 TARGET = Path(__file__).resolve().parents[2] / "ftervit_deploy" / "data" / "signs"
-PHASES = ("teacher", "training", "recovery")
+PHASES = ("guide", "teacher", "training", "recovery")
 EXTRA_PHOTOS = 2
 
 
-def bundle(run: Path, photos: Path) -> None:
+def bundle(run: Path, start: Path, photos: Path) -> None:
     """Replace the bundled demonstration by that of `run`."""
     for name in ("photos", "log"):
         shutil.rmtree(TARGET / name, ignore_errors=True)
@@ -28,6 +28,7 @@ def bundle(run: Path, photos: Path) -> None:
     shutil.copyfile(run / "recovery" / "student.safetensors", TARGET / "student.safetensors")
     for phase in PHASES:
         (TARGET / "log" / f"{phase}.jsonl").write_text(_without_path(run / phase / "log.jsonl"))
+    (TARGET / "log" / "start.jsonl").write_text(_without_path(start / "teacher" / "log.jsonl"))
     shutil.copyfile(run / "split.json", TARGET / "log" / "split.json")
     _copy_photos(json.loads((run / "split.json").read_text())["validation"], photos)
     _ftervit("pack", "signs", "-o", TARGET / "signs.ftv")
@@ -64,6 +65,6 @@ def _ftervit(*arguments: object) -> str:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
+    if len(sys.argv) != 4:
         sys.exit(__doc__)
-    bundle(Path(sys.argv[1]), Path(sys.argv[2]))
+    bundle(*map(Path, sys.argv[1:]))
