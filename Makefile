@@ -60,4 +60,4 @@ $(VENV)/dev.stamp: $(NATIVE_SOURCES) constraints.txt | $(BIN)/python
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "ftervit needs Python 3.10 or newer")'
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ConfigError
+from .files import user_path
 from .models import DEFAULT_MODEL
 from .resources import boards_folder
 
@@ -62,7 +63,9 @@ KEYS = tuple(f.name for f in fields(Settings) if f.name != "origins")
 _NUMBERS = {"heads": 1, "threads": 0, "top": 1}
 """Numeric settings and their smallest value."""
 _PATHS = frozenset({"labels", "model", "data"})
-"""Settings of a project file that are paths relative to it."""
+"""Settings that are paths; in a project file, relative to it."""
+_LONGEST_NUMBER = 20
+"""Characters; Python refuses to convert thousands of digits."""
 
 
 def resolve(
@@ -81,7 +84,7 @@ def resolve(
         ConfigError: an unknown key (the nearest known one is named) or an impossible value.
     """
     environment = os.environ if environment is None else environment
-    project = find_project_file(folder or Path.cwd())
+    project = find_project_file(folder or _current_folder())
     layers = [_flag_layer(flags), _environment_layer(environment), _project_layer(project)]
     board = next((layer["board"] for layer in layers if "board" in layer), (Settings.board, ""))
     layers.append(_board_layer(str(board[0])))
@@ -93,6 +96,13 @@ def resolve(
         if origin != "default":
             values[key] = _checked(key, value, origin)
     return Settings(**values, origins=origins)
+
+
+def _current_folder() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise ConfigError("The current folder does not exist any more.", "Change to another.") from None
 
 
 _Layer = dict[str, tuple[object, str]]
@@ -122,7 +132,7 @@ def _from_project(key: str, value: object, folder: Path) -> object:
     """Paths in a project file are relative to it; so is a source that exists there."""
     if not isinstance(value, str) or not value:
         return value
-    beside = folder / Path(value).expanduser()
+    beside = folder / user_path(value)
     is_path = key in _PATHS or (key == "source" and beside.exists())
     is_board_file = key == "board" and value.endswith(".toml")
     return str(beside) if is_path or is_board_file else value
@@ -173,8 +183,12 @@ def read_toml(path: Path) -> dict[str, object]:
     try:
         with path.open("rb") as file:
             return tomllib.load(file)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # no TOML, no UTF-8, or a number of thousands of digits
         raise ConfigError(f"{path} is not valid TOML: {error}.", "Mend that line.") from None
+    except RecursionError:
+        raise ConfigError(
+            f"{path} is nested too deeply.", "Settings are plain `key = value` lines."
+        ) from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
 
@@ -201,12 +215,12 @@ def _checked(key: str, value: object, origin: str) -> object:
     if key == "encoding" and value not in ENCODINGS:
         known = ", ".join(ENCODINGS)
         raise ConfigError(f"There is no encoding {value!r} ({origin}).", f"Known: {known}.")
-    return value
+    return str(user_path(value)) if key in _PATHS else value
 
 
 def _whole_number(key: str, value: object, origin: str) -> int:
     least = _NUMBERS[key]
-    if isinstance(value, str) and value.strip().isdecimal():
+    if isinstance(value, str) and value.strip().isdecimal() and len(value) <= _LONGEST_NUMBER:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= 1 << 20:
         raise ConfigError(f"{key} must be a whole number from {least}, not {value!r} ({origin}).")

@@ -215,8 +215,10 @@ def _map_file(path: Path) -> Pixels:
             if os.fstat(file.fileno()).st_size == 0:
                 raise ImageFormatError("FTV_ERR_TRUNCATED", f"{path} is empty.", "Pack the model again.")
             return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+    except FileNotFoundError:
+        raise EngineError(f"There is no image {path}.", "Make one with `ftervit pack`.") from None
     except OSError as error:
-        raise EngineError(f"{path} cannot be read: {error.strerror}.") from error
+        raise EngineError(f"{path} cannot be read: {error.strerror}.", "Name another image.") from error
 
 
 def _aligned_copy(data: bytes) -> Pixels:

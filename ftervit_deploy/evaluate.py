@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -75,24 +76,31 @@ def match_classes(
 ) -> list[int]:
     """The class index of each folder name.
 
-    A folder matches a label of the same name, upper or lower case; else, for the 1000 ImageNet classes,
-    a WordNet id; else, where no label is a number, a number is a class index.
+    A folder matches a label of the same name; else one that differs in case or Unicode form; else, for
+    the 1000 ImageNet classes, a WordNet id; else, where no label is a number, a number is a class index.
 
     Raises:
         DataError: a folder matches no class; the message lists some that exist.
     """
-    known = {label.casefold(): index for index, label in reversed(list(enumerate(labels)))}
+    backwards = list(reversed(list(enumerate(labels))))
+    exact = {label: index for index, label in backwards}
+    known = {_loose(label): index for index, label in backwards}
     if len(wordnet_ids) == len(labels):
         known.update({name: index for index, name in enumerate(wordnet_ids) if name not in known})
     if not any(label.isdecimal() for label in labels):
         known.update({str(index): index for index in range(len(labels))})
-    missing = [name for name in folders if name.casefold() not in known]
+    missing = [name for name in folders if _loose(name) not in known]
     if missing:
         raise DataError(
             f"The model knows no class {missing[0]!r}, the name of a folder.",
             f"Name folders after the model's labels: {_sample(labels)}.",
         )
-    return [known[name.casefold()] for name in folders]
+    return [exact.get(name, known[_loose(name)]) for name in folders]
+
+
+def _loose(name: str) -> str:
+    """Some file systems keep letters and their accents apart."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _sample(labels: Sequence[str], shown: int = 10) -> str:

@@ -1,4 +1,4 @@
-"""Writing files so that a half-written one never exists."""
+"""Paths that users type, and writing files so that a half-written one never exists."""
 
 from __future__ import annotations
 
@@ -16,6 +16,43 @@ class FileError(FtervitError):
     """A file that cannot be read or written."""
 
 
+def user_path(text: str) -> Path:
+    """The path that a user typed; a leading ``~`` or ``~name`` becomes a home folder.
+
+    Raises:
+        FileError: nobody of that name has a home folder, or the text cannot be a path.
+    """
+    if "\0" in text:
+        raise FileError(f"{text!r} cannot be a path: it holds a zero character.")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise FileError(
+            f"There is no home folder for {Path(text).parts[0]}.", "Write the path out, or ./~ for a file."
+        ) from None
+
+
+def check_not_input(target: Path, source: str) -> None:
+    """Refuses to replace what a command reads by what it writes.
+
+    Args:
+        target: the file to write.
+        source: what the user named as input; it need not be a file.
+
+    Raises:
+        FileError: both are the same file.
+    """
+    if _is_file(source) and target.exists() and target.samefile(user_path(source)):
+        raise FileError(f"{target} is the file to read.", "Name another file to write with -o.")
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return user_path(name).is_file()
+    except (FileError, OSError, ValueError):
+        return False
+
+
 def write_atomic(path: Path, content: bytes) -> None:
     """Write `content` to `path`, or leave what was there before.
 
@@ -31,11 +68,10 @@ def replacing(path: Path) -> Iterator[Path]:
     """A temporary path in the same folder, renamed to `path` if the body succeeds, else removed.
 
     Raises:
-        FileError: the folder is missing, read-only or full.
+        FileError: the folder is missing, read-only or full, or `path` is a folder or a device.
     """
     try:
-        if path.is_dir():
-            raise FileError(f"{path} is a folder.", "Name a file to write.")
+        _check_replaceable(path)
         temporary = _temporary_beside(path)
         try:
             yield temporary
@@ -45,6 +81,14 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise _cannot_write(path, error) from error
+
+
+def _check_replaceable(path: Path) -> None:
+    """A rename would turn a device or a pipe, such as /dev/null, into a file."""
+    if path.is_dir():
+        raise FileError(f"{path} is a folder.", "Name a file to write.")
+    if path.exists() and not path.is_file():
+        raise FileError(f"{path} is not a regular file.", "Name a file to write.")
 
 
 def _temporary_beside(path: Path) -> Path:
@@ -99,8 +143,8 @@ def read_file(path: Path, kind: str) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise FileError(f"There is no {kind} {path}.") from None
+        raise FileError(f"There is no {kind} {path}.", "Check the name.") from None
     except IsADirectoryError:
-        raise FileError(f"{path} is a folder, not a {kind}.") from None
+        raise FileError(f"{path} is a folder, where a file is needed ({kind}).") from None
     except PermissionError:
         raise FileError(f"{path} may not be read.", "Check its permissions.") from None

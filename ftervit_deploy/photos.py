@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import re
 import warnings
 from dataclasses import dataclass
@@ -18,7 +20,11 @@ MAX_PIXELS = 80_000_000
 """A photo with more pixels is refused before it is decoded."""
 MAX_ASPECT_RATIO = 16
 """Longer photos lose their ends before resizing, so that memory stays bounded."""
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
+"""Decoders that may look at a file. Pillow's others include one that starts Ghostscript."""
 _FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # else Pillow's remarks land on stderr
 
 
 @dataclass(frozen=True)
@@ -39,18 +45,21 @@ def find_photos(folder: Path) -> list[Path]:
     """Photos in `folder` and below, by file suffix, in natural order; hidden files are left out.
 
     Raises:
-        DataError: `folder` is no folder.
+        DataError: `folder` is no folder, or one in it may not be read.
     """
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}.", "Name a folder that holds photos.")
-    found = [
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in PHOTO_SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
-    ]
+    found: list[Path] = []
+    for root, folders, files in os.walk(folder, onerror=_refuse_folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        paths = [Path(root, name) for name in files if not name.startswith(".")]
+        found += [path for path in paths if path.suffix.lower() in PHOTO_SUFFIXES and path.is_file()]
     return sorted(found, key=lambda path: (natural_key(path.name), str(path)))
+
+
+def _refuse_folder(error: OSError) -> None:
+    """Photos that cannot be seen would silently be missing from a measurement."""
+    raise DataError(f"Folder {error.filename} cannot be read: {error.strerror}.", "Check its permissions.")
 
 
 def class_folders(folder: Path) -> list[Path]:
@@ -92,8 +101,8 @@ def load_photo(path: Path) -> Image.Image:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as opened:
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=_FORMATS) as opened:
                 _check_size(path, opened)
                 return _as_rgb(ImageOps.exif_transpose(opened))
     except FileNotFoundError:
@@ -102,9 +111,17 @@ def load_photo(path: Path) -> Image.Image:
         raise DataError(f"Photo {path} may not be read.", "Check its permissions.") from None
     except Image.DecompressionBombError:
         raise _too_large(path) from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, IndexError) as defect:
-        reason = "unknown format" if isinstance(defect, UnidentifiedImageError) else str(defect)
-        raise DataError(f"{path} is not a readable photo ({reason}).", "Use a JPEG or PNG file.") from None
+    except (DataError, MemoryError):
+        raise
+    except Exception as defect:  # decoders of hostile bytes raise whatever they like
+        reason = f"{path} is not a readable photo ({_reason(defect)})."
+        raise DataError(reason, "Use a JPEG or PNG file.") from None
+
+
+def _reason(defect: Exception) -> str:
+    if isinstance(defect, UnidentifiedImageError):
+        return "unknown format"
+    return (isinstance(defect, OSError) and defect.strerror) or str(defect) or type(defect).__name__
 
 
 def _check_size(path: Path, photo: Image.Image) -> None:

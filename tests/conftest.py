@@ -7,9 +7,8 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
+from photo_files import save_photo
 
 NO_SKIPS = os.environ.get("FTERVIT_NO_SKIPS") == "1"
 """Set in CI: a skipped test fails, unless its reason starts with ``hardware:``."""
@@ -62,11 +61,3 @@ def class_folders(tmp_path: Path) -> Callable[..., Path]:
         return root
 
     return make
-
-
-def save_photo(path: Path, seed: int, size: tuple[int, int] = (48, 40)) -> Path:
-    """A photo of smooth noise: `size` is (width, height)."""
-    coarse = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), np.uint8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC).save(path)
-    return path

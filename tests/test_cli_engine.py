@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import save_photo
+from photo_files import save_photo
 from safetensors.numpy import save_file
 
 from ftervit_deploy import resources
@@ -339,3 +339,49 @@ def test_the_wordnet_ids_ship() -> None:
     ids = resources.data_file("imagenet_wordnet_ids.txt").read_text("ascii").split()
     assert len(set(ids)) == 1000
     assert ids[0] == "n01440764"
+
+
+def test_names_of_files_do_not_reach_the_terminal_raw(
+    image: Path, photo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = photo.rename(photo.with_name("\x1b[31mred.jpg"))
+    assert main(["run", str(image), str(odd)]) == 0
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_a_split_without_validation_photos_is_one_sentence(
+    image: Path, class_folders: ClassFolders, capsys: pytest.CaptureFixture[str]
+) -> None:
+    split = image.with_name("split.json")
+    split.write_text(json.dumps({"train": [], "validation": []}))
+    assert "0 of the 0" in _mistake(capsys, "eval", image, class_folders(CLASSES), "--split", split)
+
+
+def test_quiet_leaves_results_and_errors_alone(
+    image: Path, photo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(image.parent)
+    image.rename("model.ftv")
+    assert main(["run", str(photo)]) == 0
+    assert "Using model.ftv" in capsys.readouterr().err
+    assert main(["run", str(photo), "--quiet"]) == 0
+    out, err = capsys.readouterr()
+    assert (bool(out), err) == (True, "")
+
+
+def test_verbose_says_where_each_setting_came_from(
+    image: Path, photo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FTERVIT_TOP", "2")
+    assert main(["run", str(image), str(photo), "--verbose"]) == 0
+    err = capsys.readouterr().err
+    assert "top = 2 (FTERVIT_TOP)" in err
+    assert f"model = {image} (--model)" in err
+
+
+def test_labels_that_differ_in_case_alone_stay_apart() -> None:
+    assert match_classes(["a", "A"], ["A", "a"]) == [1, 0]
+
+
+def test_accents_match_in_either_unicode_form() -> None:
+    assert match_classes(["cafe\u0301"], ["tea", "caf\u00e9"]) == [1]

@@ -267,3 +267,32 @@ def test_a_write_replaces_what_was_there(tmp_path: Path) -> None:
     write_atomic(target, b"after")
     assert target.read_bytes() == b"after"
     assert [path.name for path in tmp_path.iterdir()] == ["out.ftv"]
+
+
+def test_pack_does_not_replace_the_checkpoint(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = checkpoint.read_bytes()
+    assert "is the file to read" in _mistake(capsys, "pack", checkpoint, "-o", checkpoint)
+    assert checkpoint.read_bytes() == before
+
+
+def test_unpack_does_not_replace_the_checkpoint_beside_its_image(
+    checkpoint: Path, image: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(image.parent)
+    before = checkpoint.read_bytes()
+    assert "is there already" in _mistake(capsys, "unpack", image.name)
+    assert checkpoint.read_bytes() == before
+    assert "is the file to read" in _mistake(capsys, "unpack", image.name, "-o", image.name)
+
+
+def test_the_same_checkpoint_gives_the_same_bytes_wherever_it_lies(checkpoint: Path, image: Path) -> None:
+    elsewhere = checkpoint.parent / "elsewhere" / checkpoint.name
+    elsewhere.parent.mkdir()
+    elsewhere.write_bytes(checkpoint.read_bytes())
+    assert main(["pack", str(elsewhere), "-o", str(elsewhere.with_suffix(".ftv"))]) == 0
+    assert elsewhere.with_suffix(".ftv").read_bytes() == image.read_bytes()
+    assert str(checkpoint.parent).encode() not in image.read_bytes()
+
+
+def test_an_image_is_not_taken_for_a_checkpoint(image: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "packed image, not a checkpoint" in _mistake(capsys, "pack", image, "-o", image.with_name("b.ftv"))

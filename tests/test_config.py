@@ -129,3 +129,29 @@ def test_the_host_board_ships() -> None:
 def test_a_misspelt_flag_is_a_defect_not_a_user_error() -> None:
     with pytest.raises(KeyError):
         resolve({"tpo": 1}, {})
+
+
+@pytest.mark.parametrize("content", [f"top = {'9' * 5000}", f"x = {'[' * 5000}"], ids=["number", "nesting"])
+def test_a_project_file_beyond_what_python_takes_is_one_sentence(tmp_path: Path, content: str) -> None:
+    with pytest.raises(ConfigError, match=r"ftervit\.toml"):
+        resolve({}, {}, _project(tmp_path / "a", content))
+
+
+def test_a_number_of_thousands_of_digits_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="FTERVIT_TOP"):
+        resolve({}, {"FTERVIT_TOP": "9" * 5000}, tmp_path)
+
+
+def test_a_home_folder_is_understood_in_a_flag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    assert resolve({"model": "~/m.ftv"}, {}, tmp_path).model == str(tmp_path / "m.ftv")
+
+
+def test_a_current_folder_that_is_gone_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone() -> Path:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(Path, "cwd", gone)
+    with pytest.raises(ConfigError, match="current folder"):
+        resolve({}, {})

@@ -26,7 +26,8 @@ def _outcome(folder: Path, no_skips: str) -> str:
     (folder / "conftest.py").write_bytes((Path(__file__).parent / "conftest.py").read_bytes())
     (folder / "test_it.py").write_text(PROGRAM)
     (folder / "test_module.py").write_text("import pytest\npytest.importorskip('no_such_module')\n")
-    variables = {**os.environ, "FTERVIT_NO_SKIPS": no_skips, "PYTEST_ADDOPTS": "", "CI": ""}
+    helpers = {"PYTHONPATH": str(Path(__file__).parent)}  # what conftest.py imports
+    variables = {**os.environ, **helpers, "FTERVIT_NO_SKIPS": no_skips, "PYTEST_ADDOPTS": "", "CI": ""}
     options = ["-q", "-p", "no:cacheprovider", "--continue-on-collection-errors"]
     command = [sys.executable, "-m", "pytest", *options, str(folder)]
     done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)

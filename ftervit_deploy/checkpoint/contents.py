@@ -17,7 +17,8 @@ class Provenance:
     """Where the weights came from.
 
     Attributes:
-        source: what the user typed.
+        source: what the user typed; of a local file the name alone, because the same file gives the
+            same image wherever it lies.
         repo: hub repository, ``user/name``; empty for a local file.
         file: path in the repository, or the local file's name.
         revision: commit hash of the repository; empty for a local file.

@@ -48,9 +48,7 @@ def download(repo: str, file: str | None, revision: str | None = None, *, offlin
     Raises:
         HubError: in a sentence, whatever kept the file away.
     """
-    from huggingface_hub import constants
-
-    offline = offline or constants.HF_HUB_OFFLINE
+    offline = offline or _offline_mode()
     try:
         return _fetched(repo, file, revision, offline)
     except FtervitError:
@@ -60,6 +58,18 @@ def download(repo: str, file: str | None, revision: str | None = None, *, offlin
         if cached is None:
             raise _sentence(error, repo, file, revision, offline) from error
         return cached
+
+
+def _offline_mode() -> bool:
+    """What HF_HUB_OFFLINE says; the client reads every variable of its own when it is imported."""
+    try:
+        from huggingface_hub import constants
+    except ValueError as error:
+        raise HubError(
+            f"A variable of huggingface-hub has an impossible value: {error}.",
+            "Check HF_ENDPOINT and the other HF_ variables.",
+        ) from error
+    return constants.HF_HUB_OFFLINE
 
 
 def _fetched(repo: str, file: str | None, revision: str | None, offline: bool) -> Fetched:

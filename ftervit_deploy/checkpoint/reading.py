@@ -33,6 +33,9 @@ from .statements import Statements, from_extras, from_metadata
 from .tensors import Tensor
 from .torchfile import TorchFile, is_torch_file
 
+IMAGE_MAGIC = b"FTVI"
+"""What a `.ftv` file starts with (c_runtime/IMAGE_FORMAT.md)."""
+
 
 def read_checkpoint(
     source: str, *, revision: str | None = None, heads: int | None = None, offline: bool = False
@@ -89,6 +92,10 @@ def _opened(path: Path) -> Iterator[tuple[Mapping[str, Tensor], Statements]]:
     """
     with path.open("rb") as file:
         start = file.read(8)
+    if start.startswith(IMAGE_MAGIC):
+        raise CheckpointError(
+            "This is a packed image, not a checkpoint.", "`ftervit unpack` writes its weights as one."
+        )
     if is_torch_file(start):
         with TorchFile(path) as torch_file:
             weights, extras = find_weights(torch_file.contents)

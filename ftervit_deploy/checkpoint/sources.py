@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import CheckpointError
+from ..files import user_path
 from ..models import MODELS, Model, model_at
 from ..resources import data_file
 from .contents import Provenance
@@ -43,9 +44,10 @@ def locate(source: str, revision: str | None = None, offline: bool = False) -> L
 
     Raises:
         CheckpointError: neither a file nor a name that could be on the hub.
+        FileError: it starts with ``~`` and a name that nobody has here.
         HubError: the hub does not have it or cannot be reached.
     """
-    path = Path(source).expanduser()
+    path = user_path(source) if source.startswith("~") else Path(source)
     if source and _exists(path) and not (source in MODELS and path.is_dir()):
         return _local(source, path)
     if source in MODELS:
@@ -73,7 +75,7 @@ def _local(source: str, path: Path) -> Located:
         )
     if not path.is_file():
         raise CheckpointError(f"{source} is not a regular file.")
-    return Located(path, Provenance(source=source, file=path.name))
+    return Located(path, Provenance(source=path.name, file=path.name))
 
 
 def _looks_like_path(source: str) -> bool:

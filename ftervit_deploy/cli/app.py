@@ -127,7 +127,10 @@ def _invoke(arguments: list[str], output: Output) -> int:
 
 
 def _accept_any_text() -> None:
-    """A terminal that lacks a character gets a question mark, not an exception."""
+    """A terminal that lacks a character gets a question mark, a closed stream nothing; no exception."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

@@ -32,8 +32,8 @@ SIGNS = "signs"
 def demo(output: Output, /, path: str) -> None:
     """Pack, inspect and run the bundled model of hand signs.
 
-    The photos are of students whom the model did not see in training. Pictures appear where the
-    terminal shows colours.
+    The photos are validation photos, which training did not see. Pictures appear where the terminal
+    shows colours.
     """
     from ..config import Settings
     from ..files import read_file
@@ -74,7 +74,7 @@ def _record(log: Path) -> str:
         ["C engine, integers", percent(engine["top1"])],
         ["engine and student agree", percent(engine["agreement"])],
     ]
-    title = f"As logged, on {engine['images']} photos of students that training never saw:"
+    title = f"As logged, on {engine['images']} validation photos, blocks that training never saw:"
     return f"{bold(title)}\n{table(rows, left=1)}"
 
 

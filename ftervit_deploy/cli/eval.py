@@ -125,7 +125,7 @@ def _validation_only(photos: Sequence[LabelledPhoto], data: Path, split: Path) -
     except (ValueError, KeyError, TypeError):
         raise DataError(f"{split} is no split.json of a training run.") from None
     chosen = [photo for photo in photos if photo.path.relative_to(data).as_posix() in listed]
-    if len(chosen) < len(listed):
+    if not chosen or len(chosen) < len(listed):
         raise DataError(
             f"{data} holds {len(chosen)} of the {len(listed)} validation photos that {split} lists.",
             "Name the folder that the run was trained on.",

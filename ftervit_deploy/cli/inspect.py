@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options import chosen_image, naming, settle
-from .output import Output, bold, dim, megabytes, output_options, percent, table
+from .output import Output, bold, dim, megabytes, output_options, percent, printable, table
 
 if TYPE_CHECKING:
     from ..lower import IntegerModel
@@ -158,7 +158,7 @@ def _leftover_row(description: Description) -> list[str]:
 def _first_line(description: Description) -> str:
     ratio = description["comparison"]["fp32_bytes"] / description["bytes"]
     size = megabytes(description["bytes"])
-    return f"{bold(description['path'])}  {size}, {ratio:.1f} times smaller than FP32"
+    return f"{bold(printable(description['path']))}  {size}, {ratio:.1f} times smaller than FP32"
 
 
 def _facts(description: Description) -> Iterator[tuple[str, str]]:
@@ -189,7 +189,7 @@ def _layer_scale(architecture: dict[str, Any]) -> str:
 def _labels(description: Description) -> str:
     labels = description["labels"]
     more = f", … and {len(labels) - LABELS_SHOWN} more" if len(labels) > LABELS_SHOWN else ""
-    return ", ".join(labels[:LABELS_SHOWN]) + more
+    return printable(", ".join(labels[:LABELS_SHOWN]) + more)
 
 
 def _zeros_table(description: Description) -> str:

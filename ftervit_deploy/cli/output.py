@@ -190,12 +190,17 @@ def dim(text: str) -> str:
 
 def one_line(text: str) -> str:
     """`text` without line breaks and other control characters, which a hostile name may carry."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return " ".join(printable(text).split())
+
+
+def printable(text: str) -> str:
+    """`text` with a space for every character that does not print, such as a terminal's escape."""
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def table(rows: Sequence[Sequence[str]], headings: Sequence[str] = (), left: int = 1) -> str:
-    """Aligned columns, the first `left` of them flush left, the others flush right."""
-    cells = [list(headings), *rows] if headings else list(rows)
+    """Aligned columns of plain text, the first `left` of them flush left, the others flush right."""
+    cells = [[printable(cell) for cell in row] for row in ([headings, *rows] if headings else rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))] if cells else []
     lines = [
         "  ".join(

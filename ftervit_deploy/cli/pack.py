@@ -54,8 +54,9 @@ def pack_image(settings: Settings, target: Path, output: Output) -> bytes:
     Raises:
         FtervitError: whatever is wrong with the checkpoint, the labels or the target.
     """
-    from ..files import write_atomic
+    from ..files import check_not_input, write_atomic
 
+    check_not_input(target, settings.source)
     image = _packed(settings, output)
     write_atomic(target, image)
     return image

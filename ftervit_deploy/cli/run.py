@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options import IMAGE_SUFFIX, model_option, open_engine, settle, threads_option
-from .output import Output, bold, dim, output_options, percent
+from .output import Output, bold, dim, output_options, percent, printable
 
 if TYPE_CHECKING:
     from ..engine import Engine
@@ -115,8 +115,8 @@ def as_json(prediction: Prediction) -> dict[str, object]:
 def as_text(prediction: Prediction) -> str:
     """A photo's name and one line per class."""
     width = max(len(guess.label) for guess in prediction.top)
-    lines = [f"{bold(str(prediction.image))}  {dim(f'{prediction.milliseconds:.1f} ms')}"]
+    lines = [f"{bold(printable(str(prediction.image)))}  {dim(f'{prediction.milliseconds:.1f} ms')}"]
     for guess in prediction.top:
         bar = "█" * round(BAR_CHARACTERS * guess.probability)
-        lines.append(f"  {percent(guess.probability):>7}  {guess.label:<{width}}  {bar}".rstrip())
+        lines.append(f"  {percent(guess.probability):>7}  {printable(guess.label):<{width}}  {bar}".rstrip())
     return "\n".join(lines)

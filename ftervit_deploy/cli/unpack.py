@@ -26,16 +26,26 @@ def unpack(output: Output, /, model: str | None, path: str | None) -> None:
 
     The result is a checkpoint that `ftervit pack` reads. LayerScale is folded into the weights.
     """
-    from ..files import read_file, write_atomic
+    from ..files import check_not_input, read_file, user_path, write_atomic
     from ..image import read_image
 
     source = chosen_image(settle(output, model=model), output)
-    target = Path(path) if path else Path(source.with_suffix(".safetensors").name)
     with output.step(f"Unpacking {source}"), naming(source):
         content, tensors = _as_safetensors(read_image(read_file(source, "image")))
+        target = user_path(path) if path else _beside_nothing(Path(source.with_suffix(".safetensors").name))
+        check_not_input(target, str(source))
         write_atomic(target, content)
     payload = {"path": str(target), "bytes": len(content), "tensors": tensors}
     output.result(payload, lambda: f"{target}: {tensors} tensors, {megabytes(len(content))}")
+
+
+def _beside_nothing(target: Path) -> Path:
+    """The default name, unless a file has it: that may be the checkpoint that the image was packed from."""
+    from ..files import FileError
+
+    if target.exists():
+        raise FileError(f"{target} is there already.", "Name the file to write with -o.")
+    return target
 
 
 def _as_safetensors(model: IntegerModel) -> tuple[bytes, int]:

@@ -15,7 +15,7 @@ from .defects import Defect, defect, require
 
 TOOL = f"ftervit {__version__}"
 INTERPOLATIONS = ("bicubic", "bilinear")
-REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+REPLACEMENT = "\ufffd"
 
 
 @dataclass(frozen=True)

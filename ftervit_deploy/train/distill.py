@@ -152,6 +152,7 @@ class Phase:
     ) -> None:
         self.folder, self.memory, self.settings = folder, memory, settings
         self.split, self.options, self.preprocessing = split, options, start.preprocessing
+        self.sources = start.sources
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.training, self.validation = self._open_photos(start.model.arch)
         self.trainer = Trainer(
@@ -159,7 +160,7 @@ class Phase:
         )
         self.state = ResumableState(
             folder / STATE_NAME, self.trainer.model, self.trainer.average, self.trainer.optimiser,
-            {**asdict(memory), **asdict(settings)},
+            {**asdict(memory), **asdict(settings), "preprocessing": asdict(self.preprocessing)},
         )  # fmt: skip
         self.progress = Progress()
         self.teacher_top1: float | None = None
@@ -198,7 +199,10 @@ class Phase:
     def _configuration(self) -> dict[str, Any]:
         return {
             **asdict(self.memory),
+            "data": Path(self.memory.data).name,
             **asdict(self.settings),
+            "teacher_source": self.sources.teacher,
+            "init_source": self.sources.init,
             "architecture": asdict(self.trainer.model.arch),
             "preprocessing": asdict(self.preprocessing),
             "augmentation": asdict(self.trainer.augmentation),

@@ -15,31 +15,12 @@ import torch
 from safetensors.numpy import save
 
 from ..files import write_atomic
+from ..ternary import pack_rows
 from .model import DeiT, ternary_parameter_names
 from .quantizers import absmean_scale, ternary_codes
 from .state import Description, arrays_of
 
 PACKED_FORMAT = "packed-ternary-1"
-CODES_PER_BYTE = 4
-
-
-def pack_codes(codes: np.ndarray) -> np.ndarray:
-    """Four ternary rows into one row of bytes.
-
-    Args:
-        codes: integers -1, 0, 1, [N, K].
-
-    Returns:
-        uint8 [ceil(N / 4), K].
-    """
-    count, inputs = codes.shape
-    rows = -(-count // CODES_PER_BYTE)
-    stored = np.ones((rows * CODES_PER_BYTE, inputs), dtype=np.uint8)
-    stored[:count] = codes.astype(np.int8) + 1
-    parts = stored.reshape(rows, CODES_PER_BYTE, inputs)
-    shifts = np.arange(0, 2 * CODES_PER_BYTE, 2, dtype=np.uint8)[None, :, None]
-    packed: np.ndarray = np.bitwise_or.reduce(parts << shifts, axis=1)
-    return packed
 
 
 def packed_arrays(model: DeiT) -> dict[str, np.ndarray]:
@@ -53,7 +34,7 @@ def packed_arrays(model: DeiT) -> dict[str, np.ndarray]:
         weight = torch.from_numpy(latent)
         scale = absmean_scale(weight, granularities[name])
         codes = ternary_codes(weight, scale).numpy()
-        arrays[name] = pack_codes(codes.reshape(codes.shape[0], -1))
+        arrays[name] = pack_rows(codes.reshape(codes.shape[0], -1).astype(np.int8))
         arrays[f"{name}_scale"] = scale.numpy().reshape(-1)
     return arrays
 

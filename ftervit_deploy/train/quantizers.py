@@ -15,7 +15,7 @@ from ..schemes import ABSMAX_FLOOR, ABSMEAN_FLOOR
 
 
 def absmean_scale(weight: Tensor, granularity: str) -> Tensor:
-    """The scale s = mean|W|, at least ABSMEAN_FLOOR.
+    """The scale s = mean|W|, at least ABSMEAN_FLOOR; summed in float64, so that threads do not matter.
 
     Args:
         weight: float, [N, ...]; N is the number of output channels.
@@ -26,10 +26,11 @@ def absmean_scale(weight: Tensor, granularity: str) -> Tensor:
     """
     magnitudes = weight.abs()
     if granularity == "tensor":
-        mean = magnitudes.mean().reshape([1] * weight.dim())
+        mean = magnitudes.mean(dtype=torch.float64).reshape([1] * weight.dim())
     else:
-        mean = magnitudes.flatten(1).mean(dim=1).reshape([-1] + [1] * (weight.dim() - 1))
-    return mean.clamp(min=ABSMEAN_FLOOR)
+        mean = magnitudes.flatten(1).mean(dim=1, dtype=torch.float64)
+        mean = mean.reshape([-1] + [1] * (weight.dim() - 1))
+    return mean.to(weight.dtype).clamp(min=ABSMEAN_FLOOR)
 
 
 def ternary_codes(weight: Tensor, scale: Tensor) -> Tensor:

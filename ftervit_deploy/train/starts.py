@@ -32,11 +32,12 @@ class Sources:
 
 @dataclass(frozen=True)
 class Start:
-    """The model to train, the frozen one it learns from, and how their input is made."""
+    """The model to train, the frozen one it learns from, how their input is made, and whence they came."""
 
     model: Classifier
     teacher: Classifier | None
     preprocessing: Preprocessing
+    sources: Sources
 
 
 def start_of(
@@ -51,9 +52,9 @@ def start_of(
     """
     scheme = _student_scheme(memory.scheme)
     if settings.phase == "guide":
-        return Start(build_guide(arch, settings.seed), None, Preprocessing())
+        return Start(build_guide(arch, settings.seed), None, Preprocessing(), sources)
     if settings.phase == "teacher":
-        return _teacher_start(arch, settings, sources.init, _guide(out, arch))
+        return _teacher_start(arch, settings, sources, _guide(out, arch))
     own = out / "teacher" / BEST_NAME
     teacher_arrays, teacher_arch, preprocessing = _weights(sources.teacher, own, "teacher")
     _check_same_shape(teacher_arch, arch, memory.preset)
@@ -66,7 +67,7 @@ def start_of(
         arrays, student_arch, _ = _weights(sources.init, out / "training" / BEST_NAME, "training")
         _check_same_shape(student_arch, arch, memory.preset)
         load_arrays(student, arrays, ternary=False)
-    return Start(student, teacher, preprocessing)
+    return Start(student, teacher, preprocessing, sources)
 
 
 def _student_scheme(name: str) -> Scheme:
@@ -88,17 +89,19 @@ def _guide(out: Path, arch: Architecture) -> GuideNet | None:
     return guide
 
 
-def _teacher_start(arch: Architecture, settings: PhaseSettings, source: str, guide: GuideNet | None) -> Start:
+def _teacher_start(
+    arch: Architecture, settings: PhaseSettings, sources: Sources, guide: GuideNet | None
+) -> Start:
     model = build_student(arch, SCHEMES["fp32"], settings.seed)
-    if not source:
-        return Start(model, guide, Preprocessing())
-    arrays, found, preprocessing = _weights(source, Path(), "teacher")
+    if not sources.init:
+        return Start(model, guide, Preprocessing(), sources)
+    arrays, found, preprocessing = _weights(sources.init, Path(), "teacher")
     _check_same_shape(found.with_classes(arch.classes), arch, "this run's preset")
     if found.classes != arch.classes:  # another task: its head does not serve
         fresh = arrays_of(model)
         arrays = {**arrays, "head.weight": fresh["head.weight"], "head.bias": fresh["head.bias"]}
     load_arrays(model, arrays, ternary=False)
-    return Start(model, guide, preprocessing)
+    return Start(model, guide, preprocessing, sources)
 
 
 def _weights(source: str, own: Path, phase: str) -> tuple[dict[str, np.ndarray], Architecture, Preprocessing]:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st  # noqa: E402
 
 from ftervit_deploy.architecture import PRESETS, Architecture  # noqa: E402
 from ftervit_deploy.schemes import SCHEMES  # noqa: E402
-from ftervit_deploy.train.export import pack_codes, packed_arrays  # noqa: E402
+from ftervit_deploy.ternary import pack_rows  # noqa: E402
+from ftervit_deploy.train.export import packed_arrays  # noqa: E402
 from ftervit_deploy.train.initialise import build_student  # noqa: E402
 from ftervit_deploy.train.model import ternary_layers, ternary_parameter_names  # noqa: E402
 
@@ -20,14 +21,14 @@ ARCH = Architecture(16, 4, 18, 1, 2, 30, 5)
 
 
 def test_four_rows_share_a_byte_lowest_bits_first() -> None:
-    codes = np.array([[-1], [0], [1], [1], [1]])
-    assert pack_codes(codes).tolist() == [[0b10_10_01_00], [0b01_01_01_10]]
+    codes = np.array([[-1], [0], [1], [1], [1]], np.int8)
+    assert pack_rows(codes).tolist() == [[0b10_10_01_00], [0b01_01_01_10]]
 
 
 @given(st.integers(1, 9), st.integers(1, 5), st.integers(0, 2**32 - 1))
 def test_packing_loses_nothing(count: int, inputs: int, seed: int) -> None:
-    codes = np.random.default_rng(seed).integers(-1, 2, (count, inputs))
-    packed = pack_codes(codes)
+    codes = np.random.default_rng(seed).integers(-1, 2, (count, inputs)).astype(np.int8)
+    packed = pack_rows(codes)
     parts = np.stack([packed >> shift & 3 for shift in (0, 2, 4, 6)], axis=1).reshape(-1, inputs)
     assert packed.dtype == np.uint8
     assert (parts[:count].astype(int) - 1 == codes).all()
