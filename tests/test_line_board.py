@@ -20,7 +20,9 @@ from ftervit_deploy.image import read_info, write_image
 from ftervit_deploy.link import (
     BoardError,
     ErrorCode,
+    Frame,
     Link,
+    Parser,
     Prediction,
     Text,
     Thumbnail,
@@ -133,6 +135,43 @@ def test_a_bad_cable_costs_time_and_nothing_else(tcp_board: Board, engine: Engin
             pixels = noise(SHAPE, seed)
             found = link.infer(pixels, digests=True)
             assert (found.logits == engine.logits(pixels[None])[0]).all()
+
+
+class _Recording:
+    """A stream that keeps what the board says."""
+
+    def __init__(self, url: str) -> None:
+        self._stream = open_stream(url)
+        self.name, self.seconds_per_byte = url, 0.0
+        self.heard = b""
+
+    def read(self, timeout_s: float) -> bytes:
+        data = self._stream.read(timeout_s)
+        self.heard += data
+        return data
+
+    def write(self, data: bytes) -> None:
+        self._stream.write(data)
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def test_a_board_says_that_it_is_at_work(tmp_path: Path) -> None:
+    slow = Architecture(112, 8, 192, 3, 3, 768, 10)
+    path = tmp_path / "slow.ftv"
+    path.write_bytes(write_image(lower(random_graph(slow, 1)), "t2"))
+    with running_board("--tcp", 0, "--kernels", "ref", path) as board:
+        stream = _Recording(board.url)
+        with Link(stream) as link, Engine(path, threads=1) as engine:
+            pixels = noise(slow)
+            found = link.infer(pixels)
+            assert (found.logits == engine.logits(pixels[None])[0]).all()
+    working = [f for f in Parser().feed(stream.heard) if isinstance(f, Frame) and f.type == 0xC0]
+    times = [int.from_bytes(frame.payload[8:], "little") for frame in working]
+    assert times
+    assert times == sorted(times)
+    assert times[-1] <= found.microseconds
 
 
 class _Meddling:

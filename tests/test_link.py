@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -118,6 +119,29 @@ def test_a_board_that_falls_silent_is_named() -> None:
     with pytest.raises(LinkError, match="does not answer"):
         Link(board, BRIEF).info()
     assert [frame.type for frame in board.heard] == [1, 3, 3, 3]
+
+
+class _Busy(_Board):
+    """Works on each request for ten times the host's patience, and says so."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda frame: _reply(frame, HELLO) if frame.type == 1 else b"")
+        self._signs = 40
+
+    def read(self, timeout_s: float) -> bytes:
+        request = self.heard[-1]
+        if request.type == 1:
+            return super().read(timeout_s)
+        time.sleep(BRIEF.run_s / 4)
+        self._signs -= 1
+        working = _reply(request, struct.pack("<HHII", 3, 0, 2, 0), 0xC0)
+        return working if self._signs else _reply(request, bytes(12))
+
+
+def test_a_board_at_work_is_waited_for_as_long_as_it_says_so() -> None:
+    board = _Busy()
+    assert Link(board, BRIEF).bench("linear_s8t2_ref", 1, 1).microseconds == 0
+    assert [frame.type for frame in board.heard] == [1, 7], "and not asked again"
 
 
 def test_a_board_that_resets_again_and_again_is_named() -> None:
