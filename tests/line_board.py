@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -34,6 +36,7 @@ def build_board(output: Path, *flags: str, engine: tuple[Path, ...] = ENGINE_SOU
 def sanitized_board() -> Path:
     """ftv-board under AddressSanitizer and UndefinedBehaviorSanitizer, built once."""
     folder = Path(tempfile.mkdtemp(prefix="ftv-board-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return build_board(folder / "ftv-board", *SANITIZERS)
 
 
