@@ -104,3 +104,12 @@ def read_file(path: Path, kind: str) -> bytes:
         raise FileError(f"{path} is a folder, not a {kind}.") from None
     except PermissionError:
         raise FileError(f"{path} may not be read.", "Check its permissions.") from None
+
+
+def expanded(text: str) -> Path:
+    """A path with ``~`` replaced by the home folder, or left alone where there is no such home."""
+    path = Path(text)
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
