@@ -15,6 +15,7 @@ from ..errors import FtervitError
 from .output import Output, output_options
 
 COMMANDS = {
+    "init": "Start a project: write ftervit.toml.",
     "models": "List published checkpoints and presets.",
     "boards": "List boards, or show all about one.",
     "train": "Train a ternary model on a folder of photos.",
