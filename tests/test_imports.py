@@ -15,7 +15,7 @@ import ftervit_deploy
 PACKAGE = Path(ftervit_deploy.__file__).parent
 
 FOUNDATIONS = ["errors", "architecture", "resources", "schemes", "ternary"]
-HELPERS = ["models", "files", "config", "photos"]
+HELPERS = ["models", "files", "tomlfile", "boards", "config", "photos"]
 STAGES = ["checkpoint", "graph", "lower", "raising", "image", "reference", "engine", "evaluate"]
 RANK = {name: rank for rank, name in enumerate([*FOUNDATIONS, *HELPERS, *STAGES, "train", "cli"])}
 ENTRY_POINTS = {"__init__", "__main__"}
