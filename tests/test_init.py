@@ -82,7 +82,7 @@ def test_it_replaces_a_file_only_when_told(project: Path, capsys: pytest.Capture
         (("--source", "student.safetensors"), "no file student.safetensors"),
         (("--source", ""), "no model called"),
         (("--data", "nowhere"), "no folder nowhere"),
-        (("--data", "~nobody-has-this-name/x"), "no folder"),
+        (("--data", "~nobody-has-this-name/x"), "no home folder"),
     ],
 )
 def test_a_value_that_cannot_serve_is_refused_and_nothing_is_written(
