@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from .boards import Board, BoardFile, board_folders, board_from, read_board_files
 from .errors import ConfigError
 from .files import user_path
 from .models import DEFAULT_MODEL
-from .resources import boards_folder
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from .tomlfile import read_toml, suggestion
 
 PROJECT_FILE = "ftervit.toml"
 ENVIRONMENT_PREFIX = "FTERVIT_"
@@ -85,9 +79,10 @@ def resolve(
     """
     environment = os.environ if environment is None else environment
     project = find_project_file(folder or _current_folder())
+    folders = board_folders(environment, project)
     layers = [_flag_layer(flags), _environment_layer(environment), _project_layer(project)]
     board = next((layer["board"] for layer in layers if "board" in layer), (Settings.board, ""))
-    layers.append(_board_layer(str(board[0])))
+    layers.append(_board_layer(read_board_files(_board_name(*board), folders)))
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for key in KEYS:
@@ -138,32 +133,44 @@ def _from_project(key: str, value: object, folder: Path) -> object:
     return str(beside) if is_path or is_board_file else value
 
 
-def _board_layer(board: str) -> _Layer:
-    path = board_file(board)
-    defaults = read_toml(path).get("defaults", {})
-    if not isinstance(defaults, dict):
-        raise ConfigError(f"`defaults` in {path} is not a table.", "Write [defaults] above its settings.")
-    _check_keys(defaults, path, " in [defaults]")
-    return {key: (value, str(path)) for key, value in defaults.items()}
+def _board_name(board: object, origin: str) -> str:
+    return str(_checked("board", board, origin))
 
 
-def board_file(board: str) -> Path:
-    """File of a board given by name, or by the path of a `.toml` file.
+def _board_layer(files: Sequence[BoardFile]) -> _Layer:
+    """The [defaults] of a board and of those that it extends, nearest first."""
+    layer: _Layer = {}
+    for key, value in check_board_files(files).defaults.items():
+        layer[key] = (value, _origin(key, files))
+    return layer
+
+
+def _origin(key: str, files: Sequence[BoardFile]) -> str:
+    """The nearest of a board's files that has the default `key`."""
+    return str(next(file.path for file in files if key in file.defaults))
+
+
+def check_board_files(files: Sequence[BoardFile]) -> Board:
+    """The board that the files describe, its [defaults] checked as settings.
 
     Raises:
-        ConfigError: there is none; the known boards are named.
+        ConfigError: anything in them is wrong.
     """
-    if board.endswith(".toml"):
-        path = Path(board)
-        if not path.is_file():
-            raise ConfigError(f"There is no board file {board}.")
-        return path
-    known = {path.stem: path for path in sorted(boards_folder().glob("*.toml"))}
-    if board not in known:
-        raise ConfigError(
-            f"There is no board {board!r}.{_suggestion(board, known)}", f"Known: {', '.join(known)}."
-        )
-    return known[board]
+    board = board_from(files)
+    for file in files:
+        _check_keys(file.defaults, file.path, " in [defaults]")
+    for key, value in board.defaults.items():
+        _checked(key, value, _origin(key, files))
+    return board
+
+
+def folders_of_boards() -> tuple[Path, ...]:
+    """Where this process looks for boards by name: FTERVIT_BOARDS, the project, the package.
+
+    Raises:
+        ConfigError: FTERVIT_BOARDS names no folder.
+    """
+    return board_folders(os.environ, find_project_file(_current_folder()))
 
 
 def find_project_file(folder: Path) -> Path | None:
@@ -174,37 +181,13 @@ def find_project_file(folder: Path) -> Path | None:
     return None
 
 
-def read_toml(path: Path) -> dict[str, object]:
-    """The content of a TOML file.
-
-    Raises:
-        ConfigError: it cannot be read or is no TOML; the place is named.
-    """
-    try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
-    except ValueError as error:  # no TOML, no UTF-8, or a number of thousands of digits
-        raise ConfigError(f"{path} is not valid TOML: {error}.", "Mend that line.") from None
-    except RecursionError:
-        raise ConfigError(
-            f"{path} is nested too deeply.", "Settings are plain `key = value` lines."
-        ) from None
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
-
-
 def _check_keys(content: Mapping[str, object], path: Path, where: str) -> None:
     for key in content:
         if key not in KEYS:
             raise ConfigError(
-                f"There is no setting {key!r}{where} ({path}).{_suggestion(key, KEYS)}",
+                f"There is no setting {key!r}{where} ({path}).{suggestion(key, KEYS)}",
                 f"Known: {', '.join(KEYS)}.",
             )
-
-
-def _suggestion(word: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def _checked(key: str, value: object, origin: str) -> object:

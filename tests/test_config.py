@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ftervit_deploy.config import KEYS, Settings, board_file, find_project_file, resolve
+from ftervit_deploy.config import KEYS, Settings, find_project_file, resolve
 from ftervit_deploy.errors import ConfigError
 
 
@@ -18,7 +18,7 @@ def _project(folder: Path, text: str) -> Path:
 
 def _board(folder: Path, text: str) -> str:
     path = folder / "myboard.toml"
-    path.write_text(text)
+    path.write_text('extends = "host"\n' + text)
     return str(path)
 
 
@@ -122,8 +122,46 @@ def test_an_unknown_board_is_refused_and_the_known_are_named(tmp_path: Path) -> 
         resolve({"board": "hosd"}, {}, tmp_path)
 
 
-def test_the_host_board_ships() -> None:
-    assert board_file("host").is_file()
+def test_a_default_of_an_extended_board_names_the_file_that_has_it(tmp_path: Path) -> None:
+    settings = resolve({"board": _board(tmp_path, "[defaults]\ntop = 1\n")}, {}, tmp_path)
+    assert settings.origins["top"].endswith("myboard.toml")
+    assert settings.origins["encoding"].endswith("host.toml")
+
+
+def test_a_board_of_the_project_is_found_by_name(tmp_path: Path) -> None:
+    folder = _project(tmp_path / "a", 'board = "myboard"\n')
+    (folder / "boards").mkdir()
+    _board(folder / "boards", "[defaults]\nthreads = 2\n")
+    assert resolve({}, {}, folder).threads == 2
+
+
+def test_a_board_in_the_folder_of_the_environment_comes_before_the_projects(tmp_path: Path) -> None:
+    folder = _project(tmp_path / "a", 'board = "myboard"\n')
+    for place, threads in ((folder / "boards", 2), (tmp_path / "mine", 3)):
+        place.mkdir()
+        _board(place, f"[defaults]\nthreads = {threads}\n")
+    assert resolve({}, {"FTERVIT_BOARDS": str(tmp_path / "mine")}, folder).threads == 3
+
+
+def test_a_board_folder_that_is_not_there_names_the_variable(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="FTERVIT_BOARDS"):
+        resolve({}, {"FTERVIT_BOARDS": str(tmp_path / "nowhere")}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("defaults", "named"),
+    [
+        ("tpo = 1", "Did you mean 'top'"),
+        ("top = 0", "top must be a whole number"),
+        ('board = "host"', "board"),
+    ],
+)
+def test_a_wrong_default_of_a_board_is_named_with_its_file(tmp_path: Path, defaults: str, named: str) -> None:
+    board = _board(tmp_path, f"[defaults]\n{defaults}\n")
+    with pytest.raises(ConfigError) as caught:
+        resolve({"board": board}, {}, tmp_path)
+    assert named in str(caught.value)
+    assert "myboard.toml" in str(caught.value)
 
 
 def test_a_misspelt_flag_is_a_defect_not_a_user_error() -> None:

@@ -47,16 +47,40 @@ def locate(source: str, revision: str | None = None, offline: bool = False) -> L
         FileError: it starts with ``~`` and a name that nobody has here.
         HubError: the hub does not have it or cannot be reached.
     """
-    path = user_path(source) if source.startswith("~") else Path(source)
+    path = _typed_path(source)
     if source and _exists(path) and not (source in MODELS and path.is_dir()):
         return _local(source, path)
     if source in MODELS:
         return _alias(source, MODELS[source], revision, offline)
+    parts = _hub_parts(source)
+    wanted = parts["revision"] or revision
+    return _from_hub(source, parts["repo"], parts["file"], wanted, offline)
+
+
+def check_form(source: str) -> None:
+    """Refuse a source that is no local file, no alias, and does not have the form of a hub id.
+
+    Raises:
+        CheckpointError: it is none of these; nothing is downloaded to find out.
+    """
+    path = _typed_path(source)
+    if source in MODELS:
+        return
+    if source and _exists(path):
+        _local(source, path)
+    else:
+        _hub_parts(source)
+
+
+def _hub_parts(source: str) -> re.Match[str]:
     parts = _HUB_SOURCE.fullmatch(source)
     if parts is None or _looks_like_path(source):
         raise _not_found(source)
-    wanted = parts["revision"] or revision
-    return _from_hub(source, parts["repo"], parts["file"], wanted, offline)
+    return parts
+
+
+def _typed_path(source: str) -> Path:
+    return user_path(source) if source.startswith("~") else Path(source)
 
 
 def _exists(path: Path) -> bool:

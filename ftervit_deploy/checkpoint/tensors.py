@@ -24,6 +24,8 @@ NUMPY_DTYPES: dict[str, str] = {
     "int64": "i8", "int32": "i4", "int16": "i2", "int8": "i1",
     "uint64": "u8", "uint32": "u4", "uint16": "u2", "uint8": "u1", "bool": "u1",
     "complex64": "c8", "complex128": "c16",
+    "float8_e4m3fn": "u1", "float8_e5m2": "u1", "float8_e4m3fnuz": "u1", "float8_e5m2fnuz": "u1",
+    "float8_e8m0fnu": "u1",
 }  # fmt: skip
 """How each dtype that we read lies in a file; bfloat16 is the upper half of a float32."""
 
@@ -36,7 +38,7 @@ class Tensor(Protocol):
         """Sizes of the axes, as the file states them."""
 
     def array(self) -> Array:
-        """The values; bfloat16 is widened to float32.
+        """The values; bfloat16 and the types of eight bits are widened to float32.
 
         Raises:
             CheckpointError: the file does not hold what it states.
@@ -57,7 +59,7 @@ def item_bytes(dtype: str) -> int:
 
 
 def decode(data: bytes, dtype: str, byte_order: ByteOrder = "<") -> Array:
-    """One-dimensional values of stored bytes; bfloat16 comes back as float32.
+    """One-dimensional values of stored bytes; bfloat16 and eight-bit floats come back as float32.
 
     Args:
         data: whole values.
@@ -69,7 +71,34 @@ def decode(data: bytes, dtype: str, byte_order: ByteOrder = "<") -> Array:
         return (stored.astype(np.uint32) << 16).view(np.float32)
     if dtype == "bool":
         return np.asarray(stored != 0)
+    if dtype.startswith("float8"):
+        return float8_values(dtype)[stored]
     return stored.astype(stored.dtype.newbyteorder("="), copy=False)
+
+
+def float8_values(dtype: str) -> npt.NDArray[np.float32]:
+    """What each of the 256 bytes of an eight-bit type stands for (arXiv 2209.05433; OCP microscaling 1.0).
+
+    Args:
+        dtype: ``float8_e<exponent bits>m<mantissa bits>`` and ``fn`` (finite: NaN alone has no number),
+            ``fnuz`` (finite, one unsigned zero, bias larger by one), ``fnu`` (no sign) or nothing (IEEE).
+    """
+    code = np.arange(256)
+    if dtype == "float8_e8m0fnu":
+        return np.asarray(np.where(code == 255, np.nan, np.exp2(code - 127.0)), np.float32)
+    exponent_bits, mantissa_bits = int(dtype[8]), int(dtype[10])
+    bias = 2 ** (exponent_bits - 1) - (0 if dtype.endswith("fnuz") else 1)
+    exponent, mantissa = code >> mantissa_bits & (2**exponent_bits - 1), code % 2**mantissa_bits
+    significand = (mantissa + np.where(exponent > 0, 2**mantissa_bits, 0)) * 2.0**-mantissa_bits
+    values = np.where(code < 128, 1.0, -1.0) * significand * np.exp2(np.maximum(exponent, 1) - float(bias))
+    if dtype.endswith("fnuz"):
+        values[128] = np.nan
+    elif dtype.endswith("fn"):
+        values[[127, 255]] = np.nan
+    else:
+        top = exponent == 2**exponent_bits - 1
+        values[top] = np.where(mantissa == 0, np.copysign(np.inf, values), np.nan)[top]
+    return np.asarray(values, np.float32)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,9 @@ from ..errors import FtervitError
 from .output import Output, output_options
 
 COMMANDS = {
+    "init": "Start a project: write ftervit.toml.",
     "models": "List published checkpoints and presets.",
+    "boards": "List boards, or show all about one.",
     "train": "Train a ternary model on a folder of photos.",
     "pack": "Pack a checkpoint into one .ftv image.",
     "inspect": "Show what an image holds, byte by byte.",
