@@ -16,7 +16,7 @@ PACKAGE = Path(ftervit_deploy.__file__).parent
 
 FOUNDATIONS = ["errors", "architecture", "resources", "schemes", "ternary"]
 HELPERS = ["models", "files", "tomlfile", "boards", "config", "photos"]
-STAGES = ["checkpoint", "graph", "lower", "raising", "image", "reference", "engine", "evaluate"]
+STAGES = ["checkpoint", "graph", "lower", "raising", "image", "reference", "engine", "evaluate", "doctor"]
 RANK = {name: rank for rank, name in enumerate([*FOUNDATIONS, *HELPERS, *STAGES, "train", "cli"])}
 ENTRY_POINTS = {"__init__", "__main__"}
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))

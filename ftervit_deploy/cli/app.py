@@ -24,6 +24,7 @@ COMMANDS = {
     "unpack": "Write an image's weights as safetensors.",
     "run": "Classify photos with the C engine.",
     "eval": "Measure accuracy on a folder of class folders.",
+    "doctor": "Say what is missing on this machine.",
     "demo": "Pack, inspect and run the bundled model.",
 }
 """Summary of each command, so that `--help` imports none of them; `cli/<name>.py` holds the command."""
