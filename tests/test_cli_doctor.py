@@ -43,7 +43,7 @@ def test_the_table_says_what_is_needed_and_what_is_optional(capsys: pytest.Captu
     needed, optional, verdict = out.split("\n\n")
     assert needed.startswith("Needed\n")
     assert optional.startswith("Optional\n")
-    assert verdict == "Ready: every command of this version can work.\n"
+    assert verdict == "Ready: nothing is missing that is needed.\n"
 
 
 def test_a_missing_engine_exits_2_with_the_command_that_mends_it(

@@ -261,6 +261,15 @@ def test_an_impossible_hub_variable_is_named(make: Make) -> None:
     assert check_token(broken, TARGET).status == "ok"
 
 
+def test_a_hub_client_that_is_gone_is_installed_again(make: Make) -> None:
+    def fail() -> NoReturn:
+        raise ImportError("No module named 'huggingface_hub'")
+
+    checks = [check(make(ask_hub=fail), TARGET) for check in (check_hub, check_token)]
+    assert [(check.status, check.required) for check in checks] == [("missing", False), ("missing", True)]
+    assert {check.fix for check in checks} == {"/venv/bin/python -m pip install ftervit"}
+
+
 @pytest.mark.parametrize("system", ["linux", "macos", "windows"])
 def test_every_check_answers_in_one_sentence_with_a_fix_unless_all_is_well(make: Make, system: str) -> None:
     checks = examine(make(system), TARGET)

@@ -98,4 +98,4 @@ def _verdict(checks: list[Check]) -> str:
     unmet = [check.name for check in checks if check.required and check.status != "ok"]
     if unmet:
         return f"Not ready: {', '.join(unmet)}."
-    return "Ready: every command of this version can work."
+    return "Ready: nothing is missing that is needed."

@@ -59,3 +59,10 @@ def pip_install(machine: Machine, requirement: str, option: str = "") -> str:
         python = "python" if " " in machine.executable else machine.executable
         return f'{python} {pip} "{requirement}"'
     return f"{shlex.quote(machine.executable)} {pip} {shlex.quote(requirement)}"
+
+
+def install_ftervit(machine: Machine) -> str:
+    """The command that installs ftervit and what it needs again, from its sources if it runs from them."""
+    if machine.sources is None:
+        return pip_install(machine, "ftervit")
+    return pip_install(machine, machine.sources, "--editable")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..checkpoint.hub import HubAnswer
 from ..errors import FtervitError
+from .commands import install_ftervit
 from .machine import Check, Machine, Target
 
 _REFUSED = 401
@@ -13,6 +14,9 @@ def check_hub(machine: Machine, target: Target) -> Check:
     """Whether checkpoints can be fetched; a machine without a network can still use what it has."""
     try:
         answer = _answer(machine)
+    except ImportError as error:
+        what = f"The hub's client does not load: {error}."
+        return Check("hub", "missing", False, what, install_ftervit(machine))
     except FtervitError as error:
         return Check("hub", "wrong", False, error.what, _unset(machine, "HF_ENDPOINT"))
     if answer is None:
@@ -30,6 +34,9 @@ def check_token(machine: Machine, target: Target) -> Check:
     """No token is fine, because published checkpoints need none; one that is refused spoils every call."""
     try:
         answer = _answer(machine)
+    except ImportError as error:
+        what = f"A package that ftervit needs does not load: {error}."
+        return Check("hub-token", "missing", True, what, install_ftervit(machine))
     except FtervitError:
         return Check("hub-token", "ok", True, "The hub was not asked, so its token was not checked.")
     if answer is None or answer.status is None:

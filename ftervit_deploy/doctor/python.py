@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import EngineError, FtervitError
-from .commands import install, pip_install
+from .commands import install, install_ftervit, pip_install
 from .machine import Check, Machine, Target
 from .versions import parsed, shown
 
@@ -38,7 +38,7 @@ def check_engine(machine: Machine, target: Target) -> Check:
         return Check("engine", "wrong", True, f"The bundled model does not run: {error.what}", again)
     except ImportError as error:
         what = f"A package that ftervit needs does not load: {error}."
-        return Check("engine", "missing", True, what, _packages(machine))
+        return Check("engine", "missing", True, what, install_ftervit(machine))
     except OSError as error:
         return Check("engine", "wrong", True, f"The bundled model does not run: {error}.", again)
     differing = sum(ours != theirs for ours, theirs in zip(run.engine, run.definition, strict=True))
@@ -53,14 +53,7 @@ def _again(machine: Machine) -> str:
     """How to get the engine's library that belongs to this version."""
     if machine.environment.get("FTERVIT_LIBRARY"):
         return "Remove-Item Env:FTERVIT_LIBRARY" if machine.system == "windows" else "unset FTERVIT_LIBRARY"
-    return f"{_packages(machine)} --force-reinstall --no-deps"
-
-
-def _packages(machine: Machine) -> str:
-    """The installation once more, from the sources where it came from them."""
-    if machine.sources is None:
-        return pip_install(machine, "ftervit")
-    return pip_install(machine, machine.sources, "--editable")
+    return f"{install_ftervit(machine)} --force-reinstall --no-deps"
 
 
 def check_torch(machine: Machine, target: Target) -> Check:
