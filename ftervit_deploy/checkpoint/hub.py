@@ -60,6 +60,44 @@ def download(repo: str, file: str | None, revision: str | None = None, *, offlin
         return cached
 
 
+@dataclass(frozen=True)
+class HubAnswer:
+    """How the hub answered a question about the token.
+
+    Attributes:
+        endpoint: address, as HF_ENDPOINT or the default says it.
+        status: HTTP status; None where there was no answer.
+        has_token: whether a token was sent.
+    """
+
+    endpoint: str
+    status: int | None
+    has_token: bool
+
+
+def ask_hub(timeout_s: float = 5.0) -> HubAnswer | None:
+    """Asks the hub once whose the token is; None in offline mode, where nothing is asked.
+
+    Raises:
+        HubError: an HF_ variable has an impossible value.
+    """
+    if _offline_mode():
+        return None
+    from huggingface_hub import constants, get_session, get_token
+
+    token = get_token()
+    try:
+        response = get_session().get(
+            f"{constants.ENDPOINT}/api/whoami-v2",
+            headers={"authorization": f"Bearer {token}"} if token else {},
+            timeout=timeout_s,
+        )
+        status = int(response.status_code)
+    except Exception:  # of whichever HTTP library the client uses
+        status = None
+    return HubAnswer(constants.ENDPOINT, status, token is not None)
+
+
 def _offline_mode() -> bool:
     """What HF_HUB_OFFLINE says; the client reads every variable of its own when it is imported."""
     try:

@@ -25,6 +25,7 @@ COMMANDS = {
     "run": "Classify photos with the C engine.",
     "eval": "Measure accuracy on a folder of class folders.",
     "verify": "Compare a board with this computer, bit for bit.",
+    "doctor": "Say what is missing on this machine.",
     "demo": "Pack, inspect and run the bundled model.",
 }
 """Summary of each command, so that `--help` imports none of them; `cli/<name>.py` holds the command."""
