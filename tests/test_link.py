@@ -17,6 +17,7 @@ from ftervit_deploy.link import (
     Frame,
     Link,
     Parser,
+    SerialStream,
     Text,
     Timing,
     choose_port,
@@ -253,3 +254,27 @@ def test_ports_are_never_guessed_among(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(LinkError, match=words) as caught:
             choose_port(None)
         assert "B (" not in caught.value.hint
+
+
+class _ModemPort:
+    """What happens to the modem lines of a port, in order."""
+
+    cts = True
+
+    def __init__(self) -> None:
+        object.__setattr__(self, "changes", [])
+
+    def __setattr__(self, name: str, value: object) -> None:
+        self.changes.append((name, value))
+
+
+def test_a_hard_reset_pulls_en_low_and_leaves_the_boot_pin_alone() -> None:
+    port = _ModemPort()
+    stream = SerialStream(port, "/dev/ttyUSB0")
+    assert stream.has_reset_line
+    stream.hard_reset()
+    assert port.changes == [("dtr", False), ("rts", True), ("rts", False)]
+
+
+def test_a_socket_has_no_reset_line() -> None:
+    assert not SerialStream(_ModemPort(), "socket://127.0.0.1:1").has_reset_line

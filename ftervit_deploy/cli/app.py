@@ -25,6 +25,7 @@ COMMANDS = {
     "run": "Classify photos with the C engine.",
     "eval": "Measure accuracy on a folder of class folders.",
     "verify": "Compare a board with this computer, bit for bit.",
+    "monitor": "Watch a board's predictions and its log.",
     "doctor": "Say what is missing on this machine.",
     "demo": "Pack, inspect and run the bundled model.",
 }

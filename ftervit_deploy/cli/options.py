@@ -32,6 +32,18 @@ scheme_option = click.option(
     "--scheme", metavar="NAME", help="Quantisation scheme, if not the one that the checkpoint names."
 )
 
+port_option = click.option(
+    "-p",
+    "--port",
+    envvar=["FTERVIT_PORT", "ESPPORT"],
+    metavar="URL",
+    help="Serial port, socket:// or rfc2217://.",
+)
+baud_option = click.option(
+    "-b", "--baud", envvar=["FTERVIT_BAUD", "ESPBAUD"], type=click.IntRange(300, 20_000_000), default=115200,
+    metavar="N", help="Baud rate of a UART. [default: 115200]",
+)  # fmt: skip
+
 
 def settle(output: Output, **flags: object) -> Settings:
     """Resolve the settings; --verbose tells where each that is not a default came from."""

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import IMAGE_SUFFIX, chosen_image, model_option, naming, settle, threads_option
+from .options import (
+    IMAGE_SUFFIX,
+    baud_option,
+    chosen_image,
+    model_option,
+    naming,
+    port_option,
+    settle,
+    threads_option,
+)
 from .output import Output, output_options, table
 
 if TYPE_CHECKING:
@@ -32,17 +41,8 @@ class Checked:
 
 @click.command()
 @click.argument("arguments", metavar="[MODEL.ftv] [IMAGE...]", nargs=-1)
-@click.option(
-    "-p",
-    "--port",
-    envvar=["FTERVIT_PORT", "ESPPORT"],
-    metavar="URL",
-    help="Serial port, socket:// or rfc2217://.",
-)
-@click.option(
-    "-b", "--baud", envvar=["FTERVIT_BAUD", "ESPBAUD"], type=click.IntRange(300, 20_000_000), default=115200,
-    metavar="N", help="Baud rate of a UART. [default: 115200]",
-)  # fmt: skip
+@port_option
+@baud_option
 @click.option(
     "--random", type=click.IntRange(1), metavar="N", help="Images of noise, if none is named. [default: 4]"
 )

@@ -10,7 +10,7 @@ from .versions import parsed, shown
 
 MINIMUM_ESPTOOL = (5,)
 LATER = "needed for flashing, which is not part of this version"
-FOR_VERIFY = "needed by `ftervit verify`"
+FOR_VERIFY = "needed by `ftervit verify` and `ftervit monitor`"
 _ONLY_SOURCES = "only building ftervit from its sources needs it"
 _APPLE_TOOLS = ("/Library/Developer/CommandLineTools", "/Applications/Xcode.app")
 _COMPILER_PACKAGES = {

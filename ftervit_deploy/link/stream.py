@@ -14,6 +14,8 @@ READ_BYTES = 65536
 SHORTEST_NAP_S, LONGEST_NAP_S = 0.0005, 0.005
 BITS_PER_BYTE = 10
 """On a wire: start bit, eight bits, stop bit."""
+RESET_S = 0.2
+"""As long as esptool holds the reset line of the slowest kind of port."""
 
 
 class Stream(Protocol):
@@ -81,6 +83,30 @@ class SerialStream:
             raise LinkError(
                 f"{self.name} takes no more data.", "Reset the board, or plug it out and in again."
             ) from error
+        except (OSError, TypeError) as error:
+            raise self._gone() from error
+
+    @property
+    def has_reset_line(self) -> bool:
+        """True where the port has modem lines; a socket and a pseudo-terminal have none."""
+        if self.name.lower().startswith("socket:"):
+            return False
+        try:
+            return isinstance(self._port.cts, bool)
+        except (OSError, TypeError, AttributeError):
+            return False
+
+    def hard_reset(self) -> None:
+        """Reset the board as esptool does: RTS holds the chip's EN low, DTR leaves its boot pin alone.
+
+        Raises:
+            LinkError: the line is gone.
+        """
+        try:
+            self._port.dtr = False
+            self._port.rts = True
+            time.sleep(RESET_S)
+            self._port.rts = False
         except (OSError, TypeError) as error:
             raise self._gone() from error
 
