@@ -36,6 +36,9 @@ class Settings:
         data: folder of class folders.
         threads: worker threads of the C engine; 0 is one per core.
         top: how many classes `run` prints per photo.
+        project: folder of the ESP-IDF project that `build` renders.
+        port: serial port or URL of the board; None: the one that is found.
+        baud: rate of a UART on that port.
         origins: setting name to where its value came from, in words.
     """
 
@@ -50,13 +53,18 @@ class Settings:
     data: str | None = None
     threads: int = 0
     top: int = 5
+    project: str = "firmware"
+    port: str | None = None
+    baud: int = 115_200
     origins: Mapping[str, str] = field(default_factory=dict)
 
 
 KEYS = tuple(f.name for f in fields(Settings) if f.name != "origins")
-_NUMBERS = {"heads": 1, "threads": 0, "top": 1}
-"""Numeric settings and their smallest value."""
-_PATHS = frozenset({"labels", "model", "data"})
+_NUMBERS = {"heads": (1, 1 << 20), "threads": (0, 1 << 20), "top": (1, 1 << 20), "baud": (300, 20_000_000)}
+"""Numeric settings, their smallest and their largest value."""
+_OTHER_NAMES = {"port": "ESPPORT", "baud": "ESPBAUD"}
+"""Variables of ESP-IDF and esptool that count after ours."""
+_PATHS = frozenset({"labels", "model", "data", "project"})
 """Settings that are paths; in a project file, relative to it."""
 _LONGEST_NUMBER = 20
 """Characters; Python refuses to convert thousands of digits."""
@@ -111,8 +119,11 @@ def _flag_layer(flags: Mapping[str, object]) -> _Layer:
 
 
 def _environment_layer(environment: Mapping[str, str]) -> _Layer:
-    names = {key: f"{ENVIRONMENT_PREFIX}{key.upper()}" for key in KEYS}
-    return {key: (environment[name], name) for key, name in names.items() if environment.get(name)}
+    ours = {key: f"{ENVIRONMENT_PREFIX}{key.upper()}" for key in KEYS}
+    layer: _Layer = {}
+    for names in (_OTHER_NAMES, ours):
+        layer |= {key: (environment[name], name) for key, name in names.items() if environment.get(name)}
+    return layer
 
 
 def _project_layer(path: Path | None) -> _Layer:
@@ -202,9 +213,10 @@ def _checked(key: str, value: object, origin: str) -> object:
 
 
 def _whole_number(key: str, value: object, origin: str) -> int:
-    least = _NUMBERS[key]
+    least, most = _NUMBERS[key]
     if isinstance(value, str) and value.strip().isdecimal() and len(value) <= _LONGEST_NUMBER:
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= 1 << 20:
-        raise ConfigError(f"{key} must be a whole number from {least}, not {value!r} ({origin}).")
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        limit = f" to {most}" if most != 1 << 20 else ""
+        raise ConfigError(f"{key} must be a whole number from {least}{limit}, not {value!r} ({origin}).")
     return value

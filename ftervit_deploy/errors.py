@@ -60,3 +60,11 @@ class EngineError(FtervitError):
 
 class LinkError(FtervitError):
     """A port that cannot be opened, or a line without a board that answers."""
+
+
+class ProjectError(FtervitError):
+    """A project that cannot be rendered, read or built."""
+
+
+class FlashError(FtervitError):
+    """A board that cannot be flashed, or must not be."""

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import LinkError
-from .options import baud_option, port_option
+from .options import baud_option, port_option, settle
 from .output import Output, output_options
 
 if TYPE_CHECKING:
@@ -37,8 +37,7 @@ SETTLE_S = 0.3
 @output_options
 @click.pass_context
 def monitor(
-    context: click.Context, /, port: str | None, baud: int, log: str | None, save_frames: str | None,
-    seconds: float | None,
+    context: click.Context, /, log: str | None, save_frames: str | None, seconds: float | None, **flags: Any,
 ) -> None:  # fmt: skip
     """Watch a board: its predictions live, frame rate, latency, and its log.
 
@@ -50,7 +49,8 @@ def monitor(
     from .screen import make_screen
 
     output = context.ensure_object(Output)
-    name = choose_port(port)
+    settings = settle(output, **flags)
+    name, baud = choose_port(settings.port), settings.baud
     output.detail(f"Opening {name} at {baud} baud")
     with ExitStack() as stack:
         stream = open_stream(name, baud)

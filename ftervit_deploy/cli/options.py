@@ -35,14 +35,15 @@ scheme_option = click.option(
 port_option = click.option(
     "-p",
     "--port",
-    envvar=["FTERVIT_PORT", "ESPPORT"],
     metavar="URL",
     help="Serial port, socket:// or rfc2217://.",
 )
 baud_option = click.option(
-    "-b", "--baud", envvar=["FTERVIT_BAUD", "ESPBAUD"], type=click.IntRange(300, 20_000_000), default=115200,
-    metavar="N", help="Baud rate of a UART. [default: 115200]",
+    "-b", "--baud", type=click.IntRange(300, 20_000_000), metavar="N",
+    help="Baud rate of a UART. [default: 115200]",
 )  # fmt: skip
+project_option = click.option("--project", metavar="FOLDER", help="The ESP-IDF project. [default: firmware]")
+board_option = click.option("--board", metavar="NAME", help="Board, or a .toml file of your own.")
 
 
 def settle(output: Output, **flags: object) -> Settings:

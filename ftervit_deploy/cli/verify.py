@@ -52,8 +52,7 @@ class Checked:
 @output_options
 @click.pass_context
 def verify(
-    context: click.Context, /, arguments: tuple[str, ...], port: str | None, baud: int, random: int | None,
-    digests: bool, **flags: Any,
+    context: click.Context, /, arguments: tuple[str, ...], random: int | None, digests: bool, **flags: Any,
 ) -> None:  # fmt: skip
     """Prove that a board computes what this computer computes, bit for bit.
 
@@ -70,7 +69,7 @@ def verify(
     path = chosen_image(settings, output)
     with naming(path), Engine(path, threads=settings.threads) as engine:
         images = list(_images(engine, names, random or RANDOM_IMAGES))
-        checked, info = _checked(path, engine, (port, baud), images, digests, output)
+        checked, info = _checked(path, engine, (settings.port, settings.baud), images, digests, output)
     record = as_json(path, info, checked)
     output.result(record, lambda: as_text(path, info, checked))
     context.exit(0 if record["identical"] else MISMATCH)

@@ -1,0 +1,7 @@
+"""A model and a board become an ESP-IDF project, rendered from templates/."""
+
+from __future__ import annotations
+
+from .manifest import MANIFEST_FILE, Manifest, Shape, manifest_text, read_manifest
+
+__all__ = ["MANIFEST_FILE", "Manifest", "Shape", "manifest_text", "read_manifest"]
