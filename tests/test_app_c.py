@@ -214,7 +214,8 @@ def test_words_are_wrapped_and_only_words_too_long_are_cut(draw: Draw) -> None:
     ("text", "shown"),
     [
         ("Müller & Søn", "Muller & Son"), ("żółw čaj", "zolw caj"),
-        ("naïve “quote” – it’s", "naive \"quote\" - it's"), ("日本", "??"), ("a\tb", "a?b"), ("Straße", "Strase"),
+        ("naïve “quote” – it’s", "naive \"quote\" - it's"), ("日本", "??"),
+        ("a\tb", "a?b"), ("Straße", "Strase"),
     ],
 )  # fmt: skip
 def test_other_letters_fall_back_sensibly(draw: Draw, text: str, shown: str) -> None:

@@ -26,6 +26,7 @@ COMMANDS = {
     "eval": "Measure accuracy on a folder of class folders.",
     "verify": "Compare a board with this computer, bit for bit.",
     "monitor": "Watch a board's predictions and its log.",
+    "virtual": "Run a board's application on this computer.",
     "doctor": "Say what is missing on this machine.",
     "demo": "Pack, inspect and run the bundled model.",
 }
