@@ -3,5 +3,14 @@
 from __future__ import annotations
 
 from .manifest import MANIFEST_FILE, Manifest, Shape, manifest_text, read_manifest
+from .render import Project, render_project
 
-__all__ = ["MANIFEST_FILE", "Manifest", "Shape", "manifest_text", "read_manifest"]
+__all__ = [
+    "MANIFEST_FILE",
+    "Manifest",
+    "Project",
+    "Shape",
+    "manifest_text",
+    "read_manifest",
+    "render_project",
+]

@@ -1,0 +1,98 @@
+"""Rendered kernels and memory plans give the definition's logits, bit for bit, within the planned memory."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from c_compiler import RUNTIME, SANITIZERS, build, compiler
+from engine_cases import ODD, extreme_models, hostile_model, noise, preset_model
+
+from ftervit_deploy.boards import ChipBoard, board_folders, chip_board, load_board
+from ftervit_deploy.image import read_info, write_image
+from ftervit_deploy.lower import IntegerModel, lower
+from ftervit_deploy.project import Project, render_project
+from ftervit_deploy.reference import forward
+from synthetic import random_graph
+
+LARGE = 1 << 27
+"""Bytes of PSRAM of a made-up board, so that every shape finds room."""
+PRESETS_HERE = ["mcu_micro_64", "mcu_small_96", "deit_tiny_224"]
+
+
+def roomy_board(near_bytes: int = 310_000) -> ChipBoard:
+    """An S3-EYE with any amount of PSRAM."""
+    board = chip_board(load_board("esp32s3-eye", board_folders({}, None)))
+    assert board.psram is not None
+    return replace(
+        board,
+        psram=replace(board.psram, size_bytes=LARGE),
+        memory=replace(board.memory, arena_bytes=near_bytes),
+    )
+
+
+def rendered(image: bytes, board: ChipBoard | None = None) -> Project:
+    return render_project(board or roomy_board(), image, read_info(np.frombuffer(image, np.uint8)))
+
+
+def compiled(project: Project, folder: Path, *flags: str) -> Path:
+    """tests/c/run_project.c with the project's model_*.c and the runtime."""
+    for name, content in project.files.items():
+        if name.startswith("main/model"):
+            (folder / Path(name).name).write_bytes(content)
+    sources = (
+        Path(__file__).parent / "c" / "run_project.c", folder / "model_plan.c", folder / "model_kernels.c",
+        *sorted((RUNTIME / "src").rglob("*.c")), *sorted((RUNTIME / "host").glob("*.c")),
+    )  # fmt: skip
+    flags = (f"-I{folder}", f"-I{RUNTIME / 'host'}", "-D_POSIX_C_SOURCE=200809L", "-pthread", *flags)
+    return build(compiler(), folder / "run_project", sources, *flags)
+
+
+def check(model: IntegerModel, encoding: str, folder: Path, *flags: str, near_bytes: int = 310_000) -> None:
+    """Compiles what is rendered for the model and compares its logits with the definition's."""
+    image = write_image(model, encoding)
+    program = compiled(rendered(image, roomy_board(near_bytes)), folder, *flags)
+    pixels = noise(model.architecture, 3)
+    (folder / "model.ftv").write_bytes(image)
+    (folder / "pixels.rgb").write_bytes(pixels.tobytes())
+    names = [folder / name for name in ("model.ftv", "pixels.rgb", "logits.bin")]
+    done = subprocess.run([program, *names], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_array_equal(np.fromfile(names[2], np.int32), forward(model, pixels[None])[0])
+
+
+@pytest.mark.parametrize("encoding", ["t2", "t5"])
+@pytest.mark.parametrize("name", PRESETS_HERE)
+def test_presets(name: str, encoding: str, tmp_path: Path) -> None:
+    check(preset_model(name), encoding, tmp_path, "-O2")
+
+
+def test_a_whole_deit_small(tmp_path: Path) -> None:
+    check(preset_model("deit_small_224"), "t2", tmp_path, "-O2")
+
+
+@pytest.mark.parametrize("number", range(len(ODD)), ids=list(ODD))
+def test_odd_shapes_under_sanitizers(number: int, tmp_path: Path) -> None:
+    model = lower(random_graph(list(ODD.values())[number], 4))
+    check(model, ("t2", "t5")[number % 2], tmp_path, *SANITIZERS)
+
+
+@pytest.mark.parametrize("near_bytes", [40_000, 60_000, 100_000])
+def test_wherever_the_plan_puts_a_buffer(near_bytes: int, tmp_path: Path) -> None:
+    model = lower(random_graph(ODD["head of 24 channels, patch of 7"], 4))
+    check(model, "t2", tmp_path, *SANITIZERS, near_bytes=near_bytes)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_models_with_numbers_from_the_whole_range(seed: int, tmp_path: Path) -> None:
+    check(hostile_model(seed), "t2" if seed % 2 else "t5", tmp_path, *SANITIZERS)
+
+
+@pytest.mark.parametrize(
+    ("name", "model"), extreme_models(), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_extreme_models(name: str, model: IntegerModel, tmp_path: Path) -> None:
+    check(model, "t2", tmp_path, *SANITIZERS)
