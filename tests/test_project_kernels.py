@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from c_compiler import RUNTIME, SANITIZERS, build, compiler
+from c_compiler import RUNTIME, SANITIZERS, WARNINGS, build, compiler
 from engine_cases import ODD, extreme_models, hostile_model, noise, preset_model
 
 from ftervit_deploy.boards import ChipBoard, board_folders, chip_board, load_board
@@ -20,6 +22,18 @@ from synthetic import random_graph
 
 LARGE = 1 << 27
 """Bytes of PSRAM of a made-up board, so that every shape finds room."""
+HARNESS = Path(__file__).parent / "c" / "run_project.c"
+INCLUDES = (
+    *(f"-I{RUNTIME / name}" for name in ("include", "src", "host")), "-D_POSIX_C_SOURCE=200809L", "-pthread",
+)  # fmt: skip
+    f"-I{RUNTIME / 'include'}",
+    f"-I{RUNTIME / 'src'}",
+    f"-I{RUNTIME / 'host'}",
+    "-D_POSIX_C_SOURCE=200809L",
+    "-pthread",
+)
+FAST, CHECKED = ("-O2",), ("-O1", *SANITIZERS)
+Objects = Callable[..., list[Path]]
 PRESETS_HERE = ["mcu_micro_64", "mcu_small_96", "deit_tiny_224"]
 
 
@@ -38,23 +52,36 @@ def rendered(image: bytes, board: ChipBoard | None = None) -> Project:
     return render_project(board or roomy_board(), image, read_info(np.frombuffer(image, np.uint8)))
 
 
-def compiled(project: Project, folder: Path, *flags: str) -> Path:
+@pytest.fixture(scope="module")
+def objects(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[Path]]:
+    """Compiles the runtime and run_project.c's companions once for each set of flags."""
+
+    @functools.cache
+    def compile_once(*flags: str) -> list[Path]:
+        folder = tmp_path_factory.mktemp("runtime")
+        sources = [*(RUNTIME / "src").rglob("*.c"), *(RUNTIME / "host").glob("*.c")]
+        command = (compiler(), "-std=c11", "-g", *WARNINGS, *INCLUDES, *flags, "-c", *sources)
+        subprocess.run(command, check=True, cwd=folder)
+        return sorted(folder.glob("*.o"))
+
+    return compile_once
+
+
+def compiled(project: Project, folder: Path, objects: Objects, *flags: str) -> Path:
     """tests/c/run_project.c with the project's model_*.c and the runtime."""
     for name, content in project.files.items():
         if name.startswith("main/model"):
             (folder / Path(name).name).write_bytes(content)
-    sources = (
-        Path(__file__).parent / "c" / "run_project.c", folder / "model_plan.c", folder / "model_kernels.c",
-        *sorted((RUNTIME / "src").rglob("*.c")), *sorted((RUNTIME / "host").glob("*.c")),
-    )  # fmt: skip
-    flags = (f"-I{folder}", f"-I{RUNTIME / 'host'}", "-D_POSIX_C_SOURCE=200809L", "-pthread", *flags)
-    return build(compiler(), folder / "run_project", sources, *flags)
+    sources = (HARNESS, folder / "model_plan.c", folder / "model_kernels.c", *objects(*flags))
+    return build(compiler(), folder / "run_project", sources, f"-I{folder}", *INCLUDES, *flags)
 
 
-def check(model: IntegerModel, encoding: str, folder: Path, *flags: str, near_bytes: int = 310_000) -> None:
+def check(
+    objects: Objects, model: IntegerModel, encoding: str, folder: Path, *flags: str, near_bytes: int = 310_000
+) -> None:
     """Compiles what is rendered for the model and compares its logits with the definition's."""
     image = write_image(model, encoding)
-    program = compiled(rendered(image, roomy_board(near_bytes)), folder, *flags)
+    program = compiled(rendered(image, roomy_board(near_bytes)), folder, objects, *flags)
     pixels = noise(model.architecture, 3)
     (folder / "model.ftv").write_bytes(image)
     (folder / "pixels.rgb").write_bytes(pixels.tobytes())
@@ -66,33 +93,33 @@ def check(model: IntegerModel, encoding: str, folder: Path, *flags: str, near_by
 
 @pytest.mark.parametrize("encoding", ["t2", "t5"])
 @pytest.mark.parametrize("name", PRESETS_HERE)
-def test_presets(name: str, encoding: str, tmp_path: Path) -> None:
-    check(preset_model(name), encoding, tmp_path, "-O2")
+def test_presets(objects: Objects, name: str, encoding: str, tmp_path: Path) -> None:
+    check(objects, preset_model(name), encoding, tmp_path, *FAST)
 
 
-def test_a_whole_deit_small(tmp_path: Path) -> None:
-    check(preset_model("deit_small_224"), "t2", tmp_path, "-O2")
+def test_a_whole_deit_small(objects: Objects, tmp_path: Path) -> None:
+    check(objects, preset_model("deit_small_224"), "t2", tmp_path, *FAST)
 
 
 @pytest.mark.parametrize("number", range(len(ODD)), ids=list(ODD))
-def test_odd_shapes_under_sanitizers(number: int, tmp_path: Path) -> None:
+def test_odd_shapes_under_sanitizers(objects: Objects, number: int, tmp_path: Path) -> None:
     model = lower(random_graph(list(ODD.values())[number], 4))
-    check(model, ("t2", "t5")[number % 2], tmp_path, *SANITIZERS)
+    check(objects, model, ("t2", "t5")[number % 2], tmp_path, *CHECKED)
 
 
 @pytest.mark.parametrize("near_bytes", [40_000, 60_000, 100_000])
-def test_wherever_the_plan_puts_a_buffer(near_bytes: int, tmp_path: Path) -> None:
+def test_wherever_the_plan_puts_a_buffer(objects: Objects, near_bytes: int, tmp_path: Path) -> None:
     model = lower(random_graph(ODD["head of 24 channels, patch of 7"], 4))
-    check(model, "t2", tmp_path, *SANITIZERS, near_bytes=near_bytes)
+    check(objects, model, "t2", tmp_path, *CHECKED, near_bytes=near_bytes)
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_models_with_numbers_from_the_whole_range(seed: int, tmp_path: Path) -> None:
-    check(hostile_model(seed), "t2" if seed % 2 else "t5", tmp_path, *SANITIZERS)
+def test_models_with_numbers_from_the_whole_range(objects: Objects, seed: int, tmp_path: Path) -> None:
+    check(objects, hostile_model(seed), "t2" if seed % 2 else "t5", tmp_path, *CHECKED)
 
 
 @pytest.mark.parametrize(
     ("name", "model"), extreme_models(), ids=lambda value: value if isinstance(value, str) else ""
 )
-def test_extreme_models(name: str, model: IntegerModel, tmp_path: Path) -> None:
-    check(model, "t2", tmp_path, *SANITIZERS)
+def test_extreme_models(objects: Objects, name: str, model: IntegerModel, tmp_path: Path) -> None:
+    check(objects, model, "t2", tmp_path, *CHECKED)
