@@ -140,6 +140,9 @@ typedef struct ftv_espidf_board {
     uint32_t workers;                  /* cores that the engine may use: 1 or 2 */
 } ftv_espidf_board;
 
+/* What a project's board.c defines. */
+extern const ftv_espidf_board ftv_board;
+
 /* Runs the application for ever. It fills in of *config: port, session, window, image, image_bytes, image_error, board,
  * options.parallel, display_width, display_height, display_little_endian. The rest is the caller's, who sets everything
  * else before, memory included; strip lies in internal RAM. Call it from app_main, pinned to core 0. */
