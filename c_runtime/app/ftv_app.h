@@ -110,7 +110,7 @@ ftv_app_shape ftv_app_shape_of(const ftv_model *model);
  * hidden; `linear_scratch_bytes`: what the kernels' function of that name says for them; `camera_side`: the shorter side
  * of the camera's frames, 0 without a camera. BENCH serves what fits; more memory serves larger shapes. */
 #define FTV_APP_SCRATCH_BYTES(inputs, linear_scratch_bytes, camera_side)                                               \
-    (8192U + 9U * (((inputs) + 15U) / 16U * 16U) + ((linear_scratch_bytes) + 15U) / 16U * 16U + 12U * (camera_side))
+    (8192U + 12U * (((inputs) + 15U) / 16U * 16U) + ((linear_scratch_bytes) + 15U) / 16U * 16U + 16U * (camera_side))
 size_t ftv_app_scratch_bytes(const ftv_app_shape *shape, const ftv_kernels *kernels, uint32_t camera_side);
 
 /* ---- the application ---- */
@@ -176,12 +176,14 @@ typedef struct ftv_app_camera {
 /* What the display shows. Private. */
 typedef struct ftv_app_display {
     bool works;
+    bool keeps;          /* an error stays on it for a while: */
+    uint32_t keep_us;    /* since when */
     bool live;           /* a picture of the camera has been drawn */
     uint32_t picture_us; /* when */
     char label[FTV_APP_LABEL_BYTES];
     uint32_t probability; /* 1/10000 */
     uint32_t microseconds;
-    const char *note; /* in place of the label; NULL: none */
+
 } ftv_app_display;
 
 /* The state of an application; all fields are private. About 20 KB, mostly the model's table of pointers. */
@@ -197,6 +199,7 @@ typedef struct ftv_app {
     uint32_t claimed_us;
     bool claimed;            /* a host was here less than 1.5 s ago */
     bool predicted;          /* at least once since boot */
+    bool running;            /* the camera's inference */
     uint32_t run_started_us; /* of the camera's inference */
     uint32_t aside_us;       /* time in it for line and display */
     char model_error[FTV_APP_SENTENCE_BYTES];
