@@ -24,11 +24,7 @@ LARGE = 1 << 27
 """Bytes of PSRAM of a made-up board, so that every shape finds room."""
 HARNESS = Path(__file__).parent / "c" / "run_project.c"
 INCLUDES = (
-    *(f"-I{RUNTIME / name}" for name in ("include", "src", "host")), "-D_POSIX_C_SOURCE=200809L", "-pthread",
-)  # fmt: skip
-    f"-I{RUNTIME / 'include'}",
-    f"-I{RUNTIME / 'src'}",
-    f"-I{RUNTIME / 'host'}",
+    *(f"-I{RUNTIME / name}" for name in ("include", "src", "host")),
     "-D_POSIX_C_SOURCE=200809L",
     "-pthread",
 )

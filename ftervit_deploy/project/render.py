@@ -11,6 +11,7 @@ from .. import __version__
 from ..boards import ChipBoard
 from ..boards.sdkconfig import sdkconfig_options
 from ..image import ImageInfo
+from ..image.header import NUMERICS, VERSION
 from ..image.layout import TILE, round_up
 from ..plan import FlashPlan, MemoryPlan, chunks_of, plan_flash, plan_memory, specialised_scratch
 from ..plan.specialised import inputs_of
@@ -29,6 +30,7 @@ RUNTIME = PurePosixPath("components/ftv")
 _NOT_FOR_CHIPS = ("host", "ports/posix")
 _PSRAM_RESERVE = 2 << 20
 """Bytes of PSRAM left to camera frames, pictures and ESP-IDF."""
+_STRIP_ROWS = 8
 _MIX_GROUP = 8
 """Channels whose sums stay in registers."""
 
@@ -121,9 +123,19 @@ def _context(
         "qkv_longest": max(chunk.length for chunk in chunks[a.width]),
         "linear_scratch_bytes": specialised_scratch(a, encoding).linear,
         "mix_group": _MIX_GROUP,
+        "camera_side": min(board.camera.width, board.camera.height) if board.camera else 0,
+        "strip_pixels": _strip_pixels(board),
+        "numerics": NUMERICS,
+        "image_version": VERSION,
         "five_trits": five_trits(),
         "sdkconfig": sdkconfig_options(board),
     }
+
+
+def _strip_pixels(board: ChipBoard) -> int:
+    """Whole rows of the display, whichever way it is turned."""
+    display = board.display
+    return _STRIP_ROWS * max(display.width_px, display.height_px) if display else 0
 
 
 def _rendered(context: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
