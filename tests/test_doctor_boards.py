@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -94,8 +95,21 @@ def test_the_compiler_is_found_where_installers_put_it(make: Make, tools, enviro
     assert check_espidf(make(files=files, environment=environment), TARGET).status == "ok"
 
 
-EIM = """{"idfInstalled": [{"path": "/disk/v5.4/esp-idf", "idfToolsPath": "/disk/tools", "id": "a", "name": "v5.4",
- "python": "/disk/python/bin/python3", "activationScript": "/disk/activate_idf_v5.4.sh"}], "version": "2.0"}"""
+EIM = json.dumps(
+    {
+        "version": "2.0",
+        "idfInstalled": [
+            {
+                "id": "esp-idf-1",
+                "name": "v5.4",
+                "path": "/disk/v5.4/esp-idf",
+                "idfToolsPath": "/disk/tools",
+                "python": "/disk/python/bin/python3",
+                "activationScript": "/disk/activate_idf_v5.4.sh",
+            }
+        ],
+    }
+)
 
 
 def test_what_espressifs_installer_wrote_down_is_found(make: Make) -> None:
