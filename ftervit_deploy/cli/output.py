@@ -97,6 +97,19 @@ class Output:
         finally:
             spinner.stop()
 
+    @contextmanager
+    def bar(self, description: str) -> Iterator[Callable[[int, int], None]]:
+        """A function that takes steps done and steps in all, for a bar on a terminal; none with --verbose."""
+        if not self.shows_progress or self.verbose:
+            yield lambda done, total: None
+            return
+        from rich.console import Console
+        from rich.progress import Progress
+
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task(description, total=None)
+            yield lambda done, total: progress.update(task, completed=done, total=total)
+
     def track(self, items: Sequence[_Item], description: str) -> Iterable[_Item]:
         """`items`, with a progress bar on a terminal if going through them takes long."""
         return _tracked(items, description) if self.shows_progress else items
