@@ -17,11 +17,22 @@ PACKAGE = Path(ftervit_deploy.__file__).parent
 FOUNDATIONS = ["errors", "architecture", "resources", "schemes", "ternary"]
 HELPERS = ["models", "files", "tomlfile", "boards", "config", "photos"]
 ENGINES = ["checkpoint", "graph", "lower", "raising", "image", "reference", "engine", "evaluate"]
-STAGES = [*ENGINES, "plan", "project", "link", "monitor", "verify", "doctor", "firmware", "flash"]
+STAGES = [
+    *ENGINES,
+    "plan",
+    "project",
+    "link",
+    "backtrace",
+    "monitor",
+    "verify",
+    "doctor",
+    "firmware",
+    "flash",
+]
 RANK = {name: rank for rank, name in enumerate([*FOUNDATIONS, *HELPERS, *STAGES, "train", "cli"])}
 ENTRY_POINTS = {"__init__", "__main__"}
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
-HEAVY = {"torch", "numpy", "PIL", "rich", "huggingface_hub", "safetensors", "jinja2", "serial"}
+HEAVY = {"torch", "numpy", "PIL", "rich", "huggingface_hub", "safetensors", "jinja2", "serial", "elftools"}
 
 
 def _stage(path: Path) -> str:
