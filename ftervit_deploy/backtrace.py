@@ -85,8 +85,9 @@ class Symbols:
             ) from None
         self.elf = elf
         self.sha256 = _sha256_of_elf(elf)
+        prefix = _toolchain_prefix(elf)
         try:
-            self._decoder = PcAddressDecoder(_toolchain_prefix(elf), str(elf))
+            self._decoder = PcAddressDecoder(prefix, str(elf))
         except Exception as error:  # of pyelftools, and whatever a damaged file leads to
             raise BacktraceError(f"{elf} is damaged: {error}.", "Build it again.") from error
 

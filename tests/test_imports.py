@@ -15,20 +15,9 @@ import ftervit_deploy
 PACKAGE = Path(ftervit_deploy.__file__).parent
 
 FOUNDATIONS = ["errors", "architecture", "resources", "schemes", "ternary"]
-HELPERS = ["models", "files", "tomlfile", "boards", "config", "photos"]
+HELPERS = ["models", "files", "tomlfile", "boards", "config", "photos", "backtrace"]
 ENGINES = ["checkpoint", "graph", "lower", "raising", "image", "reference", "engine", "evaluate"]
-STAGES = [
-    *ENGINES,
-    "plan",
-    "project",
-    "link",
-    "backtrace",
-    "monitor",
-    "verify",
-    "doctor",
-    "firmware",
-    "flash",
-]
+STAGES = [*ENGINES, "plan", "project", "link", "monitor", "verify", "doctor", "firmware", "flash"]
 RANK = {name: rank for rank, name in enumerate([*FOUNDATIONS, *HELPERS, *STAGES, "train", "cli"])}
 ENTRY_POINTS = {"__init__", "__main__"}
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
