@@ -82,7 +82,7 @@ static void print_line(const int32_t *values, uint32_t count) {
 }
 
 static int run(const ftv_kernels *kernels) {
-    ftv_options options = {kernels, NULL, NULL, NULL};
+    ftv_options options = {.kernels = kernels};
     ftv_status status = ftv_run(&model, &options, pixels_start, logits, arena, sizeof arena);
     if (status == FTV_OK) {
         print_line(logits, model.classes);
