@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from .boards import Board, BoardFile, board_folders, board_from, read_board_files
+from .boards import Board, BoardFile, ChipBoard, board_folders, board_from, read_board_files
 from .errors import ConfigError
 from .files import user_path
 from .models import DEFAULT_MODEL
@@ -38,7 +38,7 @@ class Settings:
         top: how many classes `run` prints per photo.
         project: folder of the ESP-IDF project that `build` renders.
         port: serial port or URL of the board; None: the one that is found.
-        baud: rate of a UART on that port.
+        baud: rate of a UART on that port; by default that of the board's console.
         origins: setting name to where its value came from, in words.
     """
 
@@ -149,9 +149,12 @@ def _board_name(board: object, origin: str) -> str:
 
 
 def _board_layer(files: Sequence[BoardFile]) -> _Layer:
-    """The [defaults] of a board and of those that it extends, nearest first."""
+    """The [defaults] of a board and of those that it extends, nearest first, and its console's rate."""
+    board = check_board_files(files)
     layer: _Layer = {}
-    for key, value in check_board_files(files).defaults.items():
+    if isinstance(board, ChipBoard) and board.console.baud:
+        layer["baud"] = (board.console.baud, f"the console of {board.name}")
+    for key, value in board.defaults.items():
         layer[key] = (value, _origin(key, files))
     return layer
 

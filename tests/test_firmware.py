@@ -258,6 +258,16 @@ CMake Error at /idf/tools/cmake/build.cmake:268 (message):
 
 Call Stack (most recent call first):
   /idf/tools/cmake/build.cmake:310 (__build_resolve_and_add_req)"""
+NESTED = """CMake Error at /idf/tools/cmake/component.cmake:224 (message):
+  CMake Warning (dev) at build_properties.temp.cmake:8:
+
+  fatal: not a git repository
+
+  CMake Error at {project}/main/CMakeLists.txt:1:
+
+    Parse error.  Expected "(", got identifier with text "is".
+
+Call Stack (most recent call first):"""
 KILLED = "xtensa-esp-elf-gcc: fatal error: Killed signal terminated program cc1\ncompilation terminated."
 REGISTRY = "ERROR: Cannot establish a connection to the component registry."
 STEP = "FAILED: gen.c\npython gen.py\nThe generator\ndoes not like it\nninja: build stopped: x"
@@ -266,6 +276,7 @@ FAILURES = {
     "linker": (LINKER, "main/app_main.c:12: undefined reference to `foo'", 2),
     "region": (REGION, "app.elf section `.dram0.bss' will not fit in region `dram0_0_seg'", 1),
     "cmake": (CMAKE, "/idf/tools/cmake/build.cmake:268: Failed to resolve component 'esp32-camera'", 2),
+    "nested": (NESTED, "main/CMakeLists.txt:1: Parse error.", 2),
     "memory": (KILLED, "Killed signal terminated program cc1", 1),
     "registry": (REGISTRY, "Cannot establish a connection to the component registry", 1),
     "disk": ("cp: error writing 'x': No space left on device", "No space left on device", 1),
@@ -279,7 +290,8 @@ FAILURES = {
 def test_the_first_error_is_one_sentence_with_its_lines(espidf: FakeEspIdf, project: Path, kind: str) -> None:
     log, what, lines = FAILURES[kind]
     (project / "main").mkdir()
-    (project / "main/app_main.c").touch()
+    for name in ("app_main.c", "CMakeLists.txt"):
+        (project / "main" / name).touch()
     espidf.fails_with(log.format(project=project))
     with pytest.raises(BuildError) as caught:
         build_firmware(project, espidf.machine())

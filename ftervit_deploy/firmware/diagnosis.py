@@ -76,11 +76,12 @@ def _after_failure(lines: Sequence[str]) -> list[str]:
 
 
 def _told(lines: Sequence[str], first: int, found: re.Match[str], project: Path) -> Diagnosis:
+    excerpt = _cmake_message(lines, first) if found.re is _CMAKE else _around(lines, first)
+    if found.re is _CMAKE:
+        found = _CMAKE.match(excerpt[0].strip()) or found
     groups = found.groupdict()
-    is_cmake = found.re is _CMAKE
-    excerpt = _cmake_message(lines, first) if is_cmake else _around(lines, first)
-    message = [line.strip() for line in excerpt[1:] if line.strip()]
-    what = groups["what"].strip() or next(iter(message), "CMake stops")
+    message = (line.strip() for line in excerpt[1:])
+    what = groups["what"].strip() or next(message, "CMake stops")
     if groups.get("file"):
         what = f"{_short(groups['file'], project)}:{groups['line']}: {what}"
     return Diagnosis(what, tuple(excerpt))
@@ -99,16 +100,14 @@ def _around(lines: Sequence[str], first: int) -> list[str]:
 
 
 def _cmake_message(lines: Sequence[str], first: int) -> list[str]:
-    """The error and the indented lines below; status lines may stand between them."""
-    excerpt = [lines[first]]
-    for line in lines[first + 1 :]:
-        if line.startswith("-- "):
-            continue
-        if (line and not line.startswith(" ")) or len(excerpt) == MOST_LINES:
-            break
-        if line:
-            excerpt.append(line)
-    return excerpt
+    """The error and the indented lines below, or the error of another CMake that these tell of.
+
+    Status lines may stand between them.
+    """
+    below = (line for line in lines[first + 1 :] if line and not line.startswith("-- "))
+    message = [lines[first], *itertools.takewhile(lambda line: line.startswith(" "), below)]
+    inner = next((i for i, line in enumerate(message) if i and _CMAKE.match(line.strip())), 0)
+    return [line for line in message[inner:] if line.strip()][:MOST_LINES]
 
 
 def _short(name: str, project: Path) -> str:
