@@ -60,7 +60,12 @@ def test_the_application_needs_nothing_but_the_compiler() -> None:
     for path in sorted((RUNTIME / "app").glob("*.[ch]")):
         code = re.sub(r"/\*.*?\*/", "", path.read_text("utf-8"), flags=re.DOTALL)
         included = set(re.findall(r'#include [<"](.*?)[>"]', code))
-        own = {name for name in included for folder in ("app", "line") if (RUNTIME / folder / name).is_file()}
+        own = {
+            name
+            for name in included
+            for folder in ("app", "line", "src")
+            if (RUNTIME / folder / name).is_file()
+        }
         assert not included - allowed - own, f"{path.name} includes {included - allowed - own}"
         assert not re.findall(r"\b(?:float|double)\b", code), f"{path.name} has floating point"
 
@@ -265,7 +270,7 @@ def run_app(tmp_path_factory: pytest.TempPathFactory) -> RunApp:
 
 
 @pytest.mark.parametrize("encoding", ["t2", "t5"])
-@pytest.mark.parametrize("kernels", ["portable", "ref"])
+@pytest.mark.parametrize("kernels", ["portable", "ref", "fused"])
 def test_right_kernels_pass_the_self_test(run_app: RunApp, encoding: str, kernels: str) -> None:
     for shared in (0, 1):
         run = run_app(encoding, kernels=kernels, workers=2, shared=shared)
@@ -275,7 +280,8 @@ def test_right_kernels_pass_the_self_test(run_app: RunApp, encoding: str, kernel
 
 @pytest.mark.parametrize("core", [0, 1])
 @pytest.mark.parametrize(
-    ("wrong", "kernel"), [("linear", "linear_s8t2"), ("scores", "scores_s8s8"), ("mix", "mix_s16s8")]
+    ("wrong", "kernel"),
+    [("linear", "linear_s8t2"), ("scores", "scores_s8s8"), ("mix", "mix_s16s8"), ("qkv", "qkv")],
 )
 def test_a_wrong_kernel_is_found_on_the_core_where_it_is_wrong(
     run_app: RunApp, wrong: str, kernel: str, core: int

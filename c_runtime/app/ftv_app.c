@@ -108,7 +108,7 @@ static bool prepare_engine(ftv_app *app) {
     bool good = ftv_app_open_model(app);
     bool passed = !good || ftv_app_test_kernels(app);
     if (!passed) {
-        good = ftv_app_has_memory(app); /* for ref */
+        good = ftv_app_has_memory_for_ref(app);
     }
     if (!good) {
         ftv_say(app, FTV_LOG_ERROR, app->model_error);

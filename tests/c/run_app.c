@@ -1,7 +1,7 @@
 /* The application with made-up devices and a made-up clock: run_app MODEL [KEY=VALUE]... Prints what happens, one event
  * a line, and at the end what the line says about the board.
  *
- *   kernels=NAME  ref, portable, or one that is wrong: linear, scores, mix
+ *   kernels=NAME  ref, portable, fused (with qkv), or one that is wrong: linear, scores, mix, qkv
  *   core=N        on which worker it is wrong
  *   workers=N
  *   camera=WORD   what each look gives, the last one for ever: F frame, - none, T time-out, O damaged, X failed
@@ -11,6 +11,7 @@
  *   scratch=N     bytes less than FTV_APP_SCRATCH_BYTES
  *   shared=1      scratch is the arena */
 #include "ftv_app.h"
+#include "ftv_engine.h"
 #include "ftv_line_text.h"
 
 #include <stdio.h>
@@ -30,6 +31,7 @@ static struct {
 } world = {.camera = "F", .restart = "+", .strips = -1};
 
 static uint8_t camera_pixels[SIDE * SIDE * 2U];
+static ftv_model model;
 
 static const char *value_of(int count, char **words, const char *key, const char *otherwise) {
     size_t length = strlen(key);
@@ -161,6 +163,20 @@ static void wrong_mix(int32_t *sums, const int16_t *weights, const int8_t *v, ui
     sums[head_dim - 1U] += error();
 }
 
+static size_t fused_scratch_bytes(uint32_t inputs, uint32_t head_rows) {
+    return 64U * (4U * head_rows + 64U) + ftv_kernels_portable.linear_scratch_bytes(inputs);
+}
+
+static void fused_qkv(const ftv_qkv_part *part, void *scratch) {
+    const ftv_pass pass = {.model = &model, .kernels = &ftv_kernels_portable};
+    ftv_qkv_rows(&pass, part, scratch);
+}
+
+static void wrong_qkv(const ftv_qkv_part *part, void *scratch) {
+    fused_qkv(part, scratch);
+    part->absmax[part->tokens - 1U] += part->tokens == 1U ? error() : 0;
+}
+
 static ftv_kernels kernels_called(const char *name) {
     ftv_kernels kernels = ftv_kernels_portable;
     if (strcmp(name, "ref") == 0) {
@@ -172,6 +188,9 @@ static ftv_kernels kernels_called(const char *name) {
         kernels.scores_s8s8 = wrong_scores;
     } else if (strcmp(name, "mix") == 0) {
         kernels.mix_s16s8 = wrong_mix;
+    } else if (strcmp(name, "fused") == 0 || strcmp(name, "qkv") == 0) {
+        kernels.qkv = name[0] == 'f' ? fused_qkv : wrong_qkv;
+        kernels.qkv_scratch_bytes = fused_scratch_bytes;
     }
     kernels.name = name;
     return kernels;
@@ -190,20 +209,18 @@ static size_t larger(size_t a, size_t b) {
     return a > b ? a : b;
 }
 
-static void lend_memory(ftv_app_config *config, const ftv_model *model, uint32_t less, bool shared) {
+static void lend_memory(ftv_app_config *config, uint32_t less, bool shared) {
+    const ftv_app_shape shape = ftv_app_shape_of(&model);
     ftv_options plain = config->options;
     plain.kernels = &ftv_kernels_ref;
-    uint32_t inputs = 3U * model->patch_size * model->patch_size;
-    inputs = inputs > model->width ? inputs : model->width;
-    inputs = inputs > model->hidden ? inputs : model->hidden;
-    config->pixels_bytes = (size_t)3U * model->image_size * model->image_size;
+    config->pixels_bytes = (size_t)3U * model.image_size * model.image_size;
     config->line_pixels = allocate(config->pixels_bytes);
     config->camera_pixels = allocate(config->pixels_bytes);
-    config->logits = model->classes;
-    config->line_logits = allocate(sizeof(int32_t) * model->classes);
-    config->camera_logits = allocate(sizeof(int32_t) * model->classes);
-    config->arena_bytes = larger(ftv_arena_bytes(model, &config->options), ftv_arena_bytes(model, &plain));
-    config->scratch_bytes = FTV_APP_SCRATCH_BYTES(inputs, config->options.kernels->linear_scratch_bytes(inputs), SIDE);
+    config->logits = model.classes;
+    config->line_logits = allocate(sizeof(int32_t) * model.classes);
+    config->camera_logits = allocate(sizeof(int32_t) * model.classes);
+    config->arena_bytes = larger(ftv_arena_bytes(&model, &config->options), ftv_arena_bytes(&model, &plain));
+    config->scratch_bytes = ftv_app_scratch_bytes(&shape, config->options.kernels, SIDE);
     if (shared) {
         config->arena_bytes = larger(config->arena_bytes, config->scratch_bytes);
     }
@@ -225,7 +242,6 @@ static void describe(const ftv_app *app) {
 
 int main(int count, char **words) {
     static ftv_app app;
-    static ftv_model model;
     static uint8_t file[1 << 20] __attribute__((aligned(16)));
     static uint16_t strip[64U * 8U];
     FILE *opened = count > 1 ? fopen(words[1], "rb") : NULL;
@@ -262,7 +278,7 @@ int main(int count, char **words) {
         config.strip = strip;
         config.strip_pixels = sizeof strip / sizeof strip[0];
     }
-    lend_memory(&config, &model, number_of(count, words, "scratch", "0"), number_of(count, words, "shared", "0") != 0U);
+    lend_memory(&config, number_of(count, words, "scratch", "0"), number_of(count, words, "shared", "0") != 0U);
     ftv_app_start(&app, &config);
     for (uint32_t i = number_of(count, words, "steps", "0"); i > 0U; i--) {
         ftv_app_step(&app);
