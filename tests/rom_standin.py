@@ -1,12 +1,13 @@
-"""A stand-in for an ESP32-S3 in download mode: the serial protocol of its ROM and of esptool's flasher, on TCP.
+"""A stand-in for an ESP32-S3 in download mode: it speaks as its ROM and as esptool's flasher do.
 
-Written from Espressif's "Serial Protocol" (docs.espressif.com, esptool). It computes nothing of the chip's; it
-keeps a flash that behaves as NOR flash does: erasing sets bits, writing only clears them.
+Written from Espressif's "Serial Protocol" (docs.espressif.com, esptool). It runs no code of the chip; it keeps
+a flash that behaves as NOR flash does: erasing sets bits, writing only clears them.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import socket
 import struct
 import threading
@@ -39,8 +40,8 @@ class Chip:
         stuck_bit: offset of a byte of the flash that keeps a cleared bit.
         deaf: answers nothing.
         has_flasher: MEM_END starts what was loaded.
-        baud_fails: is deaf after a change of the baud rate.
-        delay_s: before each answer.
+        most_baud: at a higher rate it does not understand a thing.
+        baud: the rate that it was changed to.
         log: names of what it was asked, in order.
         resets: how often a watchdog reset it.
     """
@@ -55,8 +56,8 @@ class Chip:
     stuck_bit: int | None = None
     deaf: bool = False
     has_flasher: bool = True
-    baud_fails: bool = False
-    delay_s: float = 0.0
+    most_baud: int = 5_000_000
+    baud: int = 115_200
     log: list[str] = field(default_factory=list)
     resets: int = 0
     written_bytes: int = 0
@@ -95,11 +96,11 @@ class Chip:
             self.flash[self.stuck_bit] &= 0xFE
 
 
-class _Gone(Exception):
+class _GoneError(Exception):
     """The cable is out."""
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """A command that the chip answers with an error."""
 
 
@@ -144,7 +145,7 @@ class Session:
         try:
             value, result = self._run(name, data, check)
             status = b"\0\0"
-        except _Refused as refused:
+        except _RefusedError as refused:
             value, result, status = 0, b"", bytes((1, refused.args[0]))
         reserved = b"" if self.stub and name != "MEM_END" else b"\0\0"
         reply = struct.pack("<BBHI", 1, op, len(result) + 2 + len(reserved), value)
@@ -160,7 +161,7 @@ class Session:
         blind = {"READ_REG", "WRITE_REG", "MEM_BEGIN", "SPI_FLASH_MD5", "READ_FLASH_SLOW"}
         refused = blind if self.chip.secure_download else set()
         if not name or name in (rom_only if self.stub else stub_only) | refused:
-            raise _Refused(FORMAT)
+            raise _RefusedError(FORMAT)
         result = getattr(self, "_" + name.lower())(data, check)
         return result if isinstance(result, tuple) else (0, result or b"")
 
@@ -198,7 +199,7 @@ class Session:
         assert len(data) == 24
 
     def _change_baudrate(self, data: bytes, check: int) -> None:
-        self.chip.deaf = self.chip.baud_fails
+        self.chip.baud = struct.unpack_from("<I", data)[0]
 
     def _mem_begin(self, data: bytes, check: int) -> None:
         self._spans.append(b"")
@@ -215,7 +216,7 @@ class Session:
         for byte in content:
             expected ^= byte
         if len(content) != length or expected != check:
-            raise _Refused(CHECKSUM)
+            raise _RefusedError(CHECKSUM)
         return content
 
     def _begin(self, data: bytes) -> None:
@@ -255,11 +256,11 @@ class Session:
             limit = self.chip.vanish_after
             if limit is not None and self.chip.written_bytes >= limit:
                 self.chip.vanish_after = None
-                raise _Gone
+                raise _GoneError
 
     def _flash_end(self, data: bytes, check: int) -> None:
         if self._at < self._end:
-            raise _Refused(FAILED)
+            raise _RefusedError(FAILED)
 
     _flash_defl_end = _flash_end
 
@@ -283,7 +284,7 @@ class Session:
         assert self._reading is not None
         offset, size, sent = self._reading
         if acknowledged is not None and struct.unpack("<I", acknowledged)[0] != sent:
-            raise _Gone
+            raise _GoneError
         if sent == size:
             self._reading = None
             yield hashlib.md5(self.chip.flash[offset : offset + size]).digest()
@@ -305,13 +306,12 @@ COMMANDS = {
 def serve(chip: Chip, receive: Callable[[], bytes], send: Callable[[bytes], object]) -> None:
     """Talk until the line ends; each call is a power-up."""
     session, data = Session(chip), bytearray()
-    chip.deaf = chip.deaf and not chip.baud_fails
+    chip.baud = 115_200
     while chunk := receive():
         data += chunk
         while (packet := _unslip(data)) is not None:
-            if chip.deaf:
+            if chip.deaf or chip.baud > chip.most_baud:
                 continue
-            time.sleep(chip.delay_s)
             resets = chip.resets
             for answer in session.answers(packet):
                 send(_slip(answer))
@@ -338,5 +338,35 @@ def _accept(server: socket.socket, chip: Chip) -> None:
         except OSError:
             return
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with connection, suppress(_Gone, OSError):
+        with connection, suppress(_GoneError, OSError):
             serve(chip, lambda: connection.recv(65536), connection.sendall)  # noqa: B023
+
+
+@contextmanager
+def running_on_pty(chip: Chip) -> Iterator[str]:
+    """The name of a pseudo-terminal at which a chip answers; whoever opens it finds the chip in its ROM."""
+    import tty
+
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    name, ended = os.ttyname(slave), threading.Event()
+    os.close(slave)
+    thread = threading.Thread(target=_answer_openings, args=(master, chip, ended), daemon=True)
+    thread.start()
+    yield name
+    ended.set()
+    thread.join(10)
+    os.close(master)
+
+
+def _answer_openings(master: int, chip: Chip, ended: threading.Event) -> None:
+    """Reading fails as long as nobody has the other end open."""
+    while not ended.is_set():
+        with suppress(_GoneError, OSError):
+            serve(chip, lambda: os.read(master, 65536), lambda data: _write_all(master, data))
+        time.sleep(0.005)
+
+
+def _write_all(master: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(master, data) :]

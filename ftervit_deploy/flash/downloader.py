@@ -15,6 +15,8 @@ from .logger import Progress, Report, install, progress_to
 ROM_BAUD = 115_200
 FAST_BAUD = 460_800
 """What bridges on boards bear; esptool's own default for scripts of ESP-IDF."""
+ANSWER_S = 3.0
+"""For answers that esptool awaits without a limit of its own, such as its flasher's greeting."""
 _SOCKET = "socket://"
 _GO_ON = "Run `ftervit flash` again: what is written already is kept."
 
@@ -112,7 +114,7 @@ class Downloader:
 
     @contextmanager
     def _talking(self, doing: str) -> Iterator[None]:
-        """What esptool raises becomes one sentence, another for a board that is gone than for one that answers."""
+        """What esptool raises becomes one sentence; a board that is gone has another than one that answers."""
         try:
             yield
         except (RuntimeError, OSError) as error:
@@ -193,7 +195,7 @@ def _connect(url: str, chip: str | None) -> Any:
     """Esptool's object for a chip whose ROM or flasher answers, after all checks that need no flash."""
     from esptool.cmds import detect_chip
 
-    port = open_port(url, ROM_BAUD)
+    port = open_port(url, ROM_BAUD, timeout=ANSWER_S)
     try:
         esp = detect_chip(port, ROM_BAUD, "no-reset" if url.startswith(_SOCKET) else "default-reset")
         check_chip(esp, chip)

@@ -17,6 +17,8 @@ from .fit import Model
 from .partitions import model_partition, parse_partitions
 
 BUILD = "build"
+SECTOR_BYTES = 0x1000
+"""What is erased at once, at least."""
 FLASHER_FILE = "flasher_args.json"
 _AGAIN = "Run `ftervit build` again."
 _NAMES = {"bootloader": "bootloader", "partition-table": "partition table", "app": "app"}
@@ -130,13 +132,13 @@ def _check_plan(parts: Mapping[str, Part], descriptor: AppDescriptor | None, man
 
 
 def _check_apart(parts: list[Part], manifest: Manifest) -> None:
-    """No part may reach into the next, the app not out of its partition, nothing beyond the flash."""
+    """No part may reach into a sector of the next, nor out of the app's partition, nor of the flash."""
     ordered = sorted(parts, key=lambda part: part.offset)
     limits = [part.offset for part in ordered[1:]] + [manifest.flash_bytes]
     for part, limit in zip(ordered, limits, strict=True):
         if part.name == "app":
             limit = min(limit, manifest.app_offset + manifest.app_partition_bytes)
-        if part.end > limit:
+        if -(-part.end // SECTOR_BYTES) * SECTOR_BYTES > limit:
             raise ProjectError(
                 f"{part.path} is too large: {len(part.data)} bytes at {part.offset:#x}, "
                 f"where {limit - part.offset} have room.", _AGAIN,
