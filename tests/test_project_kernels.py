@@ -5,23 +5,20 @@ from __future__ import annotations
 import functools
 import subprocess
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from c_compiler import RUNTIME, SANITIZERS, WARNINGS, build, compiler
 from engine_cases import ODD, extreme_models, hostile_model, noise, preset_model
+from projects import rendered, roomy_board
 
-from ftervit_deploy.boards import ChipBoard, board_folders, chip_board, load_board
-from ftervit_deploy.image import read_info, write_image
+from ftervit_deploy.image import write_image
 from ftervit_deploy.lower import IntegerModel, lower
-from ftervit_deploy.project import Project, render_project
+from ftervit_deploy.project import Project
 from ftervit_deploy.reference import forward
 from synthetic import random_graph
 
-LARGE = 1 << 27
-"""Bytes of PSRAM of a made-up board, so that every shape finds room."""
 HARNESS = Path(__file__).parent / "c" / "run_project.c"
 INCLUDES = (
     *(f"-I{RUNTIME / name}" for name in ("include", "src", "host")),
@@ -31,21 +28,6 @@ INCLUDES = (
 FAST, CHECKED = ("-O2",), ("-O1", *SANITIZERS)
 Objects = Callable[..., list[Path]]
 PRESETS_HERE = ["mcu_micro_64", "mcu_small_96", "deit_tiny_224"]
-
-
-def roomy_board(near_bytes: int = 310_000) -> ChipBoard:
-    """An S3-EYE with any amount of PSRAM."""
-    board = chip_board(load_board("esp32s3-eye", board_folders({}, None)))
-    assert board.psram is not None
-    return replace(
-        board,
-        psram=replace(board.psram, size_bytes=LARGE),
-        memory=replace(board.memory, arena_bytes=near_bytes),
-    )
-
-
-def rendered(image: bytes, board: ChipBoard | None = None) -> Project:
-    return render_project(board or roomy_board(), image, read_info(np.frombuffer(image, np.uint8)))
 
 
 @pytest.fixture(scope="module")

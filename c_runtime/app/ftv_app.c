@@ -213,7 +213,7 @@ static void note_claims(ftv_app *app) {
 
 /* The live picture gives way to words when the camera goes off. */
 static void note_camera_off(ftv_app *app) {
-    if (!app->camera.on && app->display.live) {
+    if (!app->camera.on && app->display.live && !app->display.keeps) {
         app->display.live = false;
         app->predicted = false;
         ftv_show_boot(app, "Camera off");

@@ -29,6 +29,7 @@ COMMANDS = {
     "deploy": "Pack, build, flash and watch, in one go.",
     "verify": "Compare a board with this computer, bit for bit.",
     "monitor": "Watch a board's predictions and its log.",
+    "virtual": "Run a board's application on this computer.",
     "doctor": "Say what is missing on this machine.",
     "demo": "Pack, inspect and run the bundled model.",
 }

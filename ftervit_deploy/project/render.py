@@ -27,7 +27,7 @@ SUFFIX = ".j2"
 MODEL_FILE = "model.ftv"
 RUNTIME = PurePosixPath("components/ftv")
 """Where c_runtime/ goes in a project."""
-_NOT_FOR_CHIPS = ("host", "ports/posix")
+_NOT_FOR_CHIPS = ("host/", "ports/posix/", "examples/")
 _PSRAM_RESERVE = 2 << 20
 """Bytes of PSRAM left to camera frames, pictures and ESP-IDF."""
 _STRIP_ROWS = 8

@@ -1,4 +1,4 @@
-"""A project's files on disk. What a person edited is not replaced unasked, what is the same is not touched."""
+"""A project on disk: what a person edited is not replaced unasked, what is the same is not touched."""
 
 from __future__ import annotations
 

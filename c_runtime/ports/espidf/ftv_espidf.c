@@ -3,6 +3,7 @@
 
 #include "driver/gpio.h"
 #include "esp_cpu.h"
+#include "esp_heap_caps.h"
 #include "esp_log.h"
 #include "esp_random.h"
 #include "esp_timer.h"
@@ -115,6 +116,9 @@ void ftv_espidf_main(const ftv_espidf_board *board, ftv_app *app, ftv_app_config
     start_display(board, config);
     start_camera(board, &config->port);
     ftv_espidf_map_model(&config->image, &config->image_bytes, &config->image_error);
+    ESP_LOGI(TAG, "internal RAM: %u bytes free, the largest piece %u",
+             (unsigned)heap_caps_get_free_size(MALLOC_CAP_INTERNAL | MALLOC_CAP_8BIT),
+             (unsigned)heap_caps_get_largest_free_block(MALLOC_CAP_INTERNAL | MALLOC_CAP_8BIT));
     ftv_app_start(app, config);
     for (;;) {
         ftv_app_step(app);

@@ -10,9 +10,9 @@
 #include "freertos/semphr.h"
 #include "freertos/task.h"
 
-#define TAG            "ftv"
-#define WRITE_WAIT_MS  1000U
-#define QUEUE_DEPTH    4U
+#define TAG           "ftv"
+#define WRITE_WAIT_MS 1000U
+#define QUEUE_DEPTH   4U
 
 #define CMD_RESET      0x01
 #define CMD_WAKE       0x11
@@ -26,13 +26,13 @@
 #define CMD_FORMAT     0x3A
 #define CMD_ST7789_RAM 0xB0
 
-#define ORIENT_BGR     0x08U
-#define ORIENT_SWAP    0x20U /* rows become columns */
-#define ORIENT_FLIP_X  0x40U
-#define ORIENT_FLIP_Y  0x80U
-#define FORMAT_RGB565  0x55U
-#define RAM_SHORT      240U /* both controllers hold 240 x 320 pixels, whatever glass is on them */
-#define RAM_LONG       320U
+#define ORIENT_BGR    0x08U
+#define ORIENT_SWAP   0x20U /* rows become columns */
+#define ORIENT_FLIP_X 0x40U
+#define ORIENT_FLIP_Y 0x80U
+#define FORMAT_RGB565 0x55U
+#define RAM_SHORT     240U /* both controllers hold 240 x 320 pixels, whatever glass is on them */
+#define RAM_LONG      320U
 
 static struct {
     const ftv_espidf_display *config;

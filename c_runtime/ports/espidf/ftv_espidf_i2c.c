@@ -88,15 +88,15 @@ static uint8_t receive(const i2c_bus *bus) {
 
 static bool read_register(const i2c_bus *bus, const ftv_espidf_i2c_write *from, uint8_t *value) {
     uint32_t address = (uint32_t)from->address << 1;
-    bool answered = start(bus) && send(bus, address) && send(bus, from->register_address) && start(bus) &&
-                    send(bus, address | 1U);
+    bool answered =
+        start(bus) && send(bus, address) && send(bus, from->register_address) && start(bus) && send(bus, address | 1U);
     *value = answered ? receive(bus) : 0;
     return stop(bus) && answered;
 }
 
 static bool write_register(const i2c_bus *bus, const ftv_espidf_i2c_write *to, uint8_t value) {
-    bool answered = start(bus) && send(bus, (uint32_t)to->address << 1) && send(bus, to->register_address) &&
-                    send(bus, value);
+    bool answered =
+        start(bus) && send(bus, (uint32_t)to->address << 1) && send(bus, to->register_address) && send(bus, value);
     return stop(bus) && answered;
 }
 
