@@ -18,6 +18,8 @@ PROJECT_FILE = "ftervit.toml"
 ENVIRONMENT_PREFIX = "FTERVIT_"
 DEFAULT_IMAGE = "model.ftv"
 ENCODINGS = ("t2", "t5")
+_DEFAULT, _CONSOLE = "default", "the console of "
+"""Origins of settings that nobody chose."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,11 @@ class Settings:
     baud: int = 115_200
     origins: Mapping[str, str] = field(default_factory=dict)
 
+    def chosen(self, key: str) -> bool:
+        """Whether somebody said so: it is neither the default nor what follows from the board's console."""
+        origin = self.origins.get(key, _DEFAULT)
+        return origin != _DEFAULT and not origin.startswith(_CONSOLE)
+
 
 KEYS = tuple(f.name for f in fields(Settings) if f.name != "origins")
 _NUMBERS = {"heads": (1, 1 << 20), "threads": (0, 1 << 20), "top": (1, 1 << 20), "baud": (300, 20_000_000)}
@@ -94,9 +101,9 @@ def resolve(
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for key in KEYS:
-        value, origin = next((layer[key] for layer in layers if key in layer), (None, "default"))
+        value, origin = next((layer[key] for layer in layers if key in layer), (None, _DEFAULT))
         origins[key] = origin
-        if origin != "default":
+        if origin != _DEFAULT:
             values[key] = _checked(key, value, origin)
     return Settings(**values, origins=origins)
 
@@ -153,7 +160,7 @@ def _board_layer(files: Sequence[BoardFile]) -> _Layer:
     board = check_board_files(files)
     layer: _Layer = {}
     if isinstance(board, ChipBoard) and board.console.baud:
-        layer["baud"] = (board.console.baud, f"the console of {board.name}")
+        layer["baud"] = (board.console.baud, f"{_CONSOLE}{board.name}")
     for key, value in board.defaults.items():
         layer[key] = (value, _origin(key, files))
     return layer

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
-import struct
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from elf_files import write_elf
 
 from ftervit_deploy.backtrace import BacktraceError, Backtraces, Place, Symbols, addresses_of
 from ftervit_deploy.cli import main
@@ -109,18 +109,6 @@ for address in "$@"; do
     printf '%s\\ninner\\n/src/inner.h:7\\nouter\\n/src/outer.c:9 (discriminator 2)\\n' "$address"
 done
 """
-
-
-def write_elf(path: Path, address: int = 0x42000000, size: int = 0x10000) -> str:
-    """The smallest ELF file with code at `address`; returns its SHA-256."""
-    names = b"\0.text\0.names\0"
-    header = struct.pack(
-        "<16sHHIIIIIHHHHHH", b"\x7fELF\1\1\1", 2, 94, 1, 0, 0, 52 + len(names), 0, 52, 0, 0, 40, 3, 2
-    )
-    sections = [(0,) * 10, (1, 8, 6, address, 0, size, 0, 0, 4, 0), (7, 3, 0, 0, 52, len(names), 0, 0, 1, 0)]
-    content = header + names + b"".join(struct.pack("<10I", *section) for section in sections)
-    path.write_bytes(content)
-    return hashlib.sha256(content).hexdigest()
 
 
 @pytest.fixture

@@ -32,8 +32,7 @@ def espidf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeEspIdf:
 def test_the_sizes_are_a_table_and_a_record(espidf: FakeEspIdf, tmp_path: Path) -> None:
     build = run_build(write_project(tmp_path / "firmware"), Output())
     text, record = as_text(build), as_json(build)
-    assert "300.0 kB, ESP-IDF 5.3.1" in text
-    assert "29 % of its partition" in text
+    assert "300.0 kB, 29 % of its partition (ESP-IDF 5.3.1, " in text
     assert "data in PSRAM" in text
     assert json.loads(json.dumps(record))["iram_bytes"] == 56_384
     assert set(record) >= {"app_bytes", "app_partition_bytes", "dram_bytes", "psram_bytes", "elf", "esp_idf"}

@@ -11,10 +11,12 @@ import time
 from pathlib import Path
 
 import pytest
+from elf_files import write_elf
 from fake_espidf import TOTALS, FakeEspIdf, write_project
 
 from ftervit_deploy.errors import ProjectError
 from ftervit_deploy.firmware import BuildError, Listener, build_firmware
+from ftervit_deploy.firmware.outcome import psram_of_elf
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="hardware: the stand-in for ESP-IDF needs sh")
 
@@ -65,6 +67,14 @@ def test_the_sizes_of_esp_idf_5_1_are_read_too(espidf: FakeEspIdf, project: Path
     espidf.sizes("json", TOTALS)
     build = build_firmware(project, espidf.machine())
     assert (build.iram_bytes, build.dram_bytes, build.psram_bytes) == (56_384, 30_000, None)
+
+
+def test_external_memory_is_counted_in_the_elf_file_where_esp_idf_size_leaves_it_out(tmp_path: Path) -> None:
+    names = [".text", ".ext_ram.dummy", ".ext_ram.bss", ".ext_ram_noinit"]
+    sizes = dict(zip(names, (10, 1000, 300, 4), strict=True))
+    write_elf(tmp_path / "app.elf", sizes)
+    assert psram_of_elf(tmp_path / "app.elf") == 304
+    assert psram_of_elf(tmp_path / "gone.elf") is None
 
 
 @pytest.mark.parametrize("said", [{}, {"layout": [{}]}, {"layout": 3}, {"used_iram": "x"}, []])

@@ -21,9 +21,8 @@ STAGES = [*ENGINES, "plan", "project", "link", "monitor", "verify", "doctor", "f
 RANK = {name: rank for rank, name in enumerate([*FOUNDATIONS, *HELPERS, *STAGES, "train", "cli"])}
 ENTRY_POINTS = {"__init__", "__main__"}
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
-HEAVY = {
-    "torch", "numpy", "PIL", "rich", "huggingface_hub", "safetensors", "jinja2", "serial", "esptool", "elftools",
-}  # fmt: skip
+HEAVY = {"torch", "numpy", "PIL", "rich", "huggingface_hub", "safetensors", "jinja2"}
+HEAVY |= {"serial", "esptool", "elftools"}
 
 
 def _stage(path: Path) -> str:

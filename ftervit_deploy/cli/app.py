@@ -26,6 +26,7 @@ COMMANDS = {
     "eval": "Measure accuracy on a folder of class folders.",
     "build": "Make firmware for a board, with ESP-IDF.",
     "flash": "Write a built project, or a model alone, to a board.",
+    "deploy": "Pack, build, flash and watch, in one go.",
     "verify": "Compare a board with this computer, bit for bit.",
     "monitor": "Watch a board's predictions and its log.",
     "virtual": "Run a board's application on this computer.",

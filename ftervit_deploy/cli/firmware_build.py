@@ -74,15 +74,16 @@ def as_json(build: FirmwareBuild) -> dict[str, Any]:
 
 
 def as_text(build: FirmwareBuild) -> str:
-    """A line about the build and a table of sizes."""
+    """A line about the build and a table of memory."""
     share = f"{100 * build.app_bytes / build.app_partition_bytes:.0f} % of its partition"
-    rows = [["application", f"{build.app_bytes:,}", share]]
-    for name, size in (
-        ("instructions in SRAM", build.iram_bytes),
-        ("data in SRAM", build.dram_bytes),
-        ("data in PSRAM", build.psram_bytes),
-    ):
-        if size is not None:
-            rows.append([name, f"{size:,}", "static"])
-    head = f"{build.app}: {megabytes(build.app_bytes)}, ESP-IDF {build.espidf_version}, {build.seconds:.0f} s"
-    return f"{head}\n\n{table(rows, ['bytes of', 'bytes', ''])}"
+    head = (
+        f"{build.app}: {megabytes(build.app_bytes)}, {share} "
+        f"(ESP-IDF {build.espidf_version}, {build.seconds:.0f} s)"
+    )
+    sizes = {
+        "instructions in SRAM": build.iram_bytes,
+        "data in SRAM": build.dram_bytes,
+        "data in PSRAM": build.psram_bytes,
+    }
+    rows = [[name, f"{size:,}"] for name, size in sizes.items() if size is not None]
+    return f"{head}\n\n{table(rows, ['static memory', 'bytes'])}" if rows else head

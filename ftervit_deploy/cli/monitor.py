@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from .output import Output, output_options
 
 if TYPE_CHECKING:
     from ..backtrace import Backtraces, Decoded
+    from ..config import Settings
     from ..link import Event, SerialStream, Thumbnail
     from ..monitor import Action
     from .keyboard import Keyboard
@@ -51,26 +53,66 @@ def monitor(
     Backtraces are decoded if the board runs the application whose symbols are there.
     Ctrl-] quits, Ctrl-T H shows the other keys. With --json one object per event.
     """
-    from ..link import choose_port, open_stream
+    output = context.ensure_object(Output)
+    watch(settle(output, **flags), output, Wishes(log, save_frames, elf, seconds))
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a run of the monitor is asked for.
+
+    Attributes:
+        log: file to append every byte to.
+        save_frames: folder for the board's small pictures.
+        elf: symbols for backtraces; None: the project's.
+        seconds: after which it stops; None: never.
+        patience_s: how long to wait for a port that is not there yet, as after flashing.
+    """
+
+    log: str | None = None
+    save_frames: str | None = None
+    elf: str | None = None
+    seconds: float | None = None
+    patience_s: float = 0.0
+
+
+def watch(settings: Settings, output: Output, wishes: Wishes) -> None:
+    """Watch the board that `settings` name until the user quits.
+
+    Raises:
+        FtervitError: no port, or a file or folder that cannot be used.
+    """
+    from ..link import choose_port
     from .keyboard import ending_in_order, keyboard
     from .screen import make_screen
     from .symbols import backtraces_for
 
-    output = context.ensure_object(Output)
-    settings = settle(output, **flags)
-    name, baud = choose_port(settings.port), settings.baud
-    backtraces = backtraces_for(elf, settings.project, output)
+    name, baud, log = choose_port(settings.port), settings.baud, wishes.log
+    backtraces = backtraces_for(wishes.elf, settings.project, output)
     output.detail(f"Opening {name} at {baud} baud")
     with ExitStack() as stack:
-        stream = open_stream(name, baud)
+        stack.enter_context(ending_in_order())
+        stream = _opened(name, baud, wishes.patience_s)
         stack.callback(stream.close)
         record = Recording(stack.enter_context(_appending(log)) if log else None, log or "")
-        album = Album(_folder(save_frames)) if save_frames else None
-        stack.enter_context(ending_in_order())
+        album = Album(_folder(wishes.save_frames)) if wishes.save_frames else None
         keys = stack.enter_context(keyboard())
         watching = Watching((name, baud), stream, make_screen(output), record, album, backtraces)
         stack.callback(watching.close)
-        watching.run(keys, seconds)
+        watching.run(keys, wishes.seconds)
+
+
+def _opened(name: str, baud: int, patience_s: float) -> SerialStream:
+    from ..link import open_stream
+
+    end = time.monotonic() + patience_s
+    while True:
+        try:
+            return open_stream(name, baud)
+        except LinkError:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(REOPEN_S)
 
 
 class Watching:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ SIZE_S = 120
 _INSTRUCTIONS = (".text", ".vectors")
 _PSRAM = ("External RAM", "SPI DRAM", "PSRAM")
 """esp_idf_size's names of it, by version."""
+_PSRAM_SECTIONS, _PSRAM_DUMMY = ".ext_ram", ".ext_ram.dummy"
+"""ESP-IDF's linker scripts keep addresses free with the latter."""
 
 
 @dataclass(frozen=True)
@@ -88,12 +90,31 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def static_memory(toolchain: Toolchain, elf: Path) -> StaticMemory:
-    """As esp_idf_size counts it: the form of ESP-IDF 5.2 and newer, else that of 5.1."""
+    """As esp_idf_size counts it: the form of ESP-IDF 5.2 and newer, else that of 5.1.
+
+    The latter leaves external memory out, which is then counted in the ELF file.
+    """
     for form in ("json2", "json"):
         said = _asked_for_sizes(toolchain, elf.with_suffix(".map"), form)
         if said is not None:
-            return read_sizes(said)
+            memory = read_sizes(said)
+            return (
+                memory if memory.psram_bytes is not None else replace(memory, psram_bytes=psram_of_elf(elf))
+            )
     return StaticMemory()
+
+
+def psram_of_elf(elf: Path) -> int | None:
+    """Bytes of the sections in external memory; None where the file is no ELF file."""
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.elffile import ELFFile
+
+    try:
+        with elf.open("rb") as file:
+            sections = [(section.name, section["sh_size"]) for section in ELFFile(file).iter_sections()]
+    except (ELFError, OSError):
+        return None
+    return sum(size for name, size in sections if name.startswith(_PSRAM_SECTIONS) and name != _PSRAM_DUMMY)
 
 
 def _asked_for_sizes(toolchain: Toolchain, map_file: Path, form: str) -> dict[str, Any] | None:
