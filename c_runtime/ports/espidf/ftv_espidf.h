@@ -150,7 +150,7 @@ _Noreturn void ftv_espidf_main(const ftv_espidf_board *board, ftv_app *app, ftv_
 
 /* ---- pieces, for firmware that brings its own main ---- */
 
-/* Maps the model's partition for good. False: *error is a sentence. */
+/* Maps the model's partition for good; its bytes are more than the image's. False: *error is a sentence. */
 bool ftv_espidf_map_model(const void **image, size_t *bytes, const char **error);
 
 /* Starts the workers, once: 1, the caller's task alone, or 2, a task on the other core as well. The caller's task is pinned

@@ -9,8 +9,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define TAG "classify"
-#define TOP 3U
+#define TAG         "classify"
+#define TOP         3U
+#define FILE_LENGTH 12 /* where an image says how long it is: IMAGE_FORMAT.md */
 
 static ftv_model model;
 
@@ -63,6 +64,12 @@ static void classify(const ftv_options *options) {
     print_top(logits);
 }
 
+/* Of a partition, the bytes that the image takes. */
+static size_t image_bytes(const uint8_t *image, size_t partition_bytes) {
+    uint32_t length = ftv_get_u32(image + FILE_LENGTH);
+    return length < partition_bytes ? length : partition_bytes;
+}
+
 void app_main(void) {
     const void *image;
     size_t bytes;
@@ -71,7 +78,7 @@ void app_main(void) {
         ESP_LOGE(TAG, "%s", error);
         return;
     }
-    ftv_status status = ftv_open(&model, image, bytes);
+    ftv_status status = ftv_open(&model, image, image_bytes(image, bytes));
     if (status != FTV_OK) {
         ESP_LOGE(TAG, "%s", ftv_status_text(status));
         return;
