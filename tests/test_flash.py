@@ -46,6 +46,7 @@ PARTS = {
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("esptool.targets.esp32s3.sleep", lambda seconds: None)  # for a real reset
+    monkeypatch.setattr("ftervit_deploy.flash.downloader.ANSWER_S", 0.5)
     for name in ("ESPPORT", "ESPBAUD", "FTERVIT_PORT", "FTERVIT_BAUD"):
         monkeypatch.delenv(name, raising=False)
 

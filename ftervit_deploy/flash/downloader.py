@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 from ..boards.chips import CHIPS
@@ -114,7 +115,7 @@ class Downloader:
 
     @contextmanager
     def _talking(self, doing: str) -> Iterator[None]:
-        """What esptool raises becomes one sentence; a board that is gone has another than one that answers."""
+        """What esptool raises becomes one sentence, which tells whether the board still answers."""
         try:
             yield
         except (RuntimeError, OSError) as error:
@@ -169,26 +170,46 @@ def connected(url: str, baud: int | None, chip: str | None, report: Report) -> I
         downloader.leave()
 
 
+@dataclass(frozen=True)
+class _Way:
+    """How to work with a chip.
+
+    Attributes:
+        stub: esptool's flasher runs on the chip, not its ROM alone.
+        baud: rate of a UART; None: what suits the port.
+    """
+
+    stub: bool
+    baud: int | None
+
+
 def _start(url: str, baud: int | None, chip: str | None, report: Report) -> Downloader:
-    """The fastest way that works: esptool's flasher at a high rate, the same at the ROM's, the ROM itself."""
-    ways = [(True, baud), (True, ROM_BAUD), (False, ROM_BAUD)]
-    for number, (stub, rate) in enumerate(ways):
+    """The fastest way that works: the flasher at a high rate, at the ROM's, the ROM itself."""
+    way: _Way | None = _Way(True, baud)
+    while way is not None:
         esp = _connect(url, chip)
         try:
-            return _prepare(esp, url, stub, rate)
-        except (RuntimeError, OSError) as error:
+            return _prepare(esp, url, way)
+        except _FailedError as failed:
             esp._port.close()
-            reason = first_line(error)
-            if number + 1 == len(ways):
-                raise FlashError(
-                    f"The chip on {url} answers, but cannot be worked with: {reason}",
-                    "Reset the board and try again, with a shorter cable or another port.",
-                ) from error
-            report.note(f"A slower way is tried: {reason}")
+            reason, way = first_line(failed), failed.next_way
+            if way is not None:
+                report.note(f"A slower way is tried: {reason}")
         except BaseException:
             esp._port.close()
             raise
-    raise AssertionError("the last way raises")
+    raise FlashError(
+        f"The chip on {url} answers, but cannot be worked with: {reason}",
+        "Reset the board and try again, with a shorter cable or another port.",
+    )
+
+
+class _FailedError(Exception):
+    """A way to work with a chip that failed, and the next to try."""
+
+    def __init__(self, reason: BaseException, next_way: _Way | None) -> None:
+        super().__init__(str(reason))
+        self.next_way = next_way
 
 
 def _connect(url: str, chip: str | None) -> Any:
@@ -235,19 +256,35 @@ def check_chip(esp: Any, wanted: str | None) -> None:
         )
 
 
-def _prepare(esp: Any, url: str, stub: bool, baud: int | None) -> Downloader:
-    """Start esptool's flasher, raise the rate, attach the flash."""
+def _prepare(esp: Any, url: str, way: _Way) -> Downloader:
+    """Start esptool's flasher, raise the rate, attach the flash.
+
+    Raises:
+        _FailedError: another way may do.
+    """
     from esptool.cmds import attach_flash, run_stub
 
-    if stub:
-        esp = run_stub(esp)
-        esp.WRITE_FLASH_ATTEMPTS = 1
-    rate = _rate(esp, url, baud)
-    if rate and rate != ROM_BAUD:
-        esp.change_baud(rate)
-    attach_flash(esp)
-    esp.flash_set_parameters(_flash_bytes(esp))
+    rom = _Way(False, ROM_BAUD)
+    if way.stub:
+        with _failing(rom):
+            esp = run_stub(esp)
+            esp.WRITE_FLASH_ATTEMPTS = 1
+    rate = _rate(esp, url, way.baud)
+    slower = _Way(way.stub, ROM_BAUD) if rate > ROM_BAUD else rom if way.stub else None
+    with _failing(slower):
+        if rate and rate != ROM_BAUD:
+            esp.change_baud(rate)
+        attach_flash(esp)
+        esp.flash_set_parameters(_flash_bytes(esp))
     return Downloader(esp, url, rate)
+
+
+@contextmanager
+def _failing(next_way: _Way | None) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, OSError) as error:
+        raise _FailedError(error, next_way) from error
 
 
 def _rate(esp: Any, url: str, baud: int | None) -> int:
