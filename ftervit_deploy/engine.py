@@ -51,6 +51,7 @@ class _Options(ctypes.Structure):
 
     _fields_ = (
         ("kernels", c_void_p), ("parallel", c_void_p), ("trace", _TRACE), ("trace_context", c_void_p),
+        ("plan", c_void_p), ("far", c_void_p), ("far_bytes", c_size_t),
     )  # fmt: skip
 
 
@@ -163,7 +164,7 @@ class Engine:
     def _options(self, trace: Any = None) -> _Options:
         if self._pool is None:
             raise EngineError("This engine is closed.")
-        return _Options(self._kernels, self._pool.address(), trace or _TRACE(), None)
+        return _Options(self._kernels, self._pool.address(), trace or _TRACE(), None, None, None, 0)
 
     def _run(self, image: Pixels, logits: Logits, trace: Any) -> None:
         with self._lock:

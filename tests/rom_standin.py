@@ -1,7 +1,7 @@
 """A stand-in for an ESP32-S3 in download mode: it speaks as its ROM and as esptool's flasher do.
 
-From Espressif's "Serial Protocol" (docs.espressif.com, esptool). It runs no code of the chip; its flash
-behaves as NOR flash does: erasing sets bits, writing only clears them.
+Written from Espressif's "Serial Protocol" (docs.espressif.com, esptool). It runs no code of the chip; its
+flash behaves as NOR flash does: erasing sets bits, writing only clears them.
 """
 
 from __future__ import annotations

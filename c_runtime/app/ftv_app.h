@@ -68,6 +68,8 @@ typedef struct ftv_app_port {
     void (*trigger)(void *context, bool high);
     /* Runs function(argument) on the core of engine worker `worker` and returns when it is done. NULL: call it here. */
     void (*on_worker)(void *context, uint32_t worker, void (*function)(void *argument), void *argument);
+    /* Clock cycles of the calling core, for BENCH; wraps. NULL: not counted. */
+    uint32_t (*cycles)(void *context);
 } ftv_app_port;
 
 /* ---- what an application was made for ---- */
@@ -101,6 +103,16 @@ typedef struct ftv_app_descriptor {
 
 _Static_assert(sizeof(ftv_app_descriptor) == 96, "its layout is a format");
 
+/* The shape that an application for `model` alone has. */
+ftv_app_shape ftv_app_shape_of(const ftv_model *model);
+
+/* Bytes of ftv_app_config.scratch, as a constant and as a function. `inputs`: the largest of 3 patch_size^2, width and
+ * hidden; `linear_scratch_bytes`: what the kernels' function of that name says for them, or qkv_scratch_bytes if that is
+ * more; `camera_side`: the shorter side of the camera's frames, 0 without a camera. BENCH serves what fits; more memory serves larger shapes. */
+#define FTV_APP_SCRATCH_BYTES(inputs, linear_scratch_bytes, camera_side)                                               \
+    (8192U + 12U * (((inputs) + 15U) / 16U * 16U) + ((linear_scratch_bytes) + 15U) / 16U * 16U + 16U * (camera_side))
+size_t ftv_app_scratch_bytes(const ftv_app_shape *shape, const ftv_kernels *kernels, uint32_t camera_side);
+
 /* ---- the application ---- */
 
 typedef struct ftv_app_config {
@@ -128,7 +140,7 @@ typedef struct ftv_app_config {
     uint32_t logits;        /* most_classes */
     ftv_line_site *sites;   /* [sites_capacity] */
     uint32_t sites_capacity;
-    void *scratch; /* 16-byte aligned: self-test and BENCH; see ftv_app_scratch_bytes */
+    void *scratch; /* 16-byte aligned: self-test, BENCH, resizing; see ftv_app_scratch_bytes. May be the arena. */
     size_t scratch_bytes;
     /* The display; width 0: none. */
     uint16_t display_width;
@@ -138,6 +150,70 @@ typedef struct ftv_app_config {
     uint32_t strip_pixels;      /* at least 8 rows of the display */
     bool camera_at_boot;        /* looks without being asked */
 } ftv_app_config;
+
+#define FTV_APP_FACTS          16U  /* of ftv_app_config, at most 15 */
+#define FTV_APP_NUMBERS        5U   /* that INFO counts */
+#define FTV_APP_SENTENCE_BYTES 240U /* of an error, with its 0 */
+#define FTV_APP_LABEL_BYTES    64U  /* of what the display shows */
+
+/* What the camera did since boot, and how it is mended. Private. */
+typedef struct ftv_app_camera {
+    bool on;             /* asked to look */
+    bool down;           /* waits for its next restart */
+    uint8_t damaged;     /* overflows since the last whole frame */
+    uint32_t thumbnails; /* every n-th frame; 0: none */
+    uint32_t frames;     /* that were classified */
+    uint32_t timeouts;
+    uint32_t overflows;
+    uint32_t failures;
+    uint32_t restarts;
+    uint32_t pause_us; /* before the next restart */
+    uint32_t down_us;  /* when the pause began */
+    uint32_t said_us;  /* when the log last heard of it */
+    bool said;
+} ftv_app_camera;
+
+/* What the display shows. Private. */
+typedef struct ftv_app_display {
+    bool works;
+    bool keeps;          /* an error stays on it for a while: */
+    uint32_t keep_us;    /* since when */
+    bool live;           /* a picture of the camera has been drawn */
+    uint32_t picture_us; /* when */
+    char label[FTV_APP_LABEL_BYTES];
+    uint32_t probability; /* 1/10000 */
+    uint32_t microseconds;
+
+} ftv_app_display;
+
+/* The state of an application; all fields are private. About 20 KB, mostly the model's table of pointers. */
+typedef struct ftv_app {
+    const ftv_app_config *config;
+    ftv_options options; /* config's, with the kernels that passed the self-test */
+    ftv_line_config line_config;
+    ftv_line_fact facts[FTV_APP_FACTS];
+    ftv_line_number numbers[FTV_APP_NUMBERS];
+    ftv_app_camera camera;
+    ftv_app_display display;
+    uint32_t claims; /* ftv_line_claims when the line was last looked at */
+    uint32_t claimed_us;
+    bool claimed;            /* a host was here less than 1.5 s ago */
+    bool predicted;          /* at least once since boot */
+    bool running;            /* the camera's inference */
+    uint32_t run_started_us; /* of the camera's inference */
+    uint32_t aside_us;       /* time in it for line and display */
+    char model_error[FTV_APP_SENTENCE_BYTES];
+    char self_test[FTV_APP_SENTENCE_BYTES];
+    ftv_line line;
+    ftv_model model;
+} ftv_app;
+
+/* Boots: shows the boot screen, opens and checks the model, tests the kernels, opens the line. Never fails: what is
+ * wrong is said on display, log and line. Called again, it boots again. `config` outlives the app. */
+void ftv_app_start(ftv_app *app, const ftv_app_config *config);
+
+/* One round of the loop: requests, a camera frame, an inference, then at most a few milliseconds in port.wait. */
+void ftv_app_step(ftv_app *app);
 
 #ifdef __cplusplus
 }

@@ -43,7 +43,8 @@ typedef enum ftv_status {
     FTV_ERR_TABLE = -12,
     FTV_ERR_TEXT = -13,
     FTV_ERR_CODE = -14,
-    FTV_ERR_ARENA = -15
+    FTV_ERR_ARENA = -15,
+    FTV_ERR_PLAN = -16
 } ftv_status;
 
 /* One sentence in English for a status; never NULL. */
@@ -144,6 +145,21 @@ typedef struct ftv_parallel {
     uint32_t workers;
 } ftv_parallel;
 
+/* One head's Q, K or V over all tokens: `head_rows` stored rows of the fused QKV matrix, from `first_row` on. */
+typedef struct ftv_qkv_part {
+    const int8_t *x;              /* codes [tokens][stride], as in linear_s8t2 */
+    const ftv_multiplier *scales; /* [tokens] */
+    uint32_t tokens;
+    uint32_t stride;
+    const ftv_linear *layer;
+    uint32_t first_row;
+    uint32_t head_dim;
+    uint32_t head_rows; /* head_dim rounded up to 16 */
+    int32_t levels;     /* largest code: 63 for Q, 127 for K and V */
+    int8_t *codes;      /* out: [tokens][head_rows], zero beyond head_dim */
+    int32_t *absmax;    /* out: [tokens], Q16 */
+} ftv_qkv_part;
+
 /* The replaceable inner loops; every implementation equals `ref` to the last bit. */
 typedef struct ftv_kernels {
     const char *name;
@@ -164,6 +180,10 @@ typedef struct ftv_kernels {
      * `stride` values. */
     void (*mix_s16s8)(int32_t *sums, const int16_t *weights, const int8_t *v, uint32_t rows, uint32_t stride,
                       uint32_t head_dim);
+    /* Product, requantisation and 8-bit rows of one head's Q, K or V in one go. NULL: the engine takes these steps one
+     * after the other, with linear(). qkv_scratch_bytes: of one call; only where qkv is not NULL. */
+    void (*qkv)(const ftv_qkv_part *part, void *scratch);
+    size_t (*qkv_scratch_bytes)(uint32_t inputs, uint32_t head_rows);
 } ftv_kernels;
 
 FTV_API extern const ftv_kernels ftv_kernels_ref;
@@ -190,12 +210,56 @@ typedef enum ftv_site {
 typedef void (*ftv_trace_fn)(void *context, ftv_site site, uint32_t block, const void *data, uint32_t rows,
                              uint32_t columns, uint32_t bytes_per_value, uint32_t stride_bytes);
 
+/* ---- where the values of a pass lie ---- */
+
+/* Two memories: the arena, and one that is larger and slower, such as PSRAM beside SRAM. */
+typedef enum ftv_memory { FTV_NEAR = 0, FTV_FAR = 1 } ftv_memory;
+#define FTV_MEMORIES 2
+
+/* What a pass keeps in memory. Patches, attention and MLP are used in turn and may lie on top of each other. */
+typedef enum ftv_buffer {
+    FTV_BUFFER_SCRATCH = 0, /* of all workers */
+    FTV_BUFFER_RESIDUAL,    /* the residual stream */
+    FTV_BUFFER_ROWS,        /* what a matrix reads: codes and token scales */
+    FTV_BUFFER_PATCHES,     /* embedding: codes and scales of the patches */
+    FTV_BUFFER_QKV,         /* attention: codes of Q, K and V */
+    FTV_BUFFER_ABSMAX,      /* attention: their scales */
+    FTV_BUFFER_MIXED,       /* attention: its output */
+    FTV_BUFFER_HIDDEN,      /* MLP: output of GELU */
+    FTV_BUFFER_HIDDEN_ROWS  /* MLP: its codes and scales */
+} ftv_buffer;
+#define FTV_BUFFERS 9
+
+typedef struct ftv_plan_place {
+    uint32_t memory; /* ftv_memory */
+    uint32_t offset; /* bytes, a multiple of 16 */
+    uint32_t bytes;
+} ftv_plan_place;
+
+/* A memory plan for one architecture, set of kernels and number of workers. */
+typedef struct ftv_plan {
+    ftv_plan_place places[FTV_BUFFERS];
+    uint32_t bytes[FTV_MEMORIES]; /* that the plan needs of each memory */
+    uint32_t workers;
+    uint32_t mlp_tokens; /* tokens that go through the MLP together */
+} ftv_plan;
+
 typedef struct ftv_options {
     const ftv_kernels *kernels;   /* NULL: ftv_kernels_portable */
     const ftv_parallel *parallel; /* NULL: the calling thread alone */
     ftv_trace_fn trace;           /* NULL: none */
     void *trace_context;
+    const ftv_plan *plan; /* NULL: ftv_make_plan's */
+    void *far;            /* 16-byte aligned memory for what the plan puts there; NULL where it puts nothing there */
+    size_t far_bytes;
 } ftv_options;
+
+/* The engine's own plan, everything near; all zeros for an impossible number of workers. options: may be NULL. */
+FTV_API ftv_plan ftv_make_plan(const ftv_model *model, const ftv_options *options);
+
+/* FTV_OK if options->plan serves this model with these kernels and workers: every buffer is large enough, aligned,
+ * within its memory, and apart from those that are in use at the same time. Else FTV_ERR_PLAN. */
+FTV_API ftv_status ftv_check_plan(const ftv_model *model, const ftv_options *options);
 
 /* Bytes of arena that ftv_run needs for this model and these options (NULL: defaults); 0 for an impossible number of
  * workers. */

@@ -1,7 +1,6 @@
 /* Requests in, replies out. */
 #include "ftv_line_service.h"
 
-#define READ_BYTES      64U
 #define SENTENCE_OFFSET 8U
 
 _Static_assert(FTV_LINE_PAYLOAD_BYTES % 4U == 0U && FTV_LINE_PAYLOAD_BYTES >= 256U && FTV_LINE_PAYLOAD_BYTES <= 4096U,
@@ -191,21 +190,34 @@ static void serve_current(ftv_line *line, const ftv_frame *request) {
     }
 }
 
+static void hold(ftv_line *line, const ftv_frame *request) {
+    line->holds = true;
+    line->held = *request;
+    line->held_us = line->working_us = ftv_line_now(line);
+}
+
 /* True if it was a request. */
-static bool serve(ftv_line *line, const ftv_frame *request) {
+static bool serve(ftv_line *line, const ftv_frame *request, bool busy) {
     if (request->type >= FTV_LINE_REPLY || request->id == 0U) {
         return false; /* an echo of ours */
     }
+    line->claims += request->type == FTV_LINE_CAMERA || request->type == FTV_LINE_THUMBNAILS ? 0U : 1U;
     if (request->type == FTV_LINE_HELLO && request->version == 0U) {
         serve_hello(line, request);
     } else if (request->version != FTV_LINE_VERSION) {
         ftv_line_refuse(line, request, FTV_LINE_ERR_VERSION, (int32_t)FTV_LINE_VERSION);
     } else if (request->session != line->config->session) {
         ftv_line_refuse(line, request, FTV_LINE_ERR_SESSION, 0);
+    } else if (busy && request->type == FTV_LINE_BENCH) {
+        hold(line, request);
+    } else if (busy && request->type == FTV_LINE_RUN) {
+        if (ftv_line_must_run(line, request)) {
+            hold(line, request);
+        }
     } else {
         serve_current(line, request);
     }
-    return true;
+    return !line->holds;
 }
 
 /* ---- the caller's side ---- */
@@ -217,25 +229,63 @@ void ftv_line_start(ftv_line *line, const ftv_line_config *config) {
     line->run_flags = 0;
     line->run_pixels_crc = 0;
     line->run_us = 0;
+    line->claims = 0;
+    line->holds = false;
+    line->taken = line->waiting_count = 0;
+    for (uint32_t i = 0; i < FTV_LINE_NUMBERS; i++) {
+        line->numbers[i] = 0;
+    }
     ftv_decoder_start(&line->decoder, line->received, sizeof line->received);
 }
 
-uint32_t ftv_line_poll(ftv_line *line) {
+uint32_t ftv_line_claims(const ftv_line *line) {
+    return line->claims;
+}
+
+/* True: *byte is the next one from the port. */
+static bool next_byte(ftv_line *line, uint8_t *byte) {
     const ftv_line_port *port = &line->config->port;
-    uint8_t bytes[READ_BYTES];
+    if (line->taken == line->waiting_count) {
+        line->taken = 0;
+        line->waiting_count = (uint8_t)port->read(port->context, line->waiting, sizeof line->waiting);
+    }
+    if (line->waiting_count == 0U) {
+        return false;
+    }
+    *byte = line->waiting[line->taken++];
+    return true;
+}
+
+/* Until nothing more has arrived, or a request is held. */
+static uint32_t serve_all(ftv_line *line, bool busy) {
     uint32_t served = 0;
-    for (;;) {
-        size_t count = port->read(port->context, bytes, sizeof bytes);
-        for (size_t i = 0; i < count; i++) {
-            ftv_frame request;
-            if (ftv_decoder_feed(&line->decoder, bytes[i], &request)) {
-                served += serve(line, &request) ? 1U : 0U;
-            }
-        }
-        if (count == 0U) {
-            return served;
+    uint8_t byte = 0;
+    while (!line->holds && next_byte(line, &byte)) {
+        ftv_frame request;
+        if (ftv_decoder_feed(&line->decoder, byte, &request)) {
+            served += serve(line, &request, busy) ? 1U : 0U;
         }
     }
+    return served;
+}
+
+uint32_t ftv_line_poll(ftv_line *line) {
+    uint32_t served = 0;
+    if (line->holds) {
+        line->holds = false;
+        served += serve(line, &line->held, false) ? 1U : 0U;
+    }
+    return served + serve_all(line, false);
+}
+
+uint32_t ftv_line_poll_busy(ftv_line *line) {
+    uint32_t served = serve_all(line, true);
+    uint32_t now = ftv_line_now(line);
+    if (line->holds && now - line->working_us >= FTV_LINE_WORKING_EVERY_US) {
+        line->working_us = now;
+        ftv_line_working(line, line->held.id, (ftv_line_progress){0, 0xFFFFU, now - line->held_us});
+    }
+    return served;
 }
 
 bool ftv_line_thumbnail(ftv_line *line, const ftv_line_picture *picture) {

@@ -17,6 +17,7 @@ extern "C" {
 
 #define FTV_LINE_VERSION 1U
 #define FTV_LINE_TOP     5U /* classes of a prediction, at most */
+#define FTV_LINE_NUMBERS 8U /* ftv_line_config.numbers, at most */
 
 /* Largest payload of a frame, bytes: a multiple of 4 from 256 to 4096. It sets the two buffers of an ftv_line. */
 #ifndef FTV_LINE_PAYLOAD_BYTES
@@ -82,6 +83,8 @@ typedef struct ftv_line_port {
     ftv_line_error (*camera)(void *context, bool on);
     ftv_line_error (*thumbnails)(void *context, uint32_t every); /* every n-th camera frame; 0: none */
     ftv_line_error (*bench)(void *context, const ftv_line_bench *request, ftv_line_bench_result *result);
+    /* Called before and after the engine runs; may be NULL. */
+    void (*running)(void *context, bool on);
 } ftv_line_port;
 
 /* Something the application says about itself in its description: "app", "version", "board", ... */
@@ -89,6 +92,12 @@ typedef struct ftv_line_fact {
     const char *name; /* lower case letters, digits and _; see LINE_PROTOCOL.md for those that have a meaning */
     const char *text; /* UTF-8 */
 } ftv_line_fact;
+
+/* A number in the description that changes: its value is read when the description is. */
+typedef struct ftv_line_number {
+    const char *name; /* as of a fact */
+    const uint32_t *value;
+} ftv_line_number;
 
 /* All of it outlives the ftv_line. */
 typedef struct ftv_line_config {
@@ -106,6 +115,8 @@ typedef struct ftv_line_config {
     ftv_line_site *sites; /* [sites_capacity]; NULL: no digests and times */
     uint32_t sites_capacity;
     const char *model_error; /* why there is no model; may be NULL */
+    const ftv_line_number *numbers;
+    uint32_t numbers_count; /* at most FTV_LINE_NUMBERS; further ones are left out */
 } ftv_line_config;
 
 /* The state of a line; all fields are private. */
@@ -117,6 +128,15 @@ typedef struct ftv_line {
     uint32_t run_flags;
     uint32_t run_pixels_crc;
     uint32_t run_us;
+    uint32_t claims;
+    bool holds;                         /* a request waits for the end of an inference: */
+    ftv_frame held;                     /* its payload lies in `received` */
+    uint32_t held_us;                   /* since when */
+    uint32_t working_us;                /* when WORKING was last sent for it */
+    uint32_t numbers[FTV_LINE_NUMBERS]; /* as they were when the description was last asked for */
+    uint8_t taken;                      /* of `waiting`, bytes that the decoder has had */
+    uint8_t waiting_count;
+    uint8_t waiting[64]; /* bytes from the port */
     uint8_t received[FTV_FRAME_BINARY_BYTES(FTV_LINE_PAYLOAD_BYTES)];
     uint8_t text[FTV_LINE_TEXT_BYTES]; /* the frame or line being written */
 } ftv_line;
@@ -125,6 +145,14 @@ void ftv_line_start(ftv_line *line, const ftv_line_config *config);
 
 /* Answers every request that has arrived; returns how many. A run takes as long as ftv_run. */
 uint32_t ftv_line_poll(ftv_line *line);
+
+/* The same between two layers of an inference that the board does for itself, from its trace hook: all requests are
+ * answered but those that need the engine. Such a one is held, and what comes after it waits for ftv_line_poll; in the
+ * meantime WORKING says that the board lives. */
+uint32_t ftv_line_poll_busy(ftv_line *line);
+
+/* Requests so far but CAMERA and THUMBNAILS: a host that wants the board for itself. Wraps. */
+uint32_t ftv_line_claims(const ftv_line *line);
 
 /* ---- what a board says of its own accord ---- */
 

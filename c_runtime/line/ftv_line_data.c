@@ -43,9 +43,20 @@ typedef struct window {
 
 /* Each reader fills the window and returns the size of the whole. */
 
-static uint32_t read_info(const ftv_line *line, window w) {
+/* The pieces of one description show the same numbers. */
+static void read_numbers(ftv_line *line) {
+    const ftv_line_config *config = line->config;
+    for (uint32_t i = 0; i < config->numbers_count && i < FTV_LINE_NUMBERS; i++) {
+        line->numbers[i] = *config->numbers[i].value;
+    }
+}
+
+static uint32_t read_info(ftv_line *line, window w) {
     ftv_text text = {.out = w.out, .capacity = w.room, .skip = w.offset};
-    ftv_line_describe(&text, line->config);
+    if (w.offset == 0U) {
+        read_numbers(line);
+    }
+    ftv_line_describe(&text, line);
     return (uint32_t)text.total;
 }
 
@@ -95,7 +106,7 @@ static ftv_line_error check(const ftv_line *line, uint32_t kind, uint16_t run_id
     }
 }
 
-static uint32_t read_kind(const ftv_line *line, uint32_t kind, window w) {
+static uint32_t read_kind(ftv_line *line, uint32_t kind, window w) {
     switch (kind) {
     case FTV_LINE_KIND_LABELS:
         return read_labels(line, w);

@@ -34,7 +34,8 @@ static void describe_engine(ftv_text *text, const ftv_line_config *config) {
     ftv_text_member(text, "arena_bytes", (uint32_t)config->arena_bytes);
 }
 
-void ftv_line_describe(ftv_text *text, const ftv_line_config *config) {
+void ftv_line_describe(ftv_text *text, const ftv_line *line) {
+    const ftv_line_config *config = line->config;
     ftv_text_plain(text, "{\"protocol\":");
     ftv_text_number(text, FTV_LINE_VERSION);
     for (uint32_t i = 0; i < config->facts_count; i++) {
@@ -42,6 +43,9 @@ void ftv_line_describe(ftv_text *text, const ftv_line_config *config) {
         ftv_text_quoted(text, config->facts[i].name);
         ftv_text_char(text, ':');
         ftv_text_quoted(text, config->facts[i].text);
+    }
+    for (uint32_t i = 0; i < config->numbers_count && i < FTV_LINE_NUMBERS; i++) {
+        ftv_text_changing(text, config->numbers[i].name, line->numbers[i]);
     }
     if (config->model != NULL) {
         describe_engine(text, config);

@@ -2,8 +2,6 @@
 #include "ftv_crc32.h"
 #include "ftv_line_service.h"
 
-#define WORKING_EVERY_US 250000U
-
 /* What the trace hook of one run knows. */
 typedef struct watch {
     ftv_line *line;
@@ -14,14 +12,13 @@ typedef struct watch {
     uint32_t working_us; /* when WORKING was last sent */
 } watch;
 
-static void send_working(watch *w, ftv_site site, uint32_t block, uint32_t now) {
-    uint8_t *payload = ftv_line_payload(w->line);
-    ftv_put_u16(payload, (uint32_t)site);
-    ftv_put_u16(payload + 2, block);
-    ftv_put_u32(payload + 4, w->line->config->model->depth);
-    ftv_put_u32(payload + 8, now - w->started_us);
-    ftv_line_send(w->line, FTV_LINE_VERSION, FTV_LINE_WORKING, w->id, 12);
-    w->working_us = now;
+void ftv_line_working(ftv_line *line, uint16_t id, ftv_line_progress progress) {
+    uint8_t *payload = ftv_line_payload(line);
+    ftv_put_u16(payload, progress.site);
+    ftv_put_u16(payload + 2, progress.block);
+    ftv_put_u32(payload + 4, line->config->model != NULL ? line->config->model->depth : 0U);
+    ftv_put_u32(payload + 8, progress.microseconds);
+    ftv_line_send(line, FTV_LINE_VERSION, FTV_LINE_WORKING, id, 12);
 }
 
 /* The record of a site: the last one again where a site comes in several calls; NULL if there is no room. */
@@ -61,8 +58,9 @@ static void at_site(void *context, ftv_site site, uint32_t block, const void *da
             record->crc32 = digest_rows(record->crc32, data, rows, columns, bytes_per_value, stride_bytes);
         }
     }
-    if (now - w->working_us >= WORKING_EVERY_US) {
-        send_working(w, site, block, now);
+    if (now - w->working_us >= FTV_LINE_WORKING_EVERY_US) {
+        w->working_us = now;
+        ftv_line_working(w->line, w->id, (ftv_line_progress){(uint32_t)site, block, now - w->started_us});
     }
     w->site_us = ftv_line_now(w->line); /* neither digests nor writing count as the model's time */
 }
@@ -113,24 +111,37 @@ static ftv_status run(ftv_line *line, uint16_t id, uint32_t flags) {
     options.trace_context = &w;
     line->run_id = 0;
     line->sites = 0;
+    if (config->port.running != NULL) {
+        config->port.running(config->port.context, true);
+    }
     ftv_status status =
         ftv_run(config->model, &options, config->pixels, config->logits, config->arena, config->arena_bytes);
     line->run_us = ftv_line_now(line) - now;
+    if (config->port.running != NULL) {
+        config->port.running(config->port.context, false);
+    }
     return status;
 }
 
-void ftv_line_serve_run(ftv_line *line, const ftv_frame *request) {
+bool ftv_line_must_run(ftv_line *line, const ftv_frame *request) {
     uint32_t flags = request->length == 8U ? ftv_get_u32(request->payload) : 0U;
     uint32_t crc = request->length == 8U ? ftv_get_u32(request->payload + 4) : 0U;
     if (request->id == line->run_id && flags == line->run_flags && crc == line->run_pixels_crc) {
         send_result(line, request); /* the same request again: its reply was lost */
-        return;
+        return false;
     }
     ftv_line_error error = check(line, request, flags, crc);
     if (error != FTV_LINE_OK) {
         ftv_line_refuse(line, request, error, 0);
+    }
+    return error == FTV_LINE_OK;
+}
+
+void ftv_line_serve_run(ftv_line *line, const ftv_frame *request) {
+    if (!ftv_line_must_run(line, request)) {
         return;
     }
+    uint32_t flags = ftv_get_u32(request->payload), crc = ftv_get_u32(request->payload + 4);
     ftv_status status = run(line, request->id, flags);
     if (status != FTV_OK) {
         ftv_line_refuse(line, request, FTV_LINE_ERR_ENGINE, (int32_t)status);

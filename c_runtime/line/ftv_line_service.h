@@ -31,6 +31,8 @@ enum {
 #define FTV_LINE_DIGESTS 1U /* flags of RUN */
 #define FTV_LINE_TIMES   2U
 
+#define FTV_LINE_WORKING_EVERY_US 250000U
+
 /* Where the payload of the next frame is put together: FTV_LINE_PAYLOAD_BYTES. */
 static inline uint8_t *ftv_line_payload(ftv_line *line) {
     return line->text;
@@ -54,5 +56,18 @@ uint32_t ftv_line_pixels_bytes(const ftv_line_config *config);
 void ftv_line_serve_put(ftv_line *line, const ftv_frame *request);
 void ftv_line_serve_get(ftv_line *line, const ftv_frame *request);
 void ftv_line_serve_run(ftv_line *line, const ftv_frame *request);
+
+/* False: the RUN needs no engine and has been answered, because it came before or because it cannot be. */
+bool ftv_line_must_run(ftv_line *line, const ftv_frame *request);
+
+/* How far the work for a request is. */
+typedef struct ftv_line_progress {
+    uint32_t site; /* ftv_site; 0: it has not begun */
+    uint32_t block;
+    uint32_t microseconds; /* so far */
+} ftv_line_progress;
+
+/* Sends WORKING for the request `id`. */
+void ftv_line_working(ftv_line *line, uint16_t id, ftv_line_progress progress);
 
 #endif

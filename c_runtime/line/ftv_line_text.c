@@ -73,3 +73,14 @@ void ftv_text_member(ftv_text *text, const char *name, uint32_t value) {
     ftv_text_plain(text, "\":");
     ftv_text_number(text, value);
 }
+
+void ftv_text_changing(ftv_text *text, const char *name, uint32_t value) {
+    ftv_text_plain(text, ",\"");
+    ftv_text_plain(text, name);
+    ftv_text_plain(text, "\":");
+    size_t end = text->total + 10U;
+    ftv_text_number(text, value);
+    while (text->total < end) {
+        ftv_text_char(text, ' ');
+    }
+}

@@ -25,7 +25,10 @@ void ftv_text_quoted(ftv_text *text, const char *words);
 /* `,"name":` and its number. */
 void ftv_text_member(ftv_text *text, const char *name, uint32_t value);
 
+/* The same of a number that changes: in ten columns, so that what follows stays where it is. */
+void ftv_text_changing(ftv_text *text, const char *name, uint32_t value);
+
 /* The board's description, a JSON object. */
-void ftv_line_describe(ftv_text *text, const ftv_line_config *config);
+void ftv_line_describe(ftv_text *text, const ftv_line *line);
 
 #endif

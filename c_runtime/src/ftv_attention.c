@@ -24,39 +24,65 @@ static int32_t *part_absmax(const ftv_pass *pass, uint32_t head, uint32_t part) 
 
 /* ---- a head's Q, K or V ---- */
 
-/* All channels of one part: y [tokens][head_rows] in Q16. */
-static void project_part(const attention_task *job, uint32_t task, uint32_t tokens, int32_t *y, int32_t *sums,
-                         void *scratch) {
-    uint32_t head_rows = job->pass->model->head_rows;
-    uint32_t tiles = head_rows / FTV_TILE;
-    for (uint32_t tile = 0; tile < tiles; tile++) {
-        ftv_tile which = {job->qkv, task * tiles + tile};
-        ftv_linear_tile(job->pass, which, job->pass->buffers.rows, tokens, sums, scratch);
+#define PART_TOKENS 64U /* tokens whose wide values exist at a time, where no kernel does it in one go */
+
+static uint32_t part_tokens(const ftv_model *model) {
+    return ftv_min_u32(PART_TOKENS, model->tokens);
+}
+
+/* All channels of one part for `tokens` tokens from x: y [tokens][head_rows] in Q16. */
+static void project_part(const ftv_pass *pass, const ftv_qkv_part *part, ftv_rows x, uint32_t tokens, int32_t *y,
+                         uint8_t *scratch) {
+    int32_t *sums = (int32_t *)(void *)scratch;
+    for (uint32_t tile = 0; tile < part->head_rows / FTV_TILE; tile++) {
+        ftv_tile which = {part->layer, part->first_row / FTV_TILE + tile};
+        ftv_linear_tile(pass, which, x, tokens, sums, scratch + ftv_sums_bytes(tokens));
         for (uint32_t token = 0; token < tokens; token++) {
             for (uint32_t c = 0; c < FTV_TILE; c++) {
-                y[(size_t)token * head_rows + tile * FTV_TILE + c] = sums[token * FTV_TILE + c];
+                y[(size_t)token * part->head_rows + tile * FTV_TILE + c] = sums[token * FTV_TILE + c];
             }
+        }
+    }
+}
+
+void ftv_qkv_rows(const ftv_pass *pass, const ftv_qkv_part *part, uint8_t *scratch) {
+    uint32_t most = ftv_min_u32(PART_TOKENS, part->tokens);
+    int32_t *y = (int32_t *)(void *)scratch;
+    uint8_t *rest = scratch + (size_t)most * part->head_rows * sizeof(int32_t);
+    for (uint32_t first = 0; first < part->tokens; first += most) {
+        uint32_t tokens = ftv_min_u32(most, part->tokens - first);
+        ftv_rows x = {(int8_t *)(uintptr_t)part->x + (size_t)first * part->stride,
+                      (ftv_multiplier *)(uintptr_t)part->scales + first, part->stride};
+        project_part(pass, part, x, tokens, y, rest);
+        for (uint32_t token = 0; token < tokens; token++) {
+            int8_t *codes = part->codes + (size_t)(first + token) * part->head_rows;
+            const int32_t *row = y + (size_t)token * part->head_rows;
+            part->absmax[first + token] =
+                (int32_t)ftv_quantise_row(codes, row, part->head_dim, part->head_rows, part->levels).a;
         }
     }
 }
 
 static void make_part(void *argument, uint32_t task, uint32_t worker) {
     const attention_task *job = argument;
-    const ftv_model *model = job->pass->model;
-    uint32_t head = task / PARTS;
-    uint32_t part = task % PARTS;
-    uint32_t tokens = part == PART_Q ? job->queries : model->tokens;
-    uint8_t *scratch = ftv_scratch(job->pass, worker);
-    int32_t *sums = (int32_t *)(void *)scratch;
-    int32_t *y = (int32_t *)(void *)(scratch + ftv_sums_bytes(model->tokens));
-    size_t y_bytes = (size_t)model->tokens * model->head_rows * sizeof(int32_t);
-    project_part(job, task, tokens, y, sums, scratch + ftv_sums_bytes(model->tokens) + y_bytes);
-    int8_t *codes = part_codes(job->pass, head, part);
-    int32_t *absmax = part_absmax(job->pass, head, part);
-    for (uint32_t token = 0; token < tokens; token++) {
-        size_t at = (size_t)token * model->head_rows;
-        int32_t levels = part == PART_Q ? FTV_QUERY_MAX : FTV_CODE_MAX;
-        absmax[token] = (int32_t)ftv_quantise_row(codes + at, y + at, model->head_dim, model->head_rows, levels).a;
+    const ftv_pass *pass = job->pass;
+    const ftv_model *model = pass->model;
+    uint32_t head = task / PARTS, which = task % PARTS;
+    ftv_qkv_part part = {.x = pass->buffers.rows.codes,
+                         .scales = pass->buffers.rows.scales,
+                         .tokens = which == PART_Q ? job->queries : model->tokens,
+                         .stride = pass->buffers.rows.stride,
+                         .layer = job->qkv,
+                         .first_row = task * model->head_rows,
+                         .head_dim = model->head_dim,
+                         .head_rows = model->head_rows,
+                         .levels = which == PART_Q ? FTV_QUERY_MAX : FTV_CODE_MAX,
+                         .codes = part_codes(pass, head, which),
+                         .absmax = part_absmax(pass, head, which)};
+    if (pass->kernels->qkv != NULL) {
+        pass->kernels->qkv(&part, ftv_scratch(pass, worker));
+    } else {
+        ftv_qkv_rows(pass, &part, ftv_scratch(pass, worker));
     }
 }
 
@@ -77,9 +103,17 @@ static size_t head_scratch_bytes(const ftv_model *model) {
     return 3U * row + model->head_rows * sizeof(int32_t) + ftv_align((size_t)model->tokens * sizeof(int16_t));
 }
 
-size_t ftv_attention_scratch_bytes(const ftv_model *model, size_t linear_scratch_bytes) {
-    size_t y_bytes = (size_t)model->tokens * model->head_rows * sizeof(int32_t);
-    size_t make = ftv_sums_bytes(model->tokens) + y_bytes + linear_scratch_bytes;
+static size_t part_scratch_bytes(const ftv_model *model, const ftv_kernels *kernels) {
+    if (kernels->qkv != NULL) {
+        return kernels->qkv_scratch_bytes(model->width, model->head_rows);
+    }
+    size_t tokens = part_tokens(model);
+    return tokens * model->head_rows * sizeof(int32_t) + ftv_sums_bytes(part_tokens(model)) +
+           kernels->linear_scratch_bytes(model->width);
+}
+
+size_t ftv_attention_scratch_bytes(const ftv_model *model, const ftv_kernels *kernels) {
+    size_t make = part_scratch_bytes(model, kernels);
     size_t attend = head_scratch_bytes(model);
     return make > attend ? make : attend;
 }

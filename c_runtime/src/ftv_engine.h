@@ -17,22 +17,21 @@ typedef struct ftv_rows {
     uint32_t stride;        /* bytes, a multiple of 16 */
 } ftv_rows;
 
-/* Where everything lies in the arena. `phase` is used by the patches, then by attention and MLP in turn. */
+/* Where everything lies. Patches, attention and MLP use their buffers in turn. */
 typedef struct ftv_buffers {
     int32_t *residual;    /* Q16 [tokens][width_stride]; columns beyond the width are written, never read */
     ftv_rows rows;        /* [tokens][width_stride]: what LayerNorm or attention hands to a matrix */
-    ftv_rows patches;     /* phase: [patches][patch_stride] */
-    int8_t *qkv;          /* phase: codes [heads][3][tokens][head_rows] */
-    int32_t *absmax;      /* phase: of the rows in qkv, Q16 [heads][3][tokens] */
-    int32_t *mixed;       /* phase: attention's output, Q16 [tokens][width_stride] */
-    int32_t *hidden;      /* phase: GELU's output, Q16 [mlp_tokens][hidden_stride] */
-    ftv_rows hidden_rows; /* phase: [mlp_tokens][hidden_stride] */
+    ftv_rows patches;     /* [patches][patch_stride] */
+    int8_t *qkv;          /* codes [heads][3][tokens][head_rows] */
+    int32_t *absmax;      /* of the rows in qkv, Q16 [heads][3][tokens] */
+    int32_t *mixed;       /* attention's output, Q16 [tokens][width_stride] */
+    int32_t *hidden;      /* GELU's output, Q16 [mlp_tokens][hidden_stride] */
+    ftv_rows hidden_rows; /* [mlp_tokens][hidden_stride] */
     uint8_t *scratch;     /* [workers][scratch_bytes] */
     uint32_t width_stride;
     uint32_t hidden_stride;
     uint32_t mlp_tokens; /* tokens that go through the MLP together */
     size_t scratch_bytes;
-    size_t total_bytes;
 } ftv_buffers;
 
 /* One pass: the caller's choices and the buffers. */
@@ -45,8 +44,12 @@ typedef struct ftv_pass {
     ftv_buffers buffers;
 } ftv_pass;
 
-/* The buffers of a model in an arena that starts at `base` (0 to learn total_bytes alone). */
-ftv_buffers ftv_lay_out(const ftv_model *model, const ftv_kernels *kernels, uint32_t workers, uintptr_t base);
+/* The buffers of a model where a checked plan puts them. memories: where each begins. */
+ftv_buffers ftv_lay_out(const ftv_model *model, const ftv_kernels *kernels, const ftv_plan *plan,
+                        uint8_t *const memories[FTV_MEMORIES]);
+
+/* The caller's choices, the defaults filled in. */
+ftv_options ftv_settled(const ftv_options *options);
 
 /* A worker's own scratch, 16-byte aligned. */
 static inline uint8_t *ftv_scratch(const ftv_pass *pass, uint32_t worker) {
@@ -65,7 +68,7 @@ static inline void ftv_for_each(const ftv_pass *pass, ftv_task_fn function, void
 /* Scratch that a task of each step needs, bytes. */
 size_t ftv_patch_scratch_bytes(const ftv_model *model);
 size_t ftv_norm_scratch_bytes(const ftv_model *model);
-size_t ftv_attention_scratch_bytes(const ftv_model *model, size_t linear_scratch_bytes);
+size_t ftv_attention_scratch_bytes(const ftv_model *model, const ftv_kernels *kernels);
 
 /* NUMERICS.md, section 3: pixels [image_size][image_size][3] -> residual. */
 void ftv_embed(ftv_pass *pass, const uint8_t *pixels);
@@ -75,6 +78,10 @@ void ftv_norm_rows(ftv_pass *pass, const ftv_norm *norm, uint32_t rows);
 
 /* Section 5: buffers.rows (all tokens) -> buffers.mixed (the first `queries` tokens). */
 void ftv_attend(ftv_pass *pass, const ftv_block *block, uint32_t queries);
+
+/* What ftv_kernels.qkv computes, step by step with the pass's model and linear kernels. scratch: 16-byte aligned,
+ * (4 head_rows + 64) bytes for each token, at most 64 of them, then that of the linear kernel. */
+void ftv_qkv_rows(const ftv_pass *pass, const ftv_qkv_part *part, uint8_t *scratch);
 
 /* Section 1: Q16 [rows][stride] of `columns` values -> 8-bit rows of the same stride. */
 void ftv_quantise_rows(ftv_pass *pass, const int32_t *q16, uint32_t rows, uint32_t columns, ftv_rows out);

@@ -2,6 +2,8 @@
 #include "ftv_engine.h"
 #include "ftv_fixed.h"
 
+#include <stdbool.h>
+
 /* ---- the pass ---- */
 
 /* x += fc2(gelu(fc1(norm x))) for tokens first .. first + tokens - 1, whose normalised rows are in buffers.rows. */
@@ -90,18 +92,11 @@ static void run_serially(void *context, ftv_task_fn function, void *argument, ui
 
 static const ftv_parallel serial = {run_serially, NULL, 1};
 
-static ftv_pass begin(const ftv_model *model, const ftv_options *options, uintptr_t base) {
-    ftv_pass pass = {.model = model, .kernels = &ftv_kernels_portable, .parallel = &serial};
-    if (options != NULL) {
-        pass.kernels = options->kernels != NULL ? options->kernels : pass.kernels;
-        pass.parallel = options->parallel != NULL ? options->parallel : pass.parallel;
-        pass.trace = options->trace;
-        pass.trace_context = options->trace_context;
-    }
-    if (pass.parallel->workers >= 1U && pass.parallel->workers <= FTV_MAX_WORKERS) {
-        pass.buffers = ftv_lay_out(model, pass.kernels, pass.parallel->workers, base);
-    }
-    return pass;
+ftv_options ftv_settled(const ftv_options *options) {
+    ftv_options settled = options != NULL ? *options : (ftv_options){.kernels = NULL};
+    settled.kernels = settled.kernels != NULL ? settled.kernels : &ftv_kernels_portable;
+    settled.parallel = settled.parallel != NULL ? settled.parallel : &serial;
+    return settled;
 }
 
 size_t ftv_model_bytes(void) {
@@ -109,7 +104,24 @@ size_t ftv_model_bytes(void) {
 }
 
 size_t ftv_arena_bytes(const ftv_model *model, const ftv_options *options) {
-    return model != NULL ? begin(model, options, 0).buffers.total_bytes : 0U;
+    if (model == NULL) {
+        return 0;
+    }
+    return options != NULL && options->plan != NULL ? options->plan->bytes[FTV_NEAR]
+                                                    : ftv_make_plan(model, options).bytes[FTV_NEAR];
+}
+
+/* Whether the memories that the caller gave hold what the plan needs. */
+static ftv_status check_memories(const ftv_plan *plan, const ftv_options *options, const void *arena,
+                                 size_t arena_bytes) {
+    if ((uintptr_t)arena % FTV_ALIGN != 0U || (uintptr_t)options->far % FTV_ALIGN != 0U) {
+        return FTV_ERR_ALIGN;
+    }
+    if (plan->bytes[FTV_NEAR] == 0U || (plan->bytes[FTV_FAR] > 0U && options->far == NULL)) {
+        return FTV_ERR_ARGUMENT; /* too many workers, or none; or no memory there */
+    }
+    bool fits = arena_bytes >= plan->bytes[FTV_NEAR] && options->far_bytes >= plan->bytes[FTV_FAR];
+    return fits ? FTV_OK : FTV_ERR_ARENA;
 }
 
 ftv_status ftv_run(const ftv_model *model, const ftv_options *options, const uint8_t *pixels, int32_t *logits,
@@ -117,16 +129,22 @@ ftv_status ftv_run(const ftv_model *model, const ftv_options *options, const uin
     if (model == NULL || pixels == NULL || logits == NULL || arena == NULL) {
         return FTV_ERR_ARGUMENT;
     }
-    if ((uintptr_t)arena % FTV_ALIGN != 0U) {
-        return FTV_ERR_ALIGN;
+    ftv_options settled = ftv_settled(options);
+    if (settled.plan != NULL && ftv_check_plan(model, &settled) != FTV_OK) {
+        return FTV_ERR_PLAN;
     }
-    ftv_pass pass = begin(model, options, (uintptr_t)arena);
-    if (pass.buffers.total_bytes == 0U) {
-        return FTV_ERR_ARGUMENT; /* too many workers, or none */
+    ftv_plan plan = settled.plan != NULL ? *settled.plan : ftv_make_plan(model, &settled);
+    ftv_status status = check_memories(&plan, &settled, arena, arena_bytes);
+    if (status != FTV_OK) {
+        return status;
     }
-    if (arena_bytes < pass.buffers.total_bytes) {
-        return FTV_ERR_ARENA;
-    }
+    uint8_t *const memories[FTV_MEMORIES] = {arena, settled.far};
+    ftv_pass pass = {.model = model,
+                     .kernels = settled.kernels,
+                     .parallel = settled.parallel,
+                     .trace = settled.trace,
+                     .trace_context = settled.trace_context,
+                     .buffers = ftv_lay_out(model, settled.kernels, &plan, memories)};
     forward(&pass, pixels, logits);
     return FTV_OK;
 }

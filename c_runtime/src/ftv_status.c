@@ -35,6 +35,8 @@ const char *ftv_status_text(ftv_status status) {
         return "A weight in the image is none of -1, 0, 1, or is not 0 where it only pads.";
     case FTV_ERR_ARENA:
         return "The arena is smaller than the model needs.";
+    case FTV_ERR_PLAN:
+        return "The memory plan does not fit the model, the kernels or the number of workers.";
     }
     return "This is no status of ftv.";
 }

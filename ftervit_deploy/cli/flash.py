@@ -184,11 +184,10 @@ def flash_model(output: Output, settings: Settings, *, dry_run: bool = False) ->
 
 
 def _port(settings: Settings) -> tuple[str, int | None]:
-    """The port, and the rate where somebody chose one; the default is for the application's log."""
+    """The port, and the rate where somebody chose one; others are for the application's log."""
     from ..link import choose_port
 
-    chosen = settings.origins.get("baud", "default") != "default"
-    return choose_port(settings.port), settings.baud if chosen else None
+    return choose_port(settings.port), settings.baud if settings.chosen("baud") else None
 
 
 def _project_model(output: Output, settings: Settings, project: Path, manifest: Manifest) -> Model:

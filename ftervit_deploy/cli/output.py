@@ -98,6 +98,19 @@ class Output:
             spinner.stop()
 
     @contextmanager
+    def bar(self, description: str) -> Iterator[Callable[[int, int], None]]:
+        """A function that takes steps done and steps in all, for a bar on a terminal; none with --verbose."""
+        if not self.shows_progress or self.verbose:
+            yield lambda done, total: None
+            return
+        from rich.console import Console
+        from rich.progress import Progress
+
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task(description, total=None)
+            yield lambda done, total: progress.update(task, completed=done, total=total)
+
+    @contextmanager
     def progress(self, description: str, total: int) -> Iterator[Callable[[int], None]]:
         """A bar of bytes on a terminal; the body calls what it gets with how many of `total` are done."""
         self.detail(description)

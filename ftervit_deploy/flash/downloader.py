@@ -115,7 +115,7 @@ class Downloader:
 
     @contextmanager
     def _talking(self, doing: str) -> Iterator[None]:
-        """What esptool raises becomes one sentence, which tells whether the board still answers."""
+        """What esptool raises becomes one sentence, which tells whether the board is still there."""
         try:
             yield
         except (RuntimeError, OSError) as error:

@@ -76,6 +76,74 @@ static void expect_refusals(const ftv_model *model, const ftv_options *options, 
     expect(ftv_run(model, &without_workers, pixels, logits, arena, size), FTV_ERR_ARGUMENT);
 }
 
+/* A plan that is broken in one way is refused. */
+static void expect_broken_plan(const ftv_model *model, const ftv_options *options, ftv_plan broken) {
+    ftv_options with = *options;
+    with.plan = &broken;
+    expect(ftv_check_plan(model, &with), FTV_ERR_PLAN);
+}
+
+static void expect_broken_plans(const ftv_model *model, const ftv_options *options, const ftv_plan *plan) {
+    for (uint32_t i = 0; i < FTV_BUFFERS; i++) {
+        ftv_plan broken = *plan;
+        broken.places[i].bytes -= 16U;
+        expect_broken_plan(model, options, broken);
+        broken = *plan;
+        broken.places[i].offset += 4U;
+        expect_broken_plan(model, options, broken);
+        broken = *plan;
+        broken.places[i].memory = FTV_MEMORIES;
+        expect_broken_plan(model, options, broken);
+        broken = *plan;
+        broken.places[i].offset = UINT32_MAX - 15U;
+        expect_broken_plan(model, options, broken);
+        broken = *plan;
+        broken.places[i] = plan->places[i == 0U ? FTV_BUFFER_ROWS : FTV_BUFFER_SCRATCH];
+        broken.places[i].bytes = plan->places[i].bytes;
+        broken.places[i].offset = plan->places[i == 0U ? FTV_BUFFER_ROWS : FTV_BUFFER_SCRATCH].offset;
+        expect_broken_plan(model, options, broken);
+    }
+    ftv_plan broken = *plan;
+    broken.workers++;
+    expect_broken_plan(model, options, broken);
+    broken = *plan;
+    broken.mlp_tokens = 0;
+    expect_broken_plan(model, options, broken);
+}
+
+/* The same logits with every second buffer in another memory, each memory of exactly the planned size. */
+static void expect_same_from_two_memories(const ftv_model *model, const ftv_options *options, const uint8_t *pixels,
+                                          const int32_t *expected) {
+    ftv_plan plan = ftv_make_plan(model, options);
+    ftv_options with = *options;
+    uint32_t used[FTV_MEMORIES] = {0, 0};
+    for (uint32_t i = 0; i < FTV_BUFFERS; i++) {
+        uint32_t memory = i % 2U;
+        plan.places[i].memory = memory;
+        plan.places[i].offset = used[memory];
+        used[memory] += plan.places[i].bytes;
+    }
+    plan.bytes[FTV_NEAR] = used[FTV_NEAR];
+    plan.bytes[FTV_FAR] = used[FTV_FAR];
+    with.plan = &plan;
+    with.trace = NULL;
+    expect_broken_plans(model, &with, &plan);
+    uint8_t *near = allocate(used[FTV_NEAR]), *far = allocate(used[FTV_FAR]);
+    int32_t *logits = allocate(model->classes * sizeof *logits);
+    expect(ftv_run(model, &with, pixels, logits, near, used[FTV_NEAR]), FTV_ERR_ARGUMENT);
+    with.far = far;
+    with.far_bytes = used[FTV_FAR] - 1U;
+    expect(ftv_run(model, &with, pixels, logits, near, used[FTV_NEAR]), FTV_ERR_ARENA);
+    with.far_bytes = used[FTV_FAR];
+    expect(ftv_run(model, &with, pixels, logits, near, used[FTV_NEAR]), FTV_OK);
+    if (memcmp(logits, expected, model->classes * sizeof *logits) != 0) {
+        fail("two memories give other logits");
+    }
+    free(near);
+    free(far);
+    free(logits);
+}
+
 int main(int argc, char **argv) {
     static ftv_model model;
     if (argc != 6) {
@@ -89,7 +157,7 @@ int main(int argc, char **argv) {
         fail("cannot start");
     }
     expect(ftv_open(&model, image.data, image.size), FTV_OK);
-    ftv_options options = {&ftv_kernels_portable, parallel, write_trace, trace};
+    ftv_options options = {.parallel = parallel, .trace = write_trace, .trace_context = trace};
     if (strcmp(argv[4], "ref") == 0) {
         options.kernels = &ftv_kernels_ref;
     }
@@ -98,6 +166,7 @@ int main(int argc, char **argv) {
     int32_t *logits = allocate(model.classes * sizeof *logits);
     expect_refusals(&model, &options, pixels.data, logits, arena, size);
     expect(ftv_run(&model, &options, pixels.data, logits, arena, size), FTV_OK);
+    expect_same_from_two_memories(&model, &options, pixels.data, logits);
     ftv_threads_destroy(parallel);
     fclose(trace);
     free(logits);

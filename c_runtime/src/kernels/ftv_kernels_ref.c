@@ -7,5 +7,10 @@ static size_t no_scratch(uint32_t inputs) {
 }
 
 const ftv_kernels ftv_kernels_ref = {
-    "ref", no_scratch, ftv_linear_s8t2_ref, ftv_linear_s8t5_ref, ftv_scores_s8s8_ref, ftv_mix_s16s8_ref,
+    .name = "ref",
+    .linear_scratch_bytes = no_scratch,
+    .linear_s8t2 = ftv_linear_s8t2_ref,
+    .linear_s8t5 = ftv_linear_s8t5_ref,
+    .scores_s8s8 = ftv_scores_s8s8_ref,
+    .mix_s16s8 = ftv_mix_s16s8_ref,
 };

@@ -1,0 +1,302 @@
+/* The kernels against their definition, on the core that will use them. */
+#include "ftv_app_parts.h"
+#include "ftv_engine.h"
+#include "ftv_tile.h"
+
+#define MOST_TOKENS 7U /* an odd number: kernels that take several tokens at a time have some left */
+#define KEYS        7U
+#define MOST_WEIGHT 8192U
+#define QKV_TOKENS  5U
+
+/* One worker's test. */
+typedef struct trial {
+    const ftv_app *app;
+    const char *failed; /* a kernel's name; NULL: none so far */
+} trial;
+
+/* Operands of the attention kernels. */
+typedef struct attention_job {
+    uint32_t head_dim;
+    uint32_t stride;
+    int8_t *q;        /* [stride] */
+    int8_t *k;        /* [KEYS][stride], the values, too */
+    int16_t *weights; /* [KEYS] */
+    int32_t *sums;    /* [stride], at least KEYS */
+    int32_t *expected;
+} attention_job;
+
+static bool same(const int32_t *a, const int32_t *b, uint32_t count) {
+    bool equal = true;
+    for (uint32_t i = 0; i < count; i++) {
+        equal = equal && a[i] == b[i];
+    }
+    return equal;
+}
+
+/* What a kernel leaves alone must not look right. */
+static void spoil(int32_t *sums, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        sums[i] = (int32_t)0x5A5A5A5A;
+    }
+}
+
+/* ---- linear ---- */
+
+static bool linear_is_right(const ftv_app *app, uint32_t inputs, uint32_t tokens, ftv_made_up kind) {
+    ftv_tile_job job = {.encoding = app->model.encoding, .tokens = tokens, .inputs = inputs};
+    uint32_t values = tokens * FTV_TILE_CHANNELS;
+    ftv_tile_lay_out(&job, app->config->scratch, true);
+    ftv_tile_fill(&job, kind);
+    spoil(job.sums, values);
+    ftv_linear_of(&ftv_kernels_ref, job.encoding)(job.expected, job.x, tokens, job.stride, job.tile, inputs,
+                                                  job.scratch);
+    ftv_linear_of(app->options.kernels, job.encoding)(job.sums, job.x, tokens, job.stride, job.tile, inputs,
+                                                      job.scratch);
+    return same(job.sums, job.expected, values);
+}
+
+static bool linear_works(const ftv_app *app) {
+    const ftv_model *model = &app->model;
+    const uint32_t inputs[] = {model->patch.inputs, model->width, model->hidden};
+    bool right = true;
+    for (uint32_t i = 0; i < 3U; i++) {
+        for (uint32_t kind = FTV_MADE_AT_RANDOM; kind < FTV_MADE_KINDS; kind++) {
+            right = right && linear_is_right(app, inputs[i], MOST_TOKENS, (ftv_made_up)kind);
+        }
+        right = right && linear_is_right(app, inputs[i], 1, FTV_MADE_AT_RANDOM);
+        right = right && linear_is_right(app, inputs[i], 3, FTV_MADE_AT_RANDOM);
+    }
+    return right;
+}
+
+/* ---- attention ---- */
+
+static attention_job lay_out(const ftv_app *app) {
+    attention_job job = {.head_dim = app->model.head_dim, .stride = app->model.head_rows};
+    uint8_t *at = app->config->scratch;
+    uint32_t sums = job.stride > KEYS ? job.stride : KEYS;
+    job.q = (int8_t *)at;
+    at += job.stride;
+    job.k = (int8_t *)at;
+    at += (size_t)KEYS * job.stride;
+    job.weights = (int16_t *)(void *)at;
+    at += 16U;
+    job.sums = (int32_t *)(void *)at;
+    job.expected = job.sums + sums;
+    return job;
+}
+
+static int8_t code(ftv_made_up kind, uint32_t a, uint32_t b) {
+    if (kind == FTV_MADE_AT_RANDOM) {
+        return (int8_t)((int32_t)(ftv_hash(a, b) % 255U) - 127);
+    }
+    return (int8_t)(kind == FTV_MADE_HIGHEST ? 127 : -127);
+}
+
+static void fill(const attention_job *job, ftv_made_up kind) {
+    for (uint32_t c = 0; c < job->stride; c++) {
+        job->q[c] = c < job->head_dim ? code(kind == FTV_MADE_LOWEST ? FTV_MADE_HIGHEST : kind, 99, c) : 0;
+    }
+    for (uint32_t i = 0; i < KEYS * job->stride; i++) {
+        job->k[i] = i % job->stride < job->head_dim ? code(kind, i / job->stride, i % job->stride) : 0;
+    }
+    for (uint32_t j = 0; j < KEYS; j++) {
+        job->weights[j] = (int16_t)(kind == FTV_MADE_AT_RANDOM ? ftv_hash(j, 7) % (MOST_WEIGHT + 1U) : MOST_WEIGHT);
+    }
+}
+
+static bool scores_work(const ftv_app *app, const attention_job *job) {
+    spoil(job->sums, KEYS);
+    ftv_kernels_ref.scores_s8s8(job->expected, job->q, job->k, KEYS, job->stride, job->head_dim);
+    app->options.kernels->scores_s8s8(job->sums, job->q, job->k, KEYS, job->stride, job->head_dim);
+    return same(job->sums, job->expected, KEYS);
+}
+
+static bool mix_works(const ftv_app *app, const attention_job *job) {
+    spoil(job->sums, job->head_dim);
+    ftv_kernels_ref.mix_s16s8(job->expected, job->weights, job->k, KEYS, job->stride, job->head_dim);
+    app->options.kernels->mix_s16s8(job->sums, job->weights, job->k, KEYS, job->stride, job->head_dim);
+    return same(job->sums, job->expected, job->head_dim);
+}
+
+/* ---- fused QKV, on the model's own weights ---- */
+
+/* One part by the kernel and by its definition. */
+typedef struct qkv_job {
+    ftv_qkv_part part;
+    int8_t *codes[2];   /* [QKV_TOKENS][head_rows] */
+    int32_t *absmax[2]; /* [QKV_TOKENS] */
+    int8_t *x;
+    ftv_multiplier *scales;
+    uint8_t *scratch;
+} qkv_job;
+
+static size_t qkv_values_bytes(const ftv_model *model) {
+    size_t rows = QKV_TOKENS * (ftv_round_16(model->width) + 2U * model->head_rows);
+    return rows + 3U * ftv_round_16(QKV_TOKENS * sizeof(int32_t));
+}
+
+static qkv_job lay_out_qkv(const ftv_app *app) {
+    const ftv_model *model = &app->model;
+    qkv_job job = {.part = {.stride = (uint32_t)ftv_round_16(model->width),
+                            .head_dim = model->head_dim,
+                            .head_rows = model->head_rows,
+                            .layer = &model->blocks[0].qkv}};
+    uint8_t *at = app->config->scratch;
+    for (uint32_t i = 0; i < 2U; i++) {
+        job.codes[i] = (int8_t *)at;
+        at += QKV_TOKENS * job.part.head_rows;
+        job.absmax[i] = (int32_t *)(void *)at;
+        at += ftv_round_16(QKV_TOKENS * sizeof(int32_t));
+    }
+    job.part.scales = job.scales = (ftv_multiplier *)(void *)at;
+    at += ftv_round_16(QKV_TOKENS * sizeof(ftv_multiplier));
+    job.part.x = job.x = (int8_t *)at;
+    job.scratch = at + QKV_TOKENS * job.part.stride;
+    return job;
+}
+
+static void fill_qkv(const ftv_app *app, qkv_job *job, ftv_made_up kind) {
+    uint32_t stride = job->part.stride;
+    for (uint32_t token = 0; token < QKV_TOKENS; token++) {
+        ftv_absmax absmax = ftv_absmax_of(30000U + 65536U * token);
+        job->scales[token] = (ftv_multiplier){(uint16_t)absmax.a15, (int16_t)absmax.k};
+        for (uint32_t k = 0; k < stride; k++) {
+            job->x[token * stride + k] = k < app->model.width ? code(kind, token, k) : 0;
+        }
+    }
+    for (uint32_t i = 0; i < QKV_TOKENS * job->part.head_rows; i++) {
+        job->codes[0][i] = 0x5A;
+    }
+    spoil(job->absmax[0], QKV_TOKENS);
+}
+
+static bool qkv_is_right(const ftv_app *app, qkv_job *job, uint32_t which, uint32_t tokens) {
+    const ftv_pass definition = {.model = &app->model, .kernels = &ftv_kernels_ref};
+    bool right = true;
+    job->part.tokens = tokens;
+    job->part.first_row = which * job->part.head_rows;
+    job->part.levels = which % 3U == 0U ? FTV_QUERY_MAX : FTV_CODE_MAX;
+    job->part.codes = job->codes[0];
+    job->part.absmax = job->absmax[0];
+    app->options.kernels->qkv(&job->part, job->scratch);
+    job->part.codes = job->codes[1];
+    job->part.absmax = job->absmax[1];
+    ftv_qkv_rows(&definition, &job->part, job->scratch);
+    for (uint32_t i = 0; i < tokens * job->part.head_rows; i++) {
+        right = right && job->codes[0][i] == job->codes[1][i];
+    }
+    return right && same(job->absmax[0], job->absmax[1], tokens);
+}
+
+static bool qkv_works(const ftv_app *app) {
+    bool right = true;
+    if (app->options.kernels->qkv == NULL) {
+        return true;
+    }
+    qkv_job job = lay_out_qkv(app);
+    for (uint32_t kind = FTV_MADE_AT_RANDOM; kind < FTV_MADE_KINDS; kind++) {
+        for (uint32_t part = 0; part < 3U; part++) { /* Q, K, V of the last head */
+            uint32_t which = 3U * (app->model.heads - 1U) + part;
+            fill_qkv(app, &job, (ftv_made_up)kind);
+            right = right && qkv_is_right(app, &job, which, QKV_TOKENS) && qkv_is_right(app, &job, which, 1);
+        }
+    }
+    return right;
+}
+
+/* ---- all of it ---- */
+
+static void test_here(void *argument) {
+    trial *t = argument;
+    const ftv_app *app = t->app;
+    if (!linear_works(app)) {
+        t->failed = app->model.encoding == FTV_T5 ? "linear_s8t5" : "linear_s8t2";
+        return;
+    }
+    if (!qkv_works(app)) {
+        t->failed = "qkv";
+        return;
+    }
+    attention_job job = lay_out(app);
+    for (uint32_t kind = FTV_MADE_AT_RANDOM; kind < FTV_MADE_KINDS && t->failed == NULL; kind++) {
+        fill(&job, (ftv_made_up)kind);
+        if (!scores_work(app, &job)) {
+            t->failed = "scores_s8s8";
+        } else if (!mix_works(app, &job)) {
+            t->failed = "mix_s16s8";
+        }
+    }
+}
+
+static const char *test_on(const ftv_app *app, uint32_t worker) {
+    const ftv_app_port *port = &app->config->port;
+    trial t = {app, NULL};
+    if (port->on_worker != NULL) {
+        port->on_worker(port->context, worker, test_here, &t);
+    } else {
+        test_here(&t);
+    }
+    return t.failed;
+}
+
+static void fall_back(ftv_app *app, const char *kernel, uint32_t worker) {
+    char line[FTV_APP_SENTENCE_BYTES];
+    ftv_text text = ftv_words(app->self_test, sizeof app->self_test);
+    ftv_text_plain(&text, "failed: ");
+    ftv_text_plain(&text, kernel);
+    ftv_text_plain(&text, " on core ");
+    ftv_text_number(&text, worker);
+    ftv_text_plain(&text, "; using ref");
+    ftv_end_words(&text);
+    text = ftv_words(line, sizeof line);
+    ftv_text_plain(&text, "self-test of the kernels ");
+    ftv_text_plain(&text, app->options.kernels->name);
+    ftv_text_char(&text, ' ');
+    ftv_text_plain(&text, app->self_test);
+    ftv_end_words(&text);
+    ftv_say(app, FTV_LOG_ERROR, line);
+    app->options.kernels = &ftv_kernels_ref;
+    if (app->options.plan != NULL && ftv_check_plan(&app->model, &app->options) != FTV_OK) {
+        app->options.plan = NULL; /* the engine's own plan, if there is memory for that */
+    }
+}
+
+bool ftv_app_test_kernels(ftv_app *app) {
+    const ftv_parallel *parallel = app->options.parallel;
+    uint32_t workers = parallel != NULL ? parallel->workers : 1U;
+    for (uint32_t worker = 0; worker < workers; worker++) {
+        const char *failed = test_on(app, worker);
+        if (failed != NULL) {
+            fall_back(app, failed, worker);
+            return false;
+        }
+    }
+    ftv_text text = ftv_words(app->self_test, sizeof app->self_test);
+    ftv_text_plain(&text, "passed");
+    ftv_end_words(&text);
+    return true;
+}
+
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+static size_t qkv_bytes(const ftv_model *model, const ftv_kernels *kernels) {
+    if (kernels->qkv == NULL) {
+        return 0;
+    }
+    size_t definition = QKV_TOKENS * (4U * model->head_rows + 64U) + ftv_kernels_ref.linear_scratch_bytes(model->width);
+    return qkv_values_bytes(model) + larger(kernels->qkv_scratch_bytes(model->width, model->head_rows), definition);
+}
+
+size_t ftv_selftest_bytes(const ftv_model *model, const ftv_kernels *kernels) {
+    const size_t attention = (1U + KEYS) * 256U + 16U + 2U * 256U * sizeof(int32_t);
+    const uint32_t inputs[] = {model->patch.inputs, model->width, model->hidden};
+    size_t most = larger(attention, qkv_bytes(model, kernels));
+    for (uint32_t i = 0; i < 3U; i++) {
+        size_t linear = kernels->linear_scratch_bytes(inputs[i]);
+        most = larger(most, ftv_tile_bytes(MOST_TOKENS, inputs[i], linear, true));
+    }
+    return most;
+}
