@@ -42,7 +42,8 @@ class Chip:
         deaf: answers nothing.
         has_flasher: MEM_END starts what was loaded.
         most_baud: at a higher rate it does not understand a thing.
-        baud: the rate that it was changed to.
+        baud: the rate that it speaks now.
+        bauds: those that it was changed to.
         log: names of what it was asked, in order.
         resets: how often a watchdog reset it.
     """
@@ -59,6 +60,7 @@ class Chip:
     has_flasher: bool = True
     most_baud: int = 5_000_000
     baud: int = ROM_BAUD
+    bauds: list[int] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
     resets: int = 0
     written_bytes: int = 0
@@ -201,6 +203,7 @@ class Session:
 
     def _change_baudrate(self, data: bytes, check: int) -> None:
         self.chip.baud = struct.unpack_from("<I", data)[0]
+        self.chip.bauds.append(self.chip.baud)
 
     def _mem_begin(self, data: bytes, check: int) -> None:
         self._spans.append(b"")

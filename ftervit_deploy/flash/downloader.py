@@ -119,7 +119,7 @@ class Downloader:
         try:
             yield
         except (RuntimeError, OSError) as error:
-            reason = first_line(error)
+            reason = first_sentence(error)
             if self._answers():
                 raise FlashError(f"{doing.capitalize()} failed: {reason}", self._retry()) from error
             raise FlashError(
@@ -142,10 +142,10 @@ class Downloader:
         return False
 
 
-def first_line(error: BaseException) -> str:
-    """What esptool says, without its advice."""
+def first_sentence(error: BaseException) -> str:
+    """The first sentence of what esptool says, without its advice."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = lines[0] if lines else type(error).__name__
+    text = lines[0].split(". ")[0] if lines else type(error).__name__
     return text if text.endswith((".", "!")) else f"{text}."
 
 
@@ -192,7 +192,7 @@ def _start(url: str, baud: int | None, chip: str | None, report: Report) -> Down
             return _prepare(esp, url, way)
         except _FailedError as failed:
             esp._port.close()
-            reason, way = first_line(failed), failed.next_way
+            reason, way = first_sentence(failed), failed.next_way
             if way is not None:
                 report.note(f"A slower way is tried: {reason}")
         except BaseException:
@@ -223,7 +223,7 @@ def _connect(url: str, chip: str | None) -> Any:
     except (RuntimeError, OSError) as error:
         port.close()
         raise FlashError(
-            f"No chip answers on {url}: {first_line(error)}",
+            f"No chip answers on {url}: {first_sentence(error)}",
             "Hold the board's BOOT button while you press RESET, then try again.",
         ) from error
     except BaseException:
