@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 
 SECTOR = 0x1000
 CHIP_ID = 9
+ROM_BAUD = 115_200
 EFUSE = 0x60007000
 STRAP, WDT_CONFIG0, SPI = 0x60004038, 0x60008098, 0x60002000
 SPI_USR2, SPI_W0, SPI_ADDR = SPI + 0x20, SPI + 0x58, SPI + 0x04
@@ -41,7 +42,8 @@ class Chip:
         deaf: answers nothing.
         has_flasher: MEM_END starts what was loaded.
         most_baud: at a higher rate it does not understand a thing.
-        baud: the rate that it was changed to.
+        baud: the rate that it speaks now.
+        bauds: those that it was changed to.
         log: names of what it was asked, in order.
         resets: how often a watchdog reset it.
     """
@@ -57,7 +59,8 @@ class Chip:
     deaf: bool = False
     has_flasher: bool = True
     most_baud: int = 5_000_000
-    baud: int = 115_200
+    baud: int = ROM_BAUD
+    bauds: list[int] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
     resets: int = 0
     written_bytes: int = 0
@@ -200,6 +203,7 @@ class Session:
 
     def _change_baudrate(self, data: bytes, check: int) -> None:
         self.chip.baud = struct.unpack_from("<I", data)[0]
+        self.chip.bauds.append(self.chip.baud)
 
     def _mem_begin(self, data: bytes, check: int) -> None:
         self._spans.append(b"")
@@ -303,11 +307,21 @@ COMMANDS = {
 }  # fmt: skip
 
 
-def serve(chip: Chip, receive: Callable[[], bytes], send: Callable[[bytes], object]) -> None:
-    """Talk until the line ends; each call is a power-up."""
+def serve(
+    chip: Chip,
+    receive: Callable[[], bytes],
+    send: Callable[[bytes], object],
+    host_baud: Callable[[], int] | None = None,
+) -> None:
+    """Talk until the line ends; each call is a power-up.
+
+    A host that returns to the ROM's rate has pulled the reset line, where `host_baud` tells its rate.
+    """
     session, data = Session(chip), bytearray()
-    chip.baud = 115_200
+    chip.baud = ROM_BAUD
     while chunk := receive():
+        if host_baud is not None and host_baud() == ROM_BAUD != chip.baud:
+            session, data, chip.baud = Session(chip), bytearray(), ROM_BAUD
         data += chunk
         while (packet := _unslip(data)) is not None:
             if chip.deaf or chip.baud > chip.most_baud:
@@ -363,8 +377,23 @@ def _answer_openings(master: int, chip: Chip, ended: threading.Event) -> None:
     """Reading fails as long as nobody has the other end open."""
     while not ended.is_set():
         with suppress(_GoneError, OSError):
-            serve(chip, lambda: os.read(master, 65536), lambda data: _write_all(master, data))
+            serve(
+                chip,
+                lambda: os.read(master, 65536),
+                lambda data: _write_all(master, data),
+                lambda: _host_baud(master),
+            )
         time.sleep(0.005)
+
+
+def _host_baud(master: int) -> int:
+    """The rate that the other end was set to."""
+    import termios
+
+    speed = termios.tcgetattr(master)[5]
+    return next(
+        baud for baud in (ROM_BAUD, 230_400, 460_800, 921_600) if speed == getattr(termios, f"B{baud}")
+    )
 
 
 def _write_all(master: int, data: bytes) -> None:

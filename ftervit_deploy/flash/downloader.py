@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 from ..boards.chips import CHIPS
@@ -118,7 +119,7 @@ class Downloader:
         try:
             yield
         except (RuntimeError, OSError) as error:
-            reason = first_line(error)
+            reason = first_sentence(error)
             if self._answers():
                 raise FlashError(f"{doing.capitalize()} failed: {reason}", self._retry()) from error
             raise FlashError(
@@ -141,10 +142,10 @@ class Downloader:
         return False
 
 
-def first_line(error: BaseException) -> str:
-    """What esptool says, without its advice."""
+def first_sentence(error: BaseException) -> str:
+    """The first sentence of what esptool says, without its advice."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = lines[0] if lines else type(error).__name__
+    text = lines[0].split(". ")[0] if lines else type(error).__name__
     return text if text.endswith((".", "!")) else f"{text}."
 
 
@@ -169,26 +170,46 @@ def connected(url: str, baud: int | None, chip: str | None, report: Report) -> I
         downloader.leave()
 
 
+@dataclass(frozen=True)
+class _Way:
+    """How to work with a chip.
+
+    Attributes:
+        stub: esptool's flasher runs on the chip, not its ROM alone.
+        baud: rate of a UART; None: what suits the port.
+    """
+
+    stub: bool
+    baud: int | None
+
+
 def _start(url: str, baud: int | None, chip: str | None, report: Report) -> Downloader:
-    """The fastest way that works: esptool's flasher at a high rate, the same at the ROM's, the ROM itself."""
-    ways = [(True, baud), (True, ROM_BAUD), (False, ROM_BAUD)]
-    for number, (stub, rate) in enumerate(ways):
+    """The fastest way that works: the flasher at a high rate, at the ROM's, the ROM itself."""
+    way: _Way | None = _Way(True, baud)
+    while way is not None:
         esp = _connect(url, chip)
         try:
-            return _prepare(esp, url, stub, rate)
-        except (RuntimeError, OSError) as error:
+            return _prepare(esp, url, way)
+        except _FailedError as failed:
             esp._port.close()
-            reason = first_line(error)
-            if number + 1 == len(ways):
-                raise FlashError(
-                    f"The chip on {url} answers, but cannot be worked with: {reason}",
-                    "Reset the board and try again, with a shorter cable or another port.",
-                ) from error
-            report.note(f"A slower way is tried: {reason}")
+            reason, way = first_sentence(failed), failed.next_way
+            if way is not None:
+                report.note(f"A slower way is tried: {reason}")
         except BaseException:
             esp._port.close()
             raise
-    raise AssertionError("the last way raises")
+    raise FlashError(
+        f"The chip on {url} answers, but cannot be worked with: {reason}",
+        "Reset the board and try again, with a shorter cable or another port.",
+    )
+
+
+class _FailedError(Exception):
+    """A way to work with a chip that failed, and the next to try."""
+
+    def __init__(self, reason: BaseException, next_way: _Way | None) -> None:
+        super().__init__(str(reason))
+        self.next_way = next_way
 
 
 def _connect(url: str, chip: str | None) -> Any:
@@ -202,7 +223,7 @@ def _connect(url: str, chip: str | None) -> Any:
     except (RuntimeError, OSError) as error:
         port.close()
         raise FlashError(
-            f"No chip answers on {url}: {first_line(error)}",
+            f"No chip answers on {url}: {first_sentence(error)}",
             "Hold the board's BOOT button while you press RESET, then try again.",
         ) from error
     except BaseException:
@@ -235,19 +256,35 @@ def check_chip(esp: Any, wanted: str | None) -> None:
         )
 
 
-def _prepare(esp: Any, url: str, stub: bool, baud: int | None) -> Downloader:
-    """Start esptool's flasher, raise the rate, attach the flash."""
+def _prepare(esp: Any, url: str, way: _Way) -> Downloader:
+    """Start esptool's flasher, raise the rate, attach the flash.
+
+    Raises:
+        _FailedError: another way may do.
+    """
     from esptool.cmds import attach_flash, run_stub
 
-    if stub:
-        esp = run_stub(esp)
-        esp.WRITE_FLASH_ATTEMPTS = 1
-    rate = _rate(esp, url, baud)
-    if rate and rate != ROM_BAUD:
-        esp.change_baud(rate)
-    attach_flash(esp)
-    esp.flash_set_parameters(_flash_bytes(esp))
+    rom = _Way(False, ROM_BAUD)
+    if way.stub:
+        with _failing(rom):
+            esp = run_stub(esp)
+            esp.WRITE_FLASH_ATTEMPTS = 1
+    rate = _rate(esp, url, way.baud)
+    slower = _Way(way.stub, ROM_BAUD) if rate > ROM_BAUD else rom if way.stub else None
+    with _failing(slower):
+        if rate and rate != ROM_BAUD:
+            esp.change_baud(rate)
+        attach_flash(esp)
+        esp.flash_set_parameters(_flash_bytes(esp))
     return Downloader(esp, url, rate)
+
+
+@contextmanager
+def _failing(next_way: _Way | None) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, OSError) as error:
+        raise _FailedError(error, next_way) from error
 
 
 def _rate(esp: Any, url: str, baud: int | None) -> int:
