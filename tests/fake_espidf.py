@@ -49,10 +49,13 @@ print("Project build complete.")
 """
 
 IDF_TOOLS_PY = """
-import os, pathlib, sys
+import os, pathlib, sys, tempfile
 assert sys.argv[1:] == ["export", "--format", "key-value"], sys.argv
 print("PATH=" + str(pathlib.Path(__file__).parents[1] / "compiler") + ":$PATH")
 print("ESP_IDF_VERSION=5.3")
+handle, name = tempfile.mkstemp("idf_1")
+print("IDF_DEACTIVATE_FILE_PATH=" + name)
+(pathlib.Path(__file__).parent / "note").write_text(name)
 print("PYTHONPATH=" + str(pathlib.Path(__file__).parents[1]))
 """
 

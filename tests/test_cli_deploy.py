@@ -29,7 +29,8 @@ class Record:
     def payload(self) -> dict[str, Any]:
         return self.content
 
-    def text(self) -> str:
+    def text(self, *, onward: bool = True) -> str:
+        assert onward == ("port" in self.content), "nobody is told to flash what is flashed at once"
         return f"text of {sorted(self.content)}"
 
 

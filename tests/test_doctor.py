@@ -158,9 +158,11 @@ def test_esptool_is_for_flash(make: Make) -> None:
         assert "needed by `ftervit flash`" in check_esptool(make(packages=packages), TARGET).what
 
 
-def test_pyserial_is_for_verify(make: Make) -> None:
+def test_pyserial_is_for_the_commands_of_boards(make: Make) -> None:
     for packages in ({}, {"pyserial": "3.5"}):
-        assert "ftervit verify" in check_pyserial(make(packages=packages), TARGET).what
+        assert (
+            "`ftervit flash`, `verify` and `monitor`" in check_pyserial(make(packages=packages), TARGET).what
+        )
 
 
 @pytest.mark.parametrize(("system", "distribution", "command"), SYSTEMS)

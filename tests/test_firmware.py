@@ -104,6 +104,7 @@ def test_nothing_need_be_exported(espidf: FakeEspIdf, project: Path) -> None:
     assert seen["PATH"] == f"{espidf.path}/compiler:/usr/bin:/bin"
     assert seen["IDF_PYTHON_ENV_PATH"] == str(espidf.python.parent.parent)
     assert "/ours" not in seen["PYTHONPATH"]
+    assert not Path((espidf.path / "tools/note").read_text()).exists()
 
 
 def test_an_environment_that_was_exported_is_used_as_it_is(espidf: FakeEspIdf, project: Path) -> None:
@@ -264,7 +265,8 @@ collect2: error: ld returned 1 exit status"""
 CMAKE = """-- Building ESP-IDF components for target esp32s3
 CMake Error at /idf/tools/cmake/build.cmake:268 (message):
 -- Configuring incomplete, errors occurred!
-  Failed to resolve component 'esp32-camera'.
+  Failed to resolve component 'esp32-camera' required by component
+  'main': unknown name.
 
 Call Stack (most recent call first):
   /idf/tools/cmake/build.cmake:310 (__build_resolve_and_add_req)"""
@@ -285,7 +287,11 @@ FAILURES = {
     "compiler": (COMPILER, "main/app_main.c:12: 'foo' undeclared (first use in this function)", 4),
     "linker": (LINKER, "main/app_main.c:12: undefined reference to `foo'", 2),
     "region": (REGION, "app.elf section `.dram0.bss' will not fit in region `dram0_0_seg'", 1),
-    "cmake": (CMAKE, "/idf/tools/cmake/build.cmake:268: Failed to resolve component 'esp32-camera'", 2),
+    "cmake": (
+        CMAKE,
+        "/idf/tools/cmake/build.cmake:268: Failed to resolve component 'esp32-camera' required by component 'main'",
+        3,
+    ),
     "nested": (NESTED, "main/CMakeLists.txt:1: Parse error.", 2),
     "memory": (KILLED, "Killed signal terminated program cc1", 1),
     "registry": (REGISTRY, "Cannot establish a connection to the component registry", 1),

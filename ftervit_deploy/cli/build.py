@@ -77,14 +77,15 @@ class BuildRecord:
             "firmware": None if self.firmware is None else as_json(self.firmware),
         }
 
-    def text(self) -> str:
-        """The plan, the build and what to do next."""
+    def text(self, *, onward: bool = True) -> str:
+        """The plan, the build and, with `onward`, what to do next."""
         from .firmware_build import as_text
 
         parts = [f"{self.folder}: project for {self.project.manifest.board}", table(self._plan(), left=1)]
         if self.firmware is None:
             return "\n".join([*parts, "Next: `ftervit build`, or `idf.py build` in it."])
-        return "\n".join([*parts, "", as_text(self.firmware), "", "Next: `ftervit flash`."])
+        following = ["", "Next: `ftervit flash`."] if onward else []
+        return "\n".join([*parts, "", as_text(self.firmware), *following])
 
     def _plan(self) -> list[list[str]]:
         manifest, memory = self.project.manifest, self.project.memory

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -30,11 +30,6 @@ if TYPE_CHECKING:
 
 PORT_PATIENCE_S = 10.0
 """A board's own USB is gone for a moment after flashing."""
-
-
-class _Record(Protocol):
-    def payload(self) -> dict[str, Any]: ...
-    def text(self) -> str: ...
 
 
 @click.command()
@@ -96,16 +91,17 @@ def _deploy(settings: Settings, output: Output, is_image: bool, force: bool) -> 
 
     packed, settings = _pack(settings, output, is_image)
     output.note(f"Building {settings.model} for {settings.board} in {settings.project}.")
-    built = _shown(build_project(settings, output, force=force), output)
+    built = build_project(settings, output, force=force)
+    _show(built.text(onward=False), output)
     output.note(f"Flashing {settings.project} through {settings.port}.")
-    flashed = _shown(flash_project(output, settings), output)
-    return {"pack": packed, "build": built, "flash": flashed}
+    flashed = flash_project(output, settings)
+    _show(flashed.text(), output)
+    return {"pack": packed, "build": built.payload(), "flash": flashed.payload()}
 
 
-def _shown(record: _Record, output: Output) -> dict[str, Any]:
+def _show(text: str, output: Output) -> None:
     if not output.json:
-        print(record.text(), flush=True)
-    return record.payload()
+        print(text, flush=True)
 
 
 def _watch(settings: Settings, port: str, output: Output) -> None:

@@ -122,18 +122,18 @@ def check_espidf(machine: Machine, target: Target) -> Check:
 
 
 def _judged(machine: Machine, target: Target, espidf: EspIdf) -> Check:
-    how = f" ({espidf.found})" if espidf.found else ""
+    why = f"{espidf.found}; {PURPOSE}" if espidf.found else PURPOSE
     if espidf.version is None:
-        what = f"{espidf.path} does not say which version of ESP-IDF it is{how}."
+        what = f"{espidf.path} does not say which version of ESP-IDF it is ({why})."
         return Check("esp-idf", "wrong", False, what, _update(machine, espidf, target.chip))
-    name = f"ESP-IDF {shown(espidf.version)} at {espidf.path}{how}"
+    name = f"ESP-IDF {shown(espidf.version)} at {espidf.path}"
     if espidf.version < MINIMUM_ESPIDF:
-        what = f"{name} is too old: {shown(MINIMUM_ESPIDF)} or newer is needed ({PURPOSE})."
+        what = f"{name} is too old: {shown(MINIMUM_ESPIDF)} or newer is needed ({why})."
         return Check("esp-idf", "wrong", False, what, _update(machine, espidf, target.chip))
     if not has_compiler(machine, target.chip):
-        what = f"{name} has no compiler for {target.chip} ({PURPOSE})."
+        what = f"{name} has no compiler for {target.chip} ({why})."
         return Check("esp-idf", "missing", False, what, install_tools(machine, espidf, target.chip))
-    return Check("esp-idf", "ok", False, f"{name} ({PURPOSE}).")
+    return Check("esp-idf", "ok", False, f"{name} ({why}).")
 
 
 def espidf_command(machine: Machine, chip: str) -> str:

@@ -10,7 +10,7 @@ from .versions import parsed, shown
 
 MINIMUM_ESPTOOL = (5,)
 FOR_FLASH = "needed by `ftervit flash`"
-FOR_VERIFY = "needed by `ftervit verify` and `ftervit monitor`"
+FOR_BOARDS = "needed by `ftervit flash`, `verify` and `monitor`"
 _ONLY_SOURCES = "only building ftervit from its sources needs it"
 _APPLE_TOOLS = ("/Library/Developer/CommandLineTools", "/Applications/Xcode.app")
 _COMPILER_PACKAGES = {
@@ -78,6 +78,6 @@ def check_pyserial(machine: Machine, target: Target) -> Check:
     """The package pyserial, known by its metadata alone."""
     version = machine.version_of("pyserial")
     if version is None:
-        what = f"pyserial is not installed ({FOR_VERIFY})."
+        what = f"pyserial is not installed ({FOR_BOARDS})."
         return Check("pyserial", "missing", False, what, pip_install(machine, "pyserial"))
-    return Check("pyserial", "ok", False, f"pyserial {version} ({FOR_VERIFY}).")
+    return Check("pyserial", "ok", False, f"pyserial {version} ({FOR_BOARDS}).")

@@ -76,12 +76,12 @@ def _after_failure(lines: Sequence[str]) -> list[str]:
 
 
 def _told(lines: Sequence[str], first: int, found: re.Match[str], project: Path) -> Diagnosis:
-    excerpt = _cmake_message(lines, first) if found.re is _CMAKE else _around(lines, first)
+    excerpt, message = _around(lines, first), ""
     if found.re is _CMAKE:
+        excerpt, message = _cmake_message(lines, first)
         found = _CMAKE.match(excerpt[0].strip()) or found
     groups = found.groupdict()
-    message = (line.strip() for line in excerpt[1:])
-    what = groups["what"].strip() or next(message, "CMake stops")
+    what = groups["what"].strip() or message or "CMake stops"
     if groups.get("file"):
         what = f"{_short(groups['file'], project)}:{groups['line']}: {what}"
     return Diagnosis(what, tuple(excerpt))
@@ -99,15 +99,18 @@ def _around(lines: Sequence[str], first: int) -> list[str]:
     return excerpt
 
 
-def _cmake_message(lines: Sequence[str], first: int) -> list[str]:
-    """The error and the indented lines below, or the error of another CMake that these tell of.
+def _cmake_message(lines: Sequence[str], first: int) -> tuple[list[str], str]:
+    """The error with its indented lines below, and their first paragraph.
 
-    Status lines may stand between them.
+    These may tell of the error of another CMake, which it then is; status lines may stand between them.
     """
-    below = (line for line in lines[first + 1 :] if line and not line.startswith("-- "))
-    message = [lines[first], *itertools.takewhile(lambda line: line.startswith(" "), below)]
-    inner = next((i for i, line in enumerate(message) if i and _CMAKE.match(line.strip())), 0)
-    return [line for line in message[inner:] if line.strip()][:MOST_LINES]
+    below = (line for line in lines[first + 1 :] if not line.startswith("-- "))
+    block = [lines[first], *itertools.takewhile(lambda line: not line or line.startswith(" "), below)]
+    stripped = [line.strip() for line in block]
+    inner = next((i for i, line in enumerate(stripped) if i and _CMAKE.match(line)), 0)
+    text = itertools.dropwhile(lambda line: not line, stripped[inner + 1 :])
+    paragraph = " ".join(itertools.takewhile(bool, text))
+    return [line for line in block[inner:] if line.strip()][:MOST_LINES], paragraph
 
 
 def _short(name: str, project: Path) -> str:

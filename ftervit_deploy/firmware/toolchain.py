@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
@@ -104,11 +105,18 @@ def _of_idf_tools(machine: Machine, espidf: EspIdf, chip: str) -> Toolchain:
     tool = str(Path(espidf.path) / "tools" / "idf_tools.py")
     said = _said([str(python), tool, "export", "--format", "key-value"], environment)
     environment |= _variables(said.stdout, environment)
+    _remove_note(environment.pop("IDF_DEACTIVATE_FILE_PATH", None))
     toolchain = Toolchain(espidf, python, environment)
     if not replace(machine, environment=environment).find_program(*_compilers(chip)):
         why = next((line for line in said.stderr.splitlines() if "ERROR" in line), "its compiler is missing")
         raise ProjectError(f"The tools of {espidf.path} cannot be used: {why.strip()}", mend)
     return toolchain
+
+
+def _remove_note(name: str | None) -> None:
+    """A file for shells that idf_tools.py leaves behind at every export."""
+    if name and Path(name).parent == Path(tempfile.gettempdir()):
+        Path(name).unlink(missing_ok=True)
 
 
 def _installed_python(machine: Machine, espidf: EspIdf) -> Path | None:
