@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from .boards import Board, BoardFile, board_folders, board_from, read_board_files
+from .boards import Board, BoardFile, ChipBoard, board_folders, board_from, read_board_files
 from .errors import ConfigError
 from .files import user_path
 from .models import DEFAULT_MODEL
@@ -18,6 +18,8 @@ PROJECT_FILE = "ftervit.toml"
 ENVIRONMENT_PREFIX = "FTERVIT_"
 DEFAULT_IMAGE = "model.ftv"
 ENCODINGS = ("t2", "t5")
+_DEFAULT, _CONSOLE = "default", "the console of "
+"""Origins of settings that nobody chose."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Settings:
         top: how many classes `run` prints per photo.
         project: folder of the ESP-IDF project that `build` renders.
         port: serial port or URL of the board; None: the one that is found.
-        baud: rate of a UART on that port.
+        baud: rate of a UART on that port; by default that of the board's console.
         origins: setting name to where its value came from, in words.
     """
 
@@ -57,6 +59,11 @@ class Settings:
     port: str | None = None
     baud: int = 115_200
     origins: Mapping[str, str] = field(default_factory=dict)
+
+    def chosen(self, key: str) -> bool:
+        """Whether somebody said so: it is neither the default nor what follows from the board's console."""
+        origin = self.origins.get(key, _DEFAULT)
+        return origin != _DEFAULT and not origin.startswith(_CONSOLE)
 
 
 KEYS = tuple(f.name for f in fields(Settings) if f.name != "origins")
@@ -94,9 +101,9 @@ def resolve(
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for key in KEYS:
-        value, origin = next((layer[key] for layer in layers if key in layer), (None, "default"))
+        value, origin = next((layer[key] for layer in layers if key in layer), (None, _DEFAULT))
         origins[key] = origin
-        if origin != "default":
+        if origin != _DEFAULT:
             values[key] = _checked(key, value, origin)
     return Settings(**values, origins=origins)
 
@@ -149,9 +156,12 @@ def _board_name(board: object, origin: str) -> str:
 
 
 def _board_layer(files: Sequence[BoardFile]) -> _Layer:
-    """The [defaults] of a board and of those that it extends, nearest first."""
+    """The [defaults] of a board and of those that it extends, nearest first, and its console's rate."""
+    board = check_board_files(files)
     layer: _Layer = {}
-    for key, value in check_board_files(files).defaults.items():
+    if isinstance(board, ChipBoard) and board.console.baud:
+        layer["baud"] = (board.console.baud, f"{_CONSOLE}{board.name}")
+    for key, value in board.defaults.items():
         layer[key] = (value, _origin(key, files))
     return layer
 

@@ -62,6 +62,10 @@ class LinkError(FtervitError):
     """A port that cannot be opened, or a line without a board that answers."""
 
 
+class BoardProgramError(FtervitError):
+    """The virtual board is not there, or ended."""
+
+
 class ProjectError(FtervitError):
     """A project that cannot be rendered, read or built."""
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from .errors import EngineError
+from .errors import BoardProgramError, EngineError
 
 _PACKAGE = Path(__file__).resolve().parent
+_BOARD_NAME = "ftv-board"
 _LIBRARY_NAMES = ("libftv.so", "ftv.dll", "libftv.dylib")
 
 
@@ -53,6 +54,33 @@ def native_library() -> Path:
             if (folder / name).is_file():
                 return folder / name
     raise EngineError("The C engine is not built.", "Install the package with pip, or run `make native`.")
+
+
+def board_program() -> Path:
+    """ftv-board, the application of the boards as a program of this computer.
+
+    Looks at the file named by FTERVIT_BOARD_PROGRAM, then in the installed package, then in a checkout's
+    ``build/native`` (made by ``make board``).
+
+    Raises:
+        BoardProgramError: it is nowhere, as on Windows.
+    """
+    named = os.environ.get("FTERVIT_BOARD_PROGRAM")
+    if named:
+        if not Path(named).is_file():
+            raise BoardProgramError(f"There is no program {named}, which FTERVIT_BOARD_PROGRAM names.")
+        return Path(named).resolve()
+    for folder in _library_folders():
+        if (folder / _BOARD_NAME).is_file():
+            return folder / _BOARD_NAME
+    if os.name != "posix":
+        raise BoardProgramError(
+            "The virtual board needs pseudo-terminals, which this system lacks.",
+            "Run it on Linux or macOS, or in WSL.",
+        )
+    raise BoardProgramError(
+        "The virtual board is not built.", "Install the package with pip, or run `make board`."
+    )
 
 
 def _named_library(path: Path) -> Path:

@@ -18,18 +18,20 @@ import pytest
 from c_compiler import RUNTIME, SANITIZERS, build, compiler
 
 LINE_SOURCES = tuple(sorted((RUNTIME / "line").glob("*.c")))
+APP_SOURCES = tuple(sorted((RUNTIME / "app").glob("*.c")))
 POSIX_SOURCES = tuple(sorted((RUNTIME / "ports" / "posix").glob("*.c")))
 ENGINE_SOURCES = tuple(sorted(path for folder in ("src", "host") for path in (RUNTIME / folder).rglob("*.c")))
 LINE_INCLUDE = f"-I{RUNTIME / 'line'}"
+APP_INCLUDE = f"-I{RUNTIME / 'app'}"
 FLAGS = (
-    LINE_INCLUDE, f"-I{RUNTIME / 'host'}", f"-I{RUNTIME / 'ports' / 'posix'}", "-pthread",
+    LINE_INCLUDE, APP_INCLUDE, f"-I{RUNTIME / 'host'}", f"-I{RUNTIME / 'ports' / 'posix'}", "-pthread",
     "-D_POSIX_C_SOURCE=200809L",
 )  # fmt: skip
 
 
 def build_board(output: Path, *flags: str, engine: tuple[Path, ...] = ENGINE_SOURCES) -> Path:
     """Compiles ftv-board; `engine`: its engine's sources."""
-    return build(compiler(), output, (*POSIX_SOURCES, *LINE_SOURCES, *engine), *FLAGS, *flags)
+    return build(compiler(), output, (*POSIX_SOURCES, *APP_SOURCES, *LINE_SOURCES, *engine), *FLAGS, *flags)
 
 
 @functools.cache

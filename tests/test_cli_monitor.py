@@ -173,7 +173,7 @@ def test_a_port_that_vanishes_is_found_again_within_half_a_second(
             there = time.monotonic()
             assert monitor.wait("connected", lost) - there < 0.5
             monitor.wait("prediction", there)
-    kinds = [record["event"] for _, record in monitor.events]
+            kinds = [record["event"] for _, record in monitor.events]
     assert (kinds.count("lost"), kinds.count("connected")) == (1, 2)
 
 

@@ -193,3 +193,18 @@ def test_a_current_folder_that_is_gone_is_one_sentence(monkeypatch: pytest.Monke
     monkeypatch.setattr(Path, "cwd", gone)
     with pytest.raises(ConfigError, match="current folder"):
         resolve({}, {})
+
+
+def test_the_baud_rate_is_that_of_the_boards_console_unless_something_says_otherwise(tmp_path: Path) -> None:
+    console = resolve({"board": "esp32s3-devkitc-n8r8"}, {}, tmp_path)
+    assert (console.baud, console.origins["baud"]) == (921_600, "the console of esp32s3-devkitc-n8r8")
+    assert not console.chosen("baud")
+    assert resolve({"board": "esp32s3-eye"}, {}, tmp_path).baud == Settings.baud
+    assert not resolve({}, {}, tmp_path).chosen("baud")
+    assert resolve({"baud": 9_600}, {}, tmp_path).chosen("baud")
+    said = tmp_path / "mine.toml"
+    said.write_text('extends = "esp32s3-devkitc-n8r8"\n[defaults]\nbaud = 57600\n')
+    assert resolve({"board": str(said)}, {}, tmp_path).baud == 57_600
+    assert resolve({"board": str(said)}, {"ESPBAUD": "9600"}, tmp_path).baud == 9_600
+    folder = _project(tmp_path / "a", 'board = "esp32s3-devkitc-n8r8"\nbaud = 38400\n')
+    assert resolve({}, {}, folder).baud == 38_400

@@ -153,9 +153,9 @@ def test_optional_packages_are_ok_missing_or_old(make: Make, check, distribution
         assert wrong.fix == missing.fix
 
 
-def test_nothing_claims_that_this_version_flashes(make: Make) -> None:
-    for packages in ({}, {"esptool": "5.0"}):
-        assert "not part of this version" in check_esptool(make(packages=packages), TARGET).what
+def test_esptool_is_for_flash(make: Make) -> None:
+    for packages in ({}, {"esptool": "4.8"}, {"esptool": "5.0"}):
+        assert "needed by `ftervit flash`" in check_esptool(make(packages=packages), TARGET).what
 
 
 def test_pyserial_is_for_verify(make: Make) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def test_esp_idf_with_its_compiler_is_ok(make: Make) -> None:
     check = check_espidf(make(files=_espidf(f"{HOME}/esp/esp-idf") | COMPILER), TARGET)
     assert (check.status, check.required, check.fix) == ("ok", False, None)
     assert "ESP-IDF 5.3.1" in check.what
-    assert "not part of this version" in check.what
+    assert "needed by `ftervit build`" in check.what
 
 
 @pytest.mark.parametrize(
@@ -92,6 +93,37 @@ def test_esp_idf_with_its_compiler_is_ok(make: Make) -> None:
 def test_the_compiler_is_found_where_installers_put_it(make: Make, tools, environment) -> None:
     files = _espidf(f"{HOME}/esp/esp-idf") | tools
     assert check_espidf(make(files=files, environment=environment), TARGET).status == "ok"
+
+
+EIM = json.dumps(
+    {
+        "version": "2.0",
+        "idfInstalled": [
+            {
+                "id": "esp-idf-1",
+                "name": "v5.4",
+                "path": "/disk/v5.4/esp-idf",
+                "idfToolsPath": "/disk/tools",
+                "python": "/disk/python/bin/python3",
+                "activationScript": "/disk/activate_idf_v5.4.sh",
+            }
+        ],
+    }
+)
+
+
+def test_what_espressifs_installer_wrote_down_is_found(make: Make) -> None:
+    record = {f"{HOME}/.espressif/tools/eim_idf.json": EIM}
+    files = _espidf("/disk/v5.4/esp-idf", "v5.4") | record
+    assert check_espidf(make(files=files), TARGET).status == "missing"
+    check = check_espidf(make(files={"/disk/tools/xtensa-esp-elf/x": ""}), TARGET)
+    assert (check.status, "/disk/v5.4/esp-idf" in check.what) == ("ok", True)
+
+
+@pytest.mark.parametrize("record", ["{", "[]", '{"idfInstalled": [{}]}', '{"idfInstalled": [3]}'])
+def test_a_damaged_record_of_that_installer_is_passed_over(make: Make, record: str) -> None:
+    files = {f"{HOME}/.espressif/tools/eim_idf.json": record}
+    assert find_espidf(make(files=files)) is None
 
 
 @pytest.mark.parametrize("tool", ["xtensa-esp-elf-gdb", "xtensa-esp32-elf", "riscv32-esp-elf"])

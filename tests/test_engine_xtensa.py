@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from c_compiler import ROOT, RUNTIME, WARNINGS
 from engine_cases import noise
+from projects import rendered, roomy_board
 
-from ftervit_deploy.architecture import Architecture
+from ftervit_deploy.architecture import PRESETS, Architecture
 from ftervit_deploy.image import write_image
 from ftervit_deploy.lower import lower
 from ftervit_deploy.reference import forward
@@ -22,6 +24,8 @@ GCC, QEMU = "xtensa-lx106-elf-gcc", "qemu-system-xtensa"
 FLAGS = ("-std=c11", "-O2", "-DNDEBUG", "-ffreestanding", "-nostdlib", "-mlongcalls", *WARNINGS)
 MACHINE = ("-M", "sim", "-cpu", "de212", "-m", "128", "-semihosting")
 QUIET = ("-display", "none", "-serial", "none", "-monitor", "none")
+INCLUDES = (f"-I{RUNTIME / 'include'}", f"-I{RUNTIME / 'src'}")
+CASES = [(shape, encoding) for shape in ("square", "odd") for encoding in ("t2", "t5")]
 SHAPES = {
     "square": Architecture(16, 4, 32, 2, 2, 64, 5),
     "odd": Architecture(10, 5, 40, 2, 5, 77, 3, layer_scale=True, position_on_class_token=False),
@@ -30,33 +34,70 @@ SHAPES = {
 
 @pytest.fixture(scope="module")
 def objects(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """The engine and main.c, compiled for the core."""
+    """The engine, compiled for the core."""
     if shutil.which(GCC) is None or shutil.which(QEMU) is None:
         pytest.skip("no emulated Xtensa: install gcc-xtensa-lx106 and qemu-system-misc")
     folder = tmp_path_factory.mktemp("xtensa")
-    sources = (BOARD / "main.c", *sorted((RUNTIME / "src").rglob("*.c")))
-    includes = (f"-I{RUNTIME / 'include'}", f"-I{RUNTIME / 'src'}")
-    subprocess.run((GCC, *FLAGS, *includes, "-c", *sources), check=True, cwd=folder)
+    sources = sorted((RUNTIME / "src").rglob("*.c"))
+    subprocess.run((GCC, *FLAGS, *INCLUDES, "-c", *sources), check=True, cwd=folder)
     return sorted(folder.glob("*.o"))
 
 
-def _link(objects: list[Path], folder: Path) -> Path:
-    """The bare-metal program, with model.ftv and pixels.rgb of `folder` inside."""
+def _run(objects: list[Path], folder: Path, *more: str | Path) -> list[list[int]]:
+    """The logits that the bare-metal program prints, with model.ftv and pixels.rgb of `folder` inside."""
     program = folder / "engine.elf"
     linking = ("-T", BOARD / "link.ld", "-Wl,--no-warn-rwx-segments", "-lgcc", "-o", program)
-    subprocess.run((GCC, *FLAGS, f"-I{folder}", BOARD / "start.S", *objects, *linking), check=True)
-    return program
+    sources = (BOARD / "start.S", BOARD / "main.c", *more, *objects)
+    subprocess.run((GCC, *FLAGS, *INCLUDES, f"-I{folder}", *sources, *linking), check=True)
+    command = (QEMU, *MACHINE, *QUIET, "-kernel", program)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, f"status -{done.returncode}: {done.stdout}{done.stderr}"
+    return [[int(word, 16) for word in line.split()] for line in done.stdout.splitlines()]
+
+
+def _prepare(folder: Path, shape: str, encoding: str) -> tuple[bytes, list[int]]:
+    """Writes model.ftv and pixels.rgb; the image, and the logits as 32-bit words."""
+    model, pixels = lower(random_graph(SHAPES[shape], 6)), noise(SHAPES[shape], 6)
+    image = write_image(model, encoding)
+    (folder / "model.ftv").write_bytes(image)
+    (folder / "pixels.rgb").write_bytes(pixels.tobytes())
+    expected = forward(model, pixels[None])[0].astype(np.int32).tolist()
+    return image, [value & 0xFFFFFFFF for value in expected]
 
 
 @pytest.mark.parametrize("encoding", ["t2", "t5"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_xtensa_gives_the_same_logits(objects: list[Path], tmp_path: Path, shape: str, encoding: str) -> None:
-    model, pixels = lower(random_graph(SHAPES[shape], 6)), noise(SHAPES[shape], 6)
-    (tmp_path / "model.ftv").write_bytes(write_image(model, encoding))
-    (tmp_path / "pixels.rgb").write_bytes(pixels.tobytes())
-    command = (QEMU, *MACHINE, *QUIET, "-kernel", _link(objects, tmp_path))
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
-    assert done.returncode == 0, f"status -{done.returncode}: {done.stdout}{done.stderr}"
-    expected = forward(model, pixels[None])[0].astype(np.int32).tolist()
-    lines = [[int(word, 16) for word in line.split()] for line in done.stdout.splitlines()]
-    assert lines == [[value & 0xFFFFFFFF for value in expected]] * 2, "one line for each set of kernels"
+    _, expected = _prepare(tmp_path, shape, encoding)
+    assert _run(objects, tmp_path) == [expected] * 2, "one line for each set of kernels"
+
+
+@pytest.mark.parametrize("memories", [1, 2])
+@pytest.mark.parametrize(("shape", "encoding"), CASES)
+def test_rendered_kernels_and_plans_do_too(
+    objects: list[Path], tmp_path: Path, shape: str, encoding: str, memories: int
+) -> None:
+    image, expected = _prepare(tmp_path, shape, encoding)
+    project = rendered(image)
+    if memories == 2:
+        scratch = project.memory.placed[0].buffer.bytes
+        project = rendered(image, roomy_board(scratch))
+        assert project.memory.far_bytes > 0
+    names = [name for name in project.files if name.startswith("main/model")]
+    for name in names:
+        (tmp_path / Path(name).name).write_bytes(project.files[name])
+    sources = [tmp_path / Path(name).name for name in names if name.endswith(".c")]
+    assert _run(objects, tmp_path, "-DWITH_PROJECT", *sources) == [expected] * 3
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_rendered_kernels_of_every_preset_compile_for_xtensa(
+    name: str, objects: list[Path], tmp_path: Path
+) -> None:
+    model = lower(random_graph(replace(PRESETS[name], depth=1), 1))
+    for encoding in ("t2", "t5"):
+        project = rendered(write_image(model, encoding))
+        for path in ("main/model.h", "main/model_plan.c", "main/model_kernels.c"):
+            (tmp_path / Path(path).name).write_bytes(project.files[path])
+        sources = (tmp_path / "model_plan.c", tmp_path / "model_kernels.c")
+        subprocess.run((GCC, *FLAGS, *INCLUDES, "-c", *sources), check=True, cwd=tmp_path)

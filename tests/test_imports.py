@@ -15,13 +15,14 @@ import ftervit_deploy
 PACKAGE = Path(ftervit_deploy.__file__).parent
 
 FOUNDATIONS = ["errors", "architecture", "resources", "schemes", "ternary"]
-HELPERS = ["models", "files", "tomlfile", "boards", "config", "photos"]
+HELPERS = ["models", "files", "tomlfile", "boards", "config", "photos", "backtrace"]
 ENGINES = ["checkpoint", "graph", "lower", "raising", "image", "reference", "engine", "evaluate"]
-STAGES = [*ENGINES, "plan", "project", "link", "monitor", "verify", "doctor", "firmware", "flash"]
+STAGES = [*ENGINES, "plan", "project", "link", "monitor", "verify", "doctor", "firmware", "flash", "virtual"]
 RANK = {name: rank for rank, name in enumerate([*FOUNDATIONS, *HELPERS, *STAGES, "train", "cli"])}
 ENTRY_POINTS = {"__init__", "__main__"}
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
-HEAVY = {"torch", "numpy", "PIL", "rich", "huggingface_hub", "safetensors", "jinja2", "serial"}
+HEAVY = {"torch", "numpy", "PIL", "rich", "huggingface_hub", "safetensors", "jinja2"}
+HEAVY |= {"serial", "esptool", "elftools"}
 
 
 def _stage(path: Path) -> str:

@@ -15,6 +15,8 @@ from ftervit_deploy.config import KEYS, resolve
 from ftervit_deploy.models import DEFAULT_MODEL
 from ftervit_deploy.tomlfile import read_toml
 
+WRITTEN = {"source": DEFAULT_MODEL, "model": "model.ftv", "project": "firmware"}
+
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -35,7 +37,7 @@ def test_without_options_it_writes_the_defaults(project: Path, capsys: pytest.Ca
     assert main(["init"]) == 0
     assert "ftervit.toml" in capsys.readouterr().out
     written = read_toml(project / "ftervit.toml")
-    assert written == {"source": DEFAULT_MODEL, "model": "model.ftv", "board": "host"}
+    assert written == {**WRITTEN, "board": "host"}
 
 
 def test_what_it_writes_is_what_the_commands_resolve(project: Path) -> None:
@@ -55,13 +57,22 @@ def test_the_file_has_comments_and_only_keys_that_commands_read(project: Path) -
     assert set(keys) <= set(KEYS)
     assert sum(line.startswith("#") for line in lines) >= len(keys)
     assert '# data = "photos"' in lines
+    assert '# port = "/dev/ttyACM0"' in lines
+
+
+def test_a_port_and_the_project_are_what_the_commands_resolve_from_deeper_folders(project: Path) -> None:
+    assert main(["init", "--board", "esp32s3-eye", "--port", "/dev/ttyUSB7"]) == 0
+    (project / "below").mkdir()
+    settings = resolve({}, {}, project / "below")
+    assert settings.port == "/dev/ttyUSB7"
+    assert settings.project == str(project / "firmware")
 
 
 def test_it_reports_as_json(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["init", "--board", "qemu-esp32s3", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {
         "path": "ftervit.toml",
-        "settings": {"source": DEFAULT_MODEL, "model": "model.ftv", "board": "qemu-esp32s3"},
+        "settings": {**WRITTEN, "board": "qemu-esp32s3"},
     }
 
 

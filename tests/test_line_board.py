@@ -268,27 +268,31 @@ def test_the_camera_speaks_for_people_and_programs(tmp_path: Path, image: Path, 
         link.camera(True)
         found = link.infer(noise(SHAPE, 9))
         assert (found.logits == engine.logits(noise(SHAPE, 9)[None])[0]).all(), "between predictions"
+        link.camera(True)  # else they pause for a host that may want more
         events = list(link.events(1.0))
         link.camera(False)
-    predictions = [event for event in events if isinstance(event, Prediction)]
-    assert len(predictions) > 3
-    for prediction in predictions:
-        _assert_right(prediction, engine.logits(pictures[(prediction.frame - 1) % 2][None])[0])
-    thumbnails = [event for event in events if isinstance(event, Thumbnail)]
+    shown = {}
+    for event in events:
+        if isinstance(event, Prediction):
+            right = [p for p in pictures if _is_right(event, engine.logits(p[None])[0])]
+            assert right, "neither of the two pictures gives that"
+            shown[event.frame] = right[0]
+    assert len(shown) > 3
+    thumbnails = [event for event in events if isinstance(event, Thumbnail) and event.frame in shown]
     assert len(thumbnails) > 3
     steps = np.arange(48) * 64 // 48
     for thumbnail in thumbnails:
-        assert (thumbnail.pixels == pictures[(thumbnail.frame - 1) % 2][steps][:, steps]).all()
+        assert (thumbnail.pixels == shown[thumbnail.frame][steps][:, steps]).all()
 
 
-def _assert_right(prediction: Prediction, logits: np.ndarray) -> None:
+def _is_right(prediction: Prediction, logits: np.ndarray) -> bool:
     from ftervit_deploy.evaluate import probabilities, ranked
 
     chances = probabilities(logits[None])[0]
-    assert [guess.index for guess in prediction.top] == ranked(logits[None], 5)[0].tolist()
+    if [guess.index for guess in prediction.top] != ranked(logits[None], 5)[0].tolist():
+        return False
     assert [guess.label for guess in prediction.top] == [MODEL.labels[g.index] for g in prediction.top]
-    for guess in prediction.top:
-        assert abs(guess.probability - chances[guess.index]) < 2e-4
+    return all(abs(guess.probability - chances[guess.index]) < 2e-4 for guess in prediction.top)
 
 
 def test_a_person_at_a_terminal_sees_printable_lines(tmp_path: Path, image: Path) -> None:

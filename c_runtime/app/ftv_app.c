@@ -108,7 +108,7 @@ static bool prepare_engine(ftv_app *app) {
     bool good = ftv_app_open_model(app);
     bool passed = !good || ftv_app_test_kernels(app);
     if (!passed) {
-        good = ftv_app_has_memory(app); /* for ref */
+        good = ftv_app_has_memory_for_ref(app);
     }
     if (!good) {
         ftv_say(app, FTV_LOG_ERROR, app->model_error);
@@ -213,7 +213,7 @@ static void note_claims(ftv_app *app) {
 
 /* The live picture gives way to words when the camera goes off. */
 static void note_camera_off(ftv_app *app) {
-    if (!app->camera.on && app->display.live) {
+    if (!app->camera.on && app->display.live && !app->display.keeps) {
         app->display.live = false;
         app->predicted = false;
         ftv_show_boot(app, "Camera off");

@@ -20,6 +20,10 @@ ftv_line_error ftv_app_switch_camera(void *context, bool on) {
         return FTV_LINE_ERR_NO_MODEL;
     }
     app->camera.on = on;
+    if (on) { /* who asks for predictions does not want quiet */
+        app->claims = ftv_line_claims(&app->line);
+        app->claimed = false;
+    }
     return FTV_LINE_OK;
 }
 

@@ -30,6 +30,11 @@ static uint32_t most_inputs(const ftv_app_shape *shape) {
 size_t ftv_app_scratch_bytes(const ftv_app_shape *shape, const ftv_kernels *kernels, uint32_t camera_side) {
     uint32_t inputs = most_inputs(shape);
     size_t scratch = kernels->linear_scratch_bytes(inputs);
+    if (kernels->qkv != NULL) {
+        uint32_t head_rows = (shape->width / shape->heads + 15U) / 16U * 16U;
+        size_t fused = kernels->qkv_scratch_bytes(shape->width, head_rows);
+        scratch = fused > scratch ? fused : scratch;
+    }
     return FTV_APP_SCRATCH_BYTES(inputs, scratch, camera_side);
 }
 
@@ -136,16 +141,21 @@ static bool has_buffers(ftv_app *app) {
     return true;
 }
 
-bool ftv_app_has_memory(ftv_app *app) {
+static bool has_memory(ftv_app *app) {
     const ftv_app_config *config = app->config;
     size_t arena = ftv_arena_bytes(&app->model, &app->options);
     if (arena == 0U || config->arena == NULL || arena > config->arena_bytes) {
         return because_of(app, "The model needs", (uint32_t)arena, " bytes of memory to run, the application has ",
                           (uint32_t)config->arena_bytes, BUILD_AGAIN);
     }
-    ftv_app_shape shape = ftv_app_shape_of(&app->model);
-    uint32_t inputs = most_inputs(&shape);
-    size_t scratch = ftv_selftest_bytes(inputs, app->options.kernels->linear_scratch_bytes(inputs));
+    if (app->options.plan != NULL && ftv_check_plan(&app->model, &app->options) != FTV_OK) {
+        return because(app, "The application's memory plan does not serve this model", BUILD_AGAIN);
+    }
+    if (app->options.plan != NULL && app->options.plan->bytes[FTV_FAR] > app->options.far_bytes) {
+        return because_of(app, "The model needs", app->options.plan->bytes[FTV_FAR],
+                          " bytes of far memory, the application has ", (uint32_t)app->options.far_bytes, BUILD_AGAIN);
+    }
+    size_t scratch = ftv_selftest_bytes(&app->model, app->options.kernels);
     if (config->scratch == NULL || scratch > config->scratch_bytes) {
         return because_of(app, "The self-test needs", (uint32_t)scratch, " bytes, the application has ",
                           (uint32_t)config->scratch_bytes, BUILD_AGAIN);
@@ -167,5 +177,20 @@ bool ftv_app_open_model(ftv_app *app) {
         ftv_end_words(&text);
         return false;
     }
-    return fits_shape(app) && has_buffers(app) && ftv_app_has_memory(app);
+    return fits_shape(app) && has_buffers(app) && has_memory(app);
+}
+
+bool ftv_app_has_memory_for_ref(ftv_app *app) {
+    size_t arena = ftv_arena_bytes(&app->model, &app->options);
+    if (arena > 0U && arena <= app->config->arena_bytes) {
+        return true;
+    }
+    ftv_text text = ftv_words(app->model_error, sizeof app->model_error);
+    ftv_text_plain(&text, "The kernels' self-test failed, and those that always work need ");
+    ftv_text_number(&text, (uint32_t)arena);
+    ftv_text_plain(&text, " bytes of memory, the application has ");
+    ftv_text_number(&text, (uint32_t)app->config->arena_bytes);
+    ftv_text_plain(&text, ": reset the board; if it stays so, it is broken or was built wrongly.");
+    ftv_end_words(&text);
+    return false;
 }

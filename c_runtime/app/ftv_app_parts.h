@@ -19,8 +19,8 @@ void ftv_say(const ftv_app *app, ftv_log_level level, const char *text);
 /* Opens config->image and checks it against what the application has. False: app->model_error says why not. */
 bool ftv_app_open_model(ftv_app *app);
 
-/* True if arena and scratch suffice for app->options; else app->model_error says so. */
-bool ftv_app_has_memory(ftv_app *app);
+/* True if arena and plan serve app->options after the self-test has chosen ref; else app->model_error says so. */
+bool ftv_app_has_memory_for_ref(ftv_app *app);
 
 /* ---- the kernels (ftv_selftest.c) ---- */
 
@@ -28,8 +28,8 @@ bool ftv_app_has_memory(ftv_app *app);
  * so in app->self_test and the log. True: they passed. */
 bool ftv_app_test_kernels(ftv_app *app);
 
-/* Bytes of scratch for that with `inputs` inputs. */
-size_t ftv_selftest_bytes(uint32_t inputs, size_t linear_scratch_bytes);
+/* Bytes of scratch for that. */
+size_t ftv_selftest_bytes(const ftv_model *model, const ftv_kernels *kernels);
 
 /* BENCH: section 5 of LINE_PROTOCOL.md (ftv_app_bench.c). */
 ftv_line_error ftv_app_bench(void *app, const ftv_line_bench *request, ftv_line_bench_result *result);

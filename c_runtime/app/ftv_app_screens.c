@@ -111,7 +111,10 @@ static void copy_plain(char *out, uint32_t capacity, const char *text) {
 void ftv_show_boot(ftv_app *app, const char *status) {
     boot_screen screen = {.status = status};
     copy_plain(screen.name, sizeof screen.name, fact(app->config, "app", "ftervit"));
-    copy_plain(screen.version, sizeof screen.version, fact(app->config, "version", ""));
+    ftv_text version = ftv_words(screen.version, sizeof screen.version);
+    ftv_text_plain(&version, "version ");
+    ftv_text_plain(&version, fact(app->config, "version", "unknown"));
+    ftv_end_words(&version);
     copy_plain(screen.board, sizeof screen.board, app->config->board != NULL ? app->config->board : "");
     show(app, paint_boot, &screen);
 }

@@ -45,16 +45,14 @@ static void project_part(const ftv_pass *pass, const ftv_qkv_part *part, ftv_row
     }
 }
 
-/* The same steps for any kernels. */
-static void make_rows(const ftv_pass *pass, const ftv_qkv_part *part, uint8_t *scratch) {
-    uint32_t most = part_tokens(pass->model);
+void ftv_qkv_rows(const ftv_pass *pass, const ftv_qkv_part *part, uint8_t *scratch) {
+    uint32_t most = ftv_min_u32(PART_TOKENS, part->tokens);
     int32_t *y = (int32_t *)(void *)scratch;
     uint8_t *rest = scratch + (size_t)most * part->head_rows * sizeof(int32_t);
     for (uint32_t first = 0; first < part->tokens; first += most) {
         uint32_t tokens = ftv_min_u32(most, part->tokens - first);
-        ftv_rows x = pass->buffers.rows;
-        x.codes += (size_t)first * x.stride;
-        x.scales += first;
+        ftv_rows x = {(int8_t *)(uintptr_t)part->x + (size_t)first * part->stride,
+                      (ftv_multiplier *)(uintptr_t)part->scales + first, part->stride};
         project_part(pass, part, x, tokens, y, rest);
         for (uint32_t token = 0; token < tokens; token++) {
             int8_t *codes = part->codes + (size_t)(first + token) * part->head_rows;
@@ -84,7 +82,7 @@ static void make_part(void *argument, uint32_t task, uint32_t worker) {
     if (pass->kernels->qkv != NULL) {
         pass->kernels->qkv(&part, ftv_scratch(pass, worker));
     } else {
-        make_rows(pass, &part, ftv_scratch(pass, worker));
+        ftv_qkv_rows(pass, &part, ftv_scratch(pass, worker));
     }
 }
 

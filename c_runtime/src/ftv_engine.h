@@ -79,6 +79,10 @@ void ftv_norm_rows(ftv_pass *pass, const ftv_norm *norm, uint32_t rows);
 /* Section 5: buffers.rows (all tokens) -> buffers.mixed (the first `queries` tokens). */
 void ftv_attend(ftv_pass *pass, const ftv_block *block, uint32_t queries);
 
+/* What ftv_kernels.qkv computes, step by step with the pass's model and linear kernels. scratch: 16-byte aligned,
+ * (4 head_rows + 64) bytes for each token, at most 64 of them, then that of the linear kernel. */
+void ftv_qkv_rows(const ftv_pass *pass, const ftv_qkv_part *part, uint8_t *scratch);
+
 /* Section 1: Q16 [rows][stride] of `columns` values -> 8-bit rows of the same stride. */
 void ftv_quantise_rows(ftv_pass *pass, const int32_t *q16, uint32_t rows, uint32_t columns, ftv_rows out);
 

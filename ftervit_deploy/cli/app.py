@@ -24,8 +24,12 @@ COMMANDS = {
     "unpack": "Write an image's weights as safetensors.",
     "run": "Classify photos with the C engine.",
     "eval": "Measure accuracy on a folder of class folders.",
+    "build": "Make firmware for a board, with ESP-IDF.",
+    "flash": "Write a built project, or a model alone, to a board.",
+    "deploy": "Pack, build, flash and watch, in one go.",
     "verify": "Compare a board with this computer, bit for bit.",
     "monitor": "Watch a board's predictions and its log.",
+    "virtual": "Run a board's application on this computer.",
     "doctor": "Say what is missing on this machine.",
     "demo": "Pack, inspect and run the bundled model.",
 }

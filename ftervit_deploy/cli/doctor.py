@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def doctor(output: Output, /, board: str | None, offline: bool) -> None:
     """Say what is missing on this machine, and the one command that mends each.
 
-    Exit status 2 if something is missing that a command of this version needs; what only firmware
-    would need is listed apart. Nothing is changed.
+    Exit status 2 if something is missing that every use needs; what only some commands need is listed
+    apart, with their names. Nothing is changed.
     """
     from ..doctor import examine, nothing_required_is_missing
     from ..doctor.probe import this_machine

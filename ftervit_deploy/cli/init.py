@@ -27,21 +27,25 @@ _COMMENTS = {
     "model": "The image that `ftervit pack` writes and the other commands read.",
     "board": "Where the model will run: a name (`ftervit boards`), or a .toml file of your own.",
     "data": "Folder with one folder of photos for each class, for `ftervit eval`.",
+    "project": "The ESP-IDF project that `ftervit build` writes, and `flash` and `monitor` read.",
+    "port": "Port of the board: /dev/ttyACM0, COM3, socket://host:port; unsaid, the only one that there is.",
 }
-_DATA_EXAMPLE = "photos"
+_EXAMPLES = {"data": "photos", "port": "/dev/ttyACM0"}
+"""Of settings that may be left out."""
 
 
 @click.command()
 @click.option("--board", metavar="NAME", help="Board, or a .toml file of your own.")
 @click.option("--source", metavar="SOURCE", help="Checkpoint to pack: alias, hub id or file.")
 @click.option("--data", metavar="FOLDER", help="Folder of class folders to evaluate on.")
+@click.option("--port", metavar="URL", help="Serial port of the board, if not the only one that there is.")
 @click.option("--force", is_flag=True, help=f"Replace the {PROJECT_FILE} that is here.")
 @click.option("--non-interactive", is_flag=True, help="Ask nothing; take the defaults.")
 @output_options
 @click.pass_obj
 def init(
     output: Output, /, board: str | None, source: str | None, data: str | None,
-    force: bool, non_interactive: bool,
+    port: str | None, force: bool, non_interactive: bool,
 ) -> None:  # fmt: skip
     """Start a project: write ftervit.toml in this folder.
 
@@ -56,6 +60,8 @@ def init(
         "model": DEFAULT_IMAGE,
         "board": _settled(board, Settings.board, check_board, "Board", asks),
         "data": _settled(data, "", check_data, "Folder of class folders (empty: none)", asks),
+        "project": Settings.project,
+        "port": port or "",
     }
     _write(target, settings)
     output.result(
@@ -134,7 +140,7 @@ def project_text(settings: Mapping[str, str]) -> str:
     """The ftervit.toml that says `settings`; an empty one is written as a comment."""
     parts = [_HEADER]
     for key, value in settings.items():
-        line = f"{key} = {_quoted(value)}" if value else f"# {key} = {_quoted(_DATA_EXAMPLE)}"
+        line = f"{key} = {_quoted(value)}" if value else f"# {key} = {_quoted(_EXAMPLES[key])}"
         parts.append(f"# {_COMMENTS[key]}\n{line}\n")
     return "\n".join(parts)
 

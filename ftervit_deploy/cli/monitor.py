@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import LinkError
-from .options import baud_option, port_option, settle
+from .options import baud_option, port_option, project_option, settle
 from .output import Output, output_options
 
 if TYPE_CHECKING:
+    from ..backtrace import Backtraces, Decoded
+    from ..config import Settings
     from ..link import Event, SerialStream, Thumbnail
     from ..monitor import Action
     from .keyboard import Keyboard
@@ -33,35 +36,83 @@ SETTLE_S = 0.3
 @baud_option
 @click.option("--log", metavar="FILE", help="Append every byte that the board sends to FILE.")
 @click.option("--save-frames", metavar="DIR", help="Save the board's small pictures as PNG in DIR.")
+@click.option(
+    "--elf", metavar="FILE", help="Decode backtraces with FILE. [default: that of the project's build]"
+)
+@project_option
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), metavar="N", help="Stop after N seconds.")
 @output_options
 @click.pass_context
 def monitor(
-    context: click.Context, /, log: str | None, save_frames: str | None, seconds: float | None, **flags: Any,
+    context: click.Context, /, log: str | None, save_frames: str | None, elf: str | None,
+    seconds: float | None, **flags: Any,
 ) -> None:  # fmt: skip
     """Watch a board: its predictions live, frame rate, latency, and its log.
 
     Switches the board's camera on, again after every reset, and waits for a port that goes away.
+    Backtraces are decoded if the board runs the application whose symbols are there.
     Ctrl-] quits, Ctrl-T H shows the other keys. With --json one object per event.
     """
-    from ..link import choose_port, open_stream
+    output = context.ensure_object(Output)
+    watch(settle(output, **flags), output, Wishes(log, save_frames, elf, seconds))
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a run of the monitor is asked for.
+
+    Attributes:
+        log: file to append every byte to.
+        save_frames: folder for the board's small pictures.
+        elf: symbols for backtraces; None: the project's.
+        seconds: after which it stops; None: never.
+        patience_s: how long to wait for a port that is not there yet, as after flashing.
+    """
+
+    log: str | None = None
+    save_frames: str | None = None
+    elf: str | None = None
+    seconds: float | None = None
+    patience_s: float = 0.0
+
+
+def watch(settings: Settings, output: Output, wishes: Wishes) -> None:
+    """Watch the board that `settings` name until the user quits.
+
+    Raises:
+        FtervitError: no port, or a file or folder that cannot be used.
+    """
+    from ..link import choose_port
     from .keyboard import ending_in_order, keyboard
     from .screen import make_screen
+    from .symbols import backtraces_for
 
-    output = context.ensure_object(Output)
-    settings = settle(output, **flags)
-    name, baud = choose_port(settings.port), settings.baud
+    name, baud, log = choose_port(settings.port), settings.baud, wishes.log
+    backtraces = backtraces_for(wishes.elf, settings.project, output)
     output.detail(f"Opening {name} at {baud} baud")
     with ExitStack() as stack:
-        stream = open_stream(name, baud)
+        stack.enter_context(ending_in_order())
+        stream = _opened(name, baud, wishes.patience_s)
         stack.callback(stream.close)
         record = Recording(stack.enter_context(_appending(log)) if log else None, log or "")
-        album = Album(_folder(save_frames)) if save_frames else None
-        stack.enter_context(ending_in_order())
+        album = Album(_folder(wishes.save_frames)) if wishes.save_frames else None
         keys = stack.enter_context(keyboard())
-        watching = Watching((name, baud), stream, make_screen(output), record, album)
+        watching = Watching((name, baud), stream, make_screen(output), record, album, backtraces)
         stack.callback(watching.close)
-        watching.run(keys, seconds)
+        watching.run(keys, wishes.seconds)
+
+
+def _opened(name: str, baud: int, patience_s: float) -> SerialStream:
+    from ..link import open_stream
+
+    end = time.monotonic() + patience_s
+    while True:
+        try:
+            return open_stream(name, baud)
+        except LinkError:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(REOPEN_S)
 
 
 class Watching:
@@ -72,11 +123,12 @@ class Watching:
         stream: the port, open.
         record: where the bytes go.
         album: where the pictures go; None if they are not wanted.
+        backtraces: decodes them; None if nothing can.
     """
 
     def __init__(
         self, port: tuple[str, int], stream: SerialStream, screen: Screen, record: Recording,
-        album: Album | None,
+        album: Album | None, backtraces: Backtraces | None = None,
     ) -> None:  # fmt: skip
         from ..monitor import Action, Keys, Session, Watch
 
@@ -84,6 +136,7 @@ class Watching:
         if not stream.has_reset_line:
             absent.add(Action.RESET)
         self._port, self._screen, self._record, self._album = port, screen, record, album
+        self._backtraces = backtraces
         self._keys, self._watch = Keys(frozenset(absent)), Watch()
         self._session = Session(thumbnails=album is not None)
         self._stream: SerialStream | None = None
@@ -96,6 +149,8 @@ class Watching:
         end = None if seconds is None else time.monotonic() + seconds
         while end is None or time.monotonic() < end:
             self._hear()
+            if self._backtraces is not None:
+                self._show(self._backtraces.due(time.monotonic()))
             self._screen.update(self._watch.view(time.monotonic()))
             if keys is not None and not self._obey(keys.pressed()):
                 return
@@ -155,6 +210,8 @@ class Watching:
         self._feed(b"\n")
         if not self._settled:
             return
+        if self._backtraces is not None:
+            self._backtraces.lost()
         self._watch.lost()
         self._screen.happened("lost", f"{self._port[0]} is gone; waiting for it.", port=self._port[0])
 
@@ -171,18 +228,28 @@ class Watching:
 
     def _take(self, event: Event) -> None:
         from ..link import Prediction, Text
+        from ..monitor import plain_text
 
         now = time.monotonic()
         if isinstance(event, Text):
             self._watch.text(event)
             self._session.text(event, now)
             self._screen.log(event.line)
+            if self._backtraces is not None:
+                self._show(self._backtraces.line(plain_text(event.line), now))
         elif isinstance(event, Prediction):
             self._watch.prediction(event, now)
             self._session.prediction(now)
             self._screen.prediction(event)
         else:
             self._take_frame(event, now)
+
+    def _show(self, decoded: list[Decoded]) -> None:
+        for one in decoded:
+            if one.note:
+                self._screen.happened("note", one.note)
+            else:
+                self._screen.places(one.places)
 
     def _take_frame(self, frame: object, now: float) -> None:
         from ..link import Frame

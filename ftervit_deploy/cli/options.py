@@ -40,7 +40,7 @@ port_option = click.option(
 )
 baud_option = click.option(
     "-b", "--baud", type=click.IntRange(300, 20_000_000), metavar="N",
-    help="Baud rate of a UART. [default: 115200]",
+    help="Baud rate of a UART. [default: the board's]",
 )  # fmt: skip
 project_option = click.option("--project", metavar="FOLDER", help="The ESP-IDF project. [default: firmware]")
 board_option = click.option("--board", metavar="NAME", help="Board, or a .toml file of your own.")

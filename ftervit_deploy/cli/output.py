@@ -97,6 +97,32 @@ class Output:
         finally:
             spinner.stop()
 
+    @contextmanager
+    def bar(self, description: str) -> Iterator[Callable[[int, int], None]]:
+        """A function that takes steps done and steps in all, for a bar on a terminal; none with --verbose."""
+        if not self.shows_progress or self.verbose:
+            yield lambda done, total: None
+            return
+        from rich.console import Console
+        from rich.progress import Progress
+
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task(description, total=None)
+            yield lambda done, total: progress.update(task, completed=done, total=total)
+
+    @contextmanager
+    def progress(self, description: str, total: int) -> Iterator[Callable[[int], None]]:
+        """A bar of bytes on a terminal; the body calls what it gets with how many of `total` are done."""
+        self.detail(description)
+        if not self.shows_progress:
+            yield lambda done: None
+            return
+        bar = _ByteBar(description, total)
+        try:
+            yield bar.update
+        finally:
+            bar.stop()
+
     def track(self, items: Sequence[_Item], description: str) -> Iterable[_Item]:
         """`items`, with a progress bar on a terminal if going through them takes long."""
         return _tracked(items, description) if self.shows_progress else items
@@ -123,6 +149,28 @@ class _DelayedSpinner:
         self._timer.join()
         if self._status is not None:
             self._status.stop()
+
+
+class _ByteBar:
+    """A bar on stderr with bytes, speed and what is left; it goes when it is done."""
+
+    def __init__(self, description: str, total: int) -> None:
+        from rich import progress
+        from rich.console import Console
+
+        self._bar = progress.Progress(
+            progress.TextColumn("{task.description}"), progress.BarColumn(), progress.DownloadColumn(),
+            progress.TransferSpeedColumn(), progress.TimeRemainingColumn(),
+            console=Console(stderr=True), transient=True,
+        )  # fmt: skip
+        self._task = self._bar.add_task(description, total=total)
+        self._bar.start()
+
+    def update(self, done: int) -> None:
+        self._bar.update(self._task, completed=done)
+
+    def stop(self) -> None:
+        self._bar.stop()
 
 
 def _tracked(items: Sequence[_Item], description: str) -> Iterator[_Item]:

@@ -7,11 +7,14 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Protocol
 
+from ..backtrace import Place
 from ..link import Prediction
 from ..monitor import View, log_level, plain_text
-from .output import Output, colour_depth, printable
+from .output import Output, colour_depth, dim, printable
 
 REDRAW_S = 0.1
 LABEL_CELLS, BAR_CELLS = 24, 30
@@ -32,6 +35,9 @@ class Screen(Protocol):
 
     def log(self, line: str) -> None:
         """A line of text from the board."""
+
+    def places(self, places: Sequence[Place]) -> None:
+        """Where in the source the addresses of the line before are."""
 
     def prediction(self, prediction: Prediction) -> None:
         """What the board saw."""
@@ -72,6 +78,10 @@ class JsonScreen:
         """As Screen.log."""
         text = plain_text(line)
         self._print({"event": "log", "level": log_level(text) or None, "text": text})
+
+    def places(self, places: Sequence[Place]) -> None:
+        """As Screen.places."""
+        self._print({"event": "backtrace", "places": [asdict(place) for place in places]})
 
     def prediction(self, prediction: Prediction) -> None:
         """As Screen.prediction."""
@@ -126,6 +136,11 @@ class PlainScreen:
         """As Screen.log."""
         self._print(coloured(line))
 
+    def places(self, places: Sequence[Place]) -> None:
+        """As Screen.places."""
+        for place in places:
+            self._print(place_line(place))
+
     def prediction(self, prediction: Prediction) -> None:
         """As Screen.prediction."""
         self._print(prediction_line(prediction))
@@ -164,6 +179,12 @@ class LiveScreen:
         """As Screen.log."""
         if not self.muted:
             self._scroll(_stamp(self.timestamps) + coloured(line))
+
+    def places(self, places: Sequence[Place]) -> None:
+        """As Screen.places."""
+        for place in places:
+            if not self.muted:
+                self._scroll(place_line(place))
 
     def prediction(self, prediction: Prediction) -> None:
         """As Screen.prediction: the block shows it."""
@@ -214,6 +235,11 @@ def coloured(line: str) -> str:
     text = printable(plain_text(line).replace("\t", "    "))
     code = _COLOURS.get(log_level(text))
     return f"\x1b[{code}m{text}\x1b[0m" if code and colour_depth() else text
+
+
+def place_line(place: Place) -> str:
+    """A place in the source, below the line that it explains."""
+    return dim(printable(f"  {place}"))
 
 
 def prediction_line(prediction: Prediction) -> str:

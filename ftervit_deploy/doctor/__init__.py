@@ -40,5 +40,5 @@ def examine(machine: Machine, target: Target) -> list[Check]:
 
 
 def nothing_required_is_missing(checks: list[Check]) -> bool:
-    """True where all is well with whatever the commands of this version need."""
+    """True where all is well with what every use needs."""
     return all(check.status == "ok" for check in checks if check.required)

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from .commands import install_command
+from .eim import installations
 from .machine import Check, Machine, Target
 from .versions import Version, parsed, shown
 
 MINIMUM_ESPIDF = (5, 1)
 RECOMMENDED_ESPIDF = "v5.4.2"
-PURPOSE = "for building firmware, which is not part of this version"
+PURPOSE = "needed by `ftervit build`"
 
 _USUAL_PLACES = ("~/esp/esp-idf", "~/esp-idf", "/opt/esp/idf", "/opt/esp-idf", "/usr/local/esp-idf")
 _USUAL_PLACES_WINDOWS = ("~/esp/esp-idf", "C:/Espressif/esp-idf", "C:/esp/esp-idf", "C:/esp-idf")
@@ -70,6 +71,7 @@ def find_espidf(machine: Machine) -> EspIdf | None:
 def _usual_places(machine: Machine) -> Iterator[PurePath]:
     windows = machine.system == "windows"
     candidates = [machine.path(p) for p in (_USUAL_PLACES_WINDOWS if windows else _USUAL_PLACES)]
+    candidates += [installation.path for installation in installations(machine)]
     for parent in map(machine.path, _PARENTS_WINDOWS if windows else _PARENTS):
         for name in machine.names(parent):
             candidates += [parent / name, parent / name / "esp-idf"]
@@ -98,7 +100,9 @@ def has_compiler(machine: Machine, chip: str) -> bool:
     places = [machine.environment.get("IDF_TOOLS_PATH"), "~/.espressif", "/opt/esp"]
     if machine.system == "windows":
         places.append("C:/Espressif")
-    names = [n for place in places if place for n in machine.names(machine.path(place) / "tools")]
+    folders = [machine.path(place) / "tools" for place in places if place]
+    folders += [installation.tools for installation in installations(machine)]
+    names = [name for folder in folders for name in machine.names(folder)]
     found = (_COMPILERS.fullmatch(name) for name in names)
     return any(match is not None and match["chip"] in (None, chip) for match in found)
 
@@ -128,7 +132,7 @@ def _judged(machine: Machine, target: Target, espidf: EspIdf) -> Check:
         return Check("esp-idf", "wrong", False, what, _update(machine, espidf, target.chip))
     if not has_compiler(machine, target.chip):
         what = f"{name} has no compiler for {target.chip} ({PURPOSE})."
-        return Check("esp-idf", "missing", False, what, _install_tools(machine, espidf, target.chip))
+        return Check("esp-idf", "missing", False, what, install_tools(machine, espidf, target.chip))
     return Check("esp-idf", "ok", False, f"{name} ({PURPOSE}).")
 
 
@@ -150,11 +154,12 @@ def _update(machine: Machine, espidf: EspIdf, chip: str) -> str:
         return espidf_command(machine, chip)
     return (
         f"git -C {path} fetch --tags && git -C {path} checkout {RECOMMENDED_ESPIDF}"
-        f" && git -C {path} submodule update --init --recursive && {_install_tools(machine, espidf, chip)}"
+        f" && git -C {path} submodule update --init --recursive && {install_tools(machine, espidf, chip)}"
     )
 
 
-def _install_tools(machine: Machine, espidf: EspIdf, chip: str) -> str:
+def install_tools(machine: Machine, espidf: EspIdf, chip: str) -> str:
+    """How to get the tools of an ESP-IDF for a chip."""
     if machine.system == "windows":
         return f'& "{espidf.path}\\install.bat" {chip}'
     return f"{_quoted(espidf.path / 'install.sh')} {chip}"

@@ -34,7 +34,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Target:
-    """What the firmware would be for.
+    """What the firmware is for.
 
     Attributes:
         chip: ESP-IDF's name of it.

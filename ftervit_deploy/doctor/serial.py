@@ -69,9 +69,7 @@ def _no_port(machine: Machine) -> Check:
     if machine.is_wsl2:
         what = "WSL2 sees no serial port until Windows hands one over; `usbipd list` there shows BUSID."
         return Check("ports", "missing", False, what, "usbipd attach --wsl --busid BUSID")
-    what = (
-        "There is no serial port; only `ftervit verify` and `ftervit monitor` of a board on a cable need one."
-    )
+    what = "There is no serial port; `ftervit flash`, `verify` and `monitor` of a board on a cable need one."
     return Check("ports", "missing", False, what, "Plug the board in with a USB cable that carries data.")
 
 

@@ -1,4 +1,4 @@
-"""Programs and packages that the commands of this version do without."""
+"""Programs and packages that only some commands need."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .machine import Check, Machine, Target
 from .versions import parsed, shown
 
 MINIMUM_ESPTOOL = (5,)
-LATER = "needed for flashing, which is not part of this version"
+FOR_FLASH = "needed by `ftervit flash`"
 FOR_VERIFY = "needed by `ftervit verify` and `ftervit monitor`"
 _ONLY_SOURCES = "only building ftervit from its sources needs it"
 _APPLE_TOOLS = ("/Library/Developer/CommandLineTools", "/Applications/Xcode.app")
@@ -67,11 +67,11 @@ def check_esptool(machine: Machine, target: Target) -> Check:
     version = machine.version_of("esptool")
     fix = pip_install(machine, f"esptool>={shown(MINIMUM_ESPTOOL)}")
     if version is None:
-        return Check("esptool", "missing", False, f"esptool is not installed ({LATER}).", fix)
+        return Check("esptool", "missing", False, f"esptool is not installed ({FOR_FLASH}).", fix)
     if (parsed(version) or ()) < MINIMUM_ESPTOOL:
-        what = f"esptool {version} is older than {shown(MINIMUM_ESPTOOL)} ({LATER})."
+        what = f"esptool {version} is older than {shown(MINIMUM_ESPTOOL)} ({FOR_FLASH})."
         return Check("esptool", "wrong", False, what, fix)
-    return Check("esptool", "ok", False, f"esptool {version} ({LATER}).")
+    return Check("esptool", "ok", False, f"esptool {version} ({FOR_FLASH}).")
 
 
 def check_pyserial(machine: Machine, target: Target) -> Check:

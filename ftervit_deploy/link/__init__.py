@@ -9,7 +9,7 @@ from .errors import BoardError, ErrorCode
 from .frames import Event, Frame, Guess, Parser, Prediction, Text, encode_frame
 from .link import Link, Timing
 from .messages import BenchResult, BoardInfo, Inference, ModelOnBoard, SiteRecord, Thumbnail
-from .ports import choose_port, open_stream
+from .ports import choose_port, open_port, open_stream
 from .stream import SerialStream, Stream
 
 __all__ = [
@@ -33,5 +33,6 @@ __all__ = [
     "Timing",
     "choose_port",
     "encode_frame",
+    "open_port",
     "open_stream",
 ]

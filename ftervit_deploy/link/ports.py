@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import LinkError
 from .stream import BITS_PER_BYTE, SerialStream
@@ -26,17 +26,27 @@ def open_stream(url: str, baud: int = DEFAULT_BAUD) -> SerialStream:
     Raises:
         LinkError: no such port, busy, forbidden, or not a possible URL.
     """
+    port = open_port(url, baud, timeout=0, write_timeout=WRITE_TIMEOUT_S)
+    wired = "://" not in url
+    return SerialStream(port, url, BITS_PER_BYTE / baud if wired else 0.0)
+
+
+def open_port(url: str, baud: int, **timeouts: float) -> Any:
+    """The pyserial object for a port, for this process alone where the system knows such a thing.
+
+    Raises:
+        LinkError: as `open_stream`.
+    """
     import serial
 
     try:
-        port = serial.serial_for_url(url, baudrate=baud, timeout=0, write_timeout=WRITE_TIMEOUT_S)
+        port = serial.serial_for_url(url, baudrate=baud, **timeouts)
         _claim(port)
     except ValueError as error:
         raise LinkError(f"{url} at {baud} baud is no possible port: {error}.") from error
     except OSError as error:
         raise _cannot_open(url, error) from error
-    wired = "://" not in url
-    return SerialStream(port, url, BITS_PER_BYTE / baud if wired else 0.0)
+    return port
 
 
 def _claim(port: object) -> None:

@@ -84,7 +84,13 @@ static void prepare(void) {
     }
     fclose(file);
     size_t arena = ftv_arena_bytes(&model, NULL), sites = FTV_LINE_SITES(model.depth);
-    config = (ftv_line_config){.port = {&now, read_input, check_output, clock_us, camera, thumbnails, bench},
+    config = (ftv_line_config){.port = {.context = &now,
+                                        .read = read_input,
+                                        .write = check_output,
+                                        .clock_us = clock_us,
+                                        .camera = camera,
+                                        .thumbnails = thumbnails,
+                                        .bench = bench},
                                .facts = facts,
                                .facts_count = 1,
                                .session = SESSION,
@@ -101,6 +107,7 @@ static void prepare(void) {
 static void feed(ftv_line *line, const uint8_t *data, size_t bytes) {
     input.data = data;
     input.bytes = bytes;
+    ftv_line_poll_busy(line);
     ftv_line_poll(line);
 }
 

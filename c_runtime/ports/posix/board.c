@@ -1,10 +1,16 @@
-/* ftv-board: a board without hardware. It serves LINE_PROTOCOL.md for one model, with the engine of the chip.
+/* ftv-board: a board without hardware. It runs the application of the boards on this computer, with their engine.
  *
- * Usage: ftv-board [--pty | --tcp PORT] [--threads N] [--kernels ref|portable] [--frames FILE] [--fps N] MODEL.ftv
+ * The first line on stdout is the port: /dev/pts/N, or socket://127.0.0.1:PORT (--tcp 0 chooses one). The model's file
+ * is its place in flash: what follows the model in it is ignored, and without a valid model the line stays open.
+ * --made-for gives the application the memory and the shape of another model, as if it had been built for that.
  *
- * The first line on stdout is the port: /dev/pts/N, or socket://127.0.0.1:PORT (--tcp 0 chooses one). --frames gives
- * the board a camera: raw RGB pictures of the model's size. SIGHUP is the reset button: memory is cleared, the session
- * is new, the line stays. SIGTERM ends it. A file that is no valid model leaves a board without a model. */
+ * --camera shows raw pictures of --camera-size and --camera-format in turn, --frames raw RGB pictures of the model's
+ * size; each --repeat times, --fps a second. The camera looks from the start unless --camera-off. --fail-camera lets it
+ * fail after N pictures until it is started again (timeout; failed: the first restart fails, too), or damages every
+ * N-th (overflow). --display FOLDER is a display of --display-size: display.png in that folder shows what it shows,
+ * written at most --display-fps times a second, and with --display-keep under numbers, too.
+ *
+ * SIGHUP is the reset button: memory is cleared, the session is new, the line stays. SIGTERM ends it. */
 #define _DEFAULT_SOURCE 1
 
 #include "board.h"
@@ -18,26 +24,18 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WINDOW  8U
-#define IDLE_MS 5
-
-typedef struct options {
-    const char *model;
-    const char *frames;
-    const ftv_kernels *kernels;
-    bool tcp;
-    uint16_t port;
-    uint32_t threads;
-    uint32_t fps;
-} options;
+#define WINDOW        8U
+#define SCRATCH_BYTES (4U << 20) /* BENCH measures what fits */
+#define STRIP_ROWS    16U
 
 typedef struct board {
     posix_line line;
     posix_camera camera;
-    ftv_model model;
-    ftv_options engine;
-    ftv_line_config config;
-    ftv_line protocol;
+    posix_display display;
+    uint64_t booted_us;
+    ftv_app_shape shape;
+    ftv_app_config config;
+    ftv_app app;
 } board;
 
 static volatile sig_atomic_t reset_pressed;
@@ -47,7 +45,7 @@ static void press_reset(int number) {
     reset_pressed = 1;
 }
 
-static void die(const char *what, const char *why) {
+_Noreturn void posix_die(const char *what, const char *why) {
     fprintf(stderr, "ftv-board: %s: %s\n", what, why);
     exit(2);
 }
@@ -55,7 +53,7 @@ static void die(const char *what, const char *why) {
 void *posix_allocate(size_t bytes) {
     void *memory = NULL;
     if (posix_memalign(&memory, FTV_ALIGN, bytes + FTV_ALIGN) != 0) {
-        die("memory", "there is not enough");
+        posix_die("memory", "there is not enough");
     }
     memset(memory, 0, bytes);
     return memory;
@@ -65,79 +63,19 @@ uint8_t *posix_read_file(const char *path, size_t *bytes) {
     FILE *file = fopen(path, "rb");
     long size = -1;
     if (file == NULL || fseek(file, 0, SEEK_END) != 0 || (size = ftell(file)) < 0) {
-        die(path, strerror(errno));
+        posix_die(path, strerror(errno));
     }
     uint8_t *content = posix_allocate((size_t)size);
     rewind(file);
     if (fread(content, 1, (size_t)size, file) != (size_t)size) {
-        die(path, "cannot be read");
+        posix_die(path, "cannot be read");
     }
     fclose(file);
     *bytes = (size_t)size;
     return content;
 }
 
-/* ---- options ---- */
-
-static uint32_t number(const char *text, uint32_t highest) {
-    char *end = NULL;
-    unsigned long value = text != NULL ? strtoul(text, &end, 10) : 0;
-    if (text == NULL || *text == '\0' || *end != '\0' || value > highest) {
-        die(text != NULL ? text : "option", "a number is missing or too large");
-    }
-    return (uint32_t)value;
-}
-
-static const ftv_kernels *kernels_called(const char *name) {
-    if (name != NULL && strcmp(name, "ref") == 0) {
-        return &ftv_kernels_ref;
-    }
-    if (name == NULL || strcmp(name, "portable") != 0) {
-        die("--kernels", "ref or portable");
-    }
-    return &ftv_kernels_portable;
-}
-
-/* One option and its value; returns how many words it took. */
-static int take_option(options *chosen, const char *word, const char *value) {
-    if (strcmp(word, "--pty") == 0) {
-        chosen->tcp = false;
-        return 1;
-    }
-    if (strcmp(word, "--tcp") == 0) {
-        chosen->tcp = true;
-        chosen->port = (uint16_t)number(value, 65535);
-    } else if (strcmp(word, "--threads") == 0) {
-        chosen->threads = number(value, 64);
-    } else if (strcmp(word, "--fps") == 0) {
-        chosen->fps = number(value, 1000);
-    } else if (strcmp(word, "--kernels") == 0) {
-        chosen->kernels = kernels_called(value);
-    } else if (strcmp(word, "--frames") == 0 && value != NULL) {
-        chosen->frames = value;
-    } else {
-        die(word, "unknown option");
-    }
-    return 2;
-}
-
-static options parse(int count, char **words) {
-    options chosen = {.kernels = &ftv_kernels_portable, .threads = 1, .fps = 5};
-    for (int i = 1; i < count;) {
-        if (words[i][0] == '-') {
-            i += take_option(&chosen, words[i], i + 1 < count ? words[i + 1] : NULL);
-        } else {
-            chosen.model = words[i++];
-        }
-    }
-    if (chosen.model == NULL || chosen.threads == 0U || chosen.fps == 0U) {
-        die("usage", "ftv-board [--pty | --tcp PORT] [--threads N] [--kernels ref|portable] [--frames FILE] [--fps N] "
-                     "MODEL.ftv");
-    }
-    return chosen;
-}
-
-/* ---- what the line may ask of this board ---- */
+/* ---- devices ---- */
 
 static size_t read_line(void *context, uint8_t *bytes, size_t capacity) {
     return posix_read(&((board *)context)->line, bytes, capacity);
@@ -149,114 +87,193 @@ static bool write_line(void *context, const uint8_t *bytes, size_t count) {
 
 static uint32_t clock_us(void *context) {
     (void)context;
-    return posix_clock_us();
+    return (uint32_t)posix_clock_us();
 }
 
-static ftv_line_error switch_camera(void *context, bool on) {
-    ((board *)context)->camera.on = on;
-    return FTV_LINE_OK;
-}
-
-static ftv_line_error choose_thumbnails(void *context, uint32_t every) {
-    ((board *)context)->camera.thumbnails_every = every;
-    return FTV_LINE_OK;
-}
-
-static ftv_line_error bench(void *context, const ftv_line_bench *request, ftv_line_bench_result *result) {
-    (void)context;
-    return posix_bench(request, result);
-}
-
-/* ---- life of the board ---- */
-
-static void load_model(board *b, const options *chosen) {
-    size_t bytes = 0;
-    const uint8_t *image = posix_read_file(chosen->model, &bytes);
-    ftv_status status = ftv_open(&b->model, image, bytes);
-    ftv_line_config *config = &b->config;
-    if (status != FTV_OK) {
-        config->model_error = ftv_status_text(status);
-        return;
+/* As ESP-IDF writes it. */
+static void log_line(void *context, ftv_log_level level, const char *text) {
+    board *b = context;
+    char line[512];
+    unsigned long ms = (unsigned long)((posix_clock_us() - b->booted_us) / 1000U);
+    int length = snprintf(line, sizeof line, "%c (%lu) ftv: %s\r\n", " EWI"[level], ms, text);
+    if (length > 0 && (size_t)length < sizeof line) {
+        posix_write(&b->line, (const uint8_t *)line, (size_t)length);
     }
-    b->engine = (ftv_options){.kernels = chosen->kernels, .parallel = ftv_threads_create(chosen->threads)};
-    config->model = &b->model;
-    config->options = &b->engine;
-    config->pixels = posix_allocate((size_t)3U * b->model.image_size * b->model.image_size);
-    config->logits = posix_allocate(sizeof(int32_t) * b->model.classes);
-    config->arena_bytes = ftv_arena_bytes(&b->model, &b->engine);
+}
+
+static void wait_for_something(void *context, uint32_t milliseconds) {
+    board *b = context;
+    uint64_t most = 1000U * (uint64_t)milliseconds;
+    bool looks = b->camera.frames != NULL && b->app.camera.on;
+    uint64_t us = looks ? posix_camera_due(&b->camera, most) : most;
+    if (b->display.folder != NULL) {
+        posix_display_save(&b->display);
+    }
+    posix_wait(&b->line, (int)((us + 999U) / 1000U));
+}
+
+static ftv_camera_status take_frame(void *context, ftv_camera_frame *frame) {
+    return posix_camera_take(&((board *)context)->camera, frame);
+}
+
+static void give_frame(void *context, const ftv_camera_frame *frame) {
+    (void)frame;
+    posix_camera_give(&((board *)context)->camera);
+}
+
+static bool restart_camera(void *context) {
+    return posix_camera_restart(&((board *)context)->camera);
+}
+
+static bool write_display(void *context, uint16_t x, uint16_t y, uint16_t width, uint16_t height,
+                          const uint16_t *pixels) {
+    posix_display *display = &((board *)context)->display;
+    return x == 0U && width == display->width && posix_display_write(display, y, height, pixels);
+}
+
+/* ---- making the board ---- */
+
+/* Memory for a model of the shape, as a firmware project has it. */
+static void allocate(ftv_app_config *config, const ftv_model *model) {
+    uint32_t scratch = (uint32_t)ftv_app_scratch_bytes(config->shape, config->options.kernels, 4096);
+    config->pixels_bytes = (size_t)3U * model->image_size * model->image_size;
+    config->line_pixels = posix_allocate(config->pixels_bytes);
+    config->logits = model->classes;
+    config->line_logits = posix_allocate(sizeof(int32_t) * model->classes);
+    size_t arena = ftv_arena_bytes(model, &config->options);
+    ftv_options plain = config->options; /* the self-test may choose ref */
+    plain.kernels = &ftv_kernels_ref;
+    size_t plain_arena = ftv_arena_bytes(model, &plain);
+    config->arena_bytes = arena > plain_arena ? arena : plain_arena;
     config->arena = posix_allocate(config->arena_bytes);
-    config->sites_capacity = FTV_LINE_SITES(b->model.depth);
+    config->sites_capacity = FTV_LINE_SITES(model->depth);
     config->sites = posix_allocate(sizeof(ftv_line_site) * config->sites_capacity);
+    config->scratch_bytes = scratch > SCRATCH_BYTES ? scratch : SCRATCH_BYTES;
+    config->scratch = posix_allocate(config->scratch_bytes);
 }
 
-static void load_frames(board *b, const options *chosen) {
-    size_t bytes = 0, frame_bytes = (size_t)3U * b->model.image_size * b->model.image_size;
-    if (chosen->frames == NULL || b->config.model == NULL) {
+static void load_model(board *b, const posix_options *chosen) {
+    static ftv_model model;
+    ftv_app_config *config = &b->config;
+    config->image = posix_read_file(chosen->model, &config->image_bytes);
+    config->options = (ftv_options){.kernels = chosen->kernels, .parallel = ftv_threads_create(chosen->threads)};
+    size_t bytes = config->image_bytes;
+    const uint8_t *pattern = chosen->made_for != NULL ? posix_read_file(chosen->made_for, &bytes) : config->image;
+    if (bytes >= 16U) { /* what follows the model in its file does not belong to it */
+        size_t length = (size_t)pattern[12] | (size_t)pattern[13] << 8 | (size_t)pattern[14] << 16;
+        length |= (size_t)pattern[15] << 24;
+        bytes = length < bytes ? length : bytes;
+    }
+    if (ftv_open(&model, pattern, bytes) != FTV_OK) {
+        return; /* the application says what is wrong */
+    }
+    b->shape = ftv_app_shape_of(&model);
+    config->shape = &b->shape;
+    allocate(config, &model);
+}
+
+static size_t pixel_bytes(ftv_pixel_format format) {
+    return format == FTV_PIXELS_RGB888 ? 3U : format == FTV_PIXELS_GRAY8 ? 1U : 2U;
+}
+
+static void load_camera(board *b, const posix_options *chosen) {
+    size_t bytes = 0;
+    const char *path = chosen->camera != NULL ? chosen->camera : chosen->frames;
+    if (path == NULL || b->config.shape == NULL) {
         return;
     }
-    const uint8_t *frames = posix_read_file(chosen->frames, &bytes);
-    if (bytes < frame_bytes) {
-        die(chosen->frames, "holds no whole picture of the model's size");
-    }
-    b->camera = (posix_camera){.model = &b->model,
-                               .frames = frames,
-                               .count = (uint32_t)(bytes / frame_bytes),
+    bool own = chosen->camera != NULL;
+    uint16_t side = (uint16_t)b->shape.image_size;
+    b->camera = (posix_camera){.frames = posix_read_file(path, &bytes),
+                               .width = own ? chosen->camera_width : side,
+                               .height = own ? chosen->camera_height : side,
+                               .format = own ? chosen->camera_format : FTV_PIXELS_RGB888,
                                .every_us = 1000000U / chosen->fps,
-                               .logits = posix_allocate(sizeof(int32_t) * b->model.classes)};
-    b->config.port.camera = switch_camera;
-    b->config.port.thumbnails = choose_thumbnails;
+                               .repeat = chosen->repeat,
+                               .started_us = posix_clock_us(),
+                               .fault = chosen->fault,
+                               .fault_after = chosen->fault_after};
+    b->camera.frame_bytes = (size_t)b->camera.width * b->camera.height * pixel_bytes(b->camera.format);
+    b->camera.count = (uint32_t)(bytes / b->camera.frame_bytes);
+    if (b->camera.count == 0U) {
+        posix_die(path, own ? "holds no whole picture of --camera-size" : "holds no whole picture of the model's size");
+    }
+    b->config.camera_pixels = posix_allocate(b->config.pixels_bytes);
+    b->config.camera_logits = posix_allocate(sizeof(int32_t) * b->config.logits);
+    b->config.camera_at_boot = !chosen->camera_off;
+    b->config.port.camera_take = take_frame;
+    b->config.port.camera_give = give_frame;
+    b->config.port.camera_restart = restart_camera;
 }
+
+static void make_display(board *b, const posix_options *chosen) {
+    if (chosen->display == NULL) {
+        return;
+    }
+    b->display = (posix_display){.folder = chosen->display,
+                                 .width = chosen->display_width,
+                                 .height = chosen->display_height,
+                                 .every_us = 1000000U / chosen->display_fps,
+                                 .keep = chosen->display_keep};
+    posix_display_open(&b->display);
+    b->config.display_width = b->display.width;
+    b->config.display_height = b->display.height;
+    b->config.strip_pixels = STRIP_ROWS * b->display.width;
+    b->config.strip = posix_allocate(sizeof(uint16_t) * b->config.strip_pixels);
+    b->config.port.display_write = write_display;
+}
+
+/* ---- life ---- */
 
 /* As from the reset button: nothing is remembered, the session is another. */
 static void boot(board *b) {
-    static const char banner[] = "I (0) boot: virtual board\r\nI (1) ftv: ready\r\n";
-    ftv_line_config *config = &b->config;
+    static const char banner[] = "I (0) boot: virtual board\r\n";
+    ftv_app_config *config = &b->config;
     uint16_t before = config->session;
-    uint32_t seed = posix_clock_us() ^ (uint32_t)time(NULL) ^ (uint32_t)getpid() << 8;
+    uint32_t seed = clock_us(b) ^ (uint32_t)time(NULL) ^ (uint32_t)getpid() << 8;
     config->session = (uint16_t)((seed * 2654435761U) >> 16);
     while (config->session == 0U || config->session == before) {
         config->session++;
     }
-    if (config->model != NULL) {
-        memset(config->pixels, 0, (size_t)3U * b->model.image_size * b->model.image_size);
+    if (config->line_pixels != NULL) {
+        memset(config->line_pixels, 0, config->pixels_bytes);
     }
-    b->camera.on = false;
-    b->camera.thumbnails_every = 0;
-    ftv_line_start(&b->protocol, config);
+    b->booted_us = posix_clock_us();
+    b->camera.held = 0;
     posix_write(&b->line, (const uint8_t *)banner, sizeof banner - 1U);
-}
-
-static void serve(board *b) {
-    for (;;) {
-        if (reset_pressed != 0) {
-            reset_pressed = 0;
-            boot(b);
-        }
-        posix_wait(&b->line, IDLE_MS);
-        ftv_line_poll(&b->protocol);
-        if (b->camera.frames != NULL) {
-            posix_camera_step(&b->camera, &b->protocol, &b->config);
-        }
-    }
+    ftv_app_start(&b->app, config);
 }
 
 int main(int count, char **words) {
     static board b;
     static const ftv_line_fact facts[] = {{"app", "ftv-board"}, {"version", "1"}, {"board", "host"}};
-    options chosen = parse(count, words);
-    b.config = (ftv_line_config){.port = {&b, read_line, write_line, clock_us, NULL, NULL, bench},
-                                 .facts = facts,
-                                 .facts_count = sizeof facts / sizeof facts[0],
-                                 .window = WINDOW};
+    posix_options chosen = posix_parse(count, words);
+    b.config = (ftv_app_config){.port = {.context = &b,
+                                         .read = read_line,
+                                         .write = write_line,
+                                         .clock_us = clock_us,
+                                         .log = log_line,
+                                         .wait = wait_for_something},
+                                .facts = facts,
+                                .facts_count = sizeof facts / sizeof facts[0],
+                                .board = "host",
+                                .window = WINDOW};
     load_model(&b, &chosen);
-    load_frames(&b, &chosen);
+    load_camera(&b, &chosen);
+    make_display(&b, &chosen);
     if (!(chosen.tcp ? posix_open_tcp(&b.line, chosen.port) : posix_open_pty(&b.line))) {
-        die(chosen.tcp ? "TCP port" : "pseudo-terminal", strerror(errno));
+        posix_die(chosen.tcp ? "TCP port" : "pseudo-terminal", strerror(errno));
     }
     signal(SIGHUP, press_reset);
     signal(SIGPIPE, SIG_IGN);
     boot(&b);
     printf("%s\n", b.line.name);
     fflush(stdout);
-    serve(&b);
+    for (;;) {
+        if (reset_pressed != 0) {
+            reset_pressed = 0;
+            boot(&b);
+        }
+        ftv_app_step(&b.app);
+    }
 }

@@ -1,39 +1,64 @@
-/* Pictures from a file, one after the other, over and over. */
+/* Pictures from a file, one after the other, over and over, as time goes by; and the faults of cameras. */
 #include "board.h"
 
-#define THUMBNAIL_SIDE 48U
-
-static void send_thumbnail(const posix_camera *camera, ftv_line *line, const uint8_t *frame) {
-    uint8_t pixels[THUMBNAIL_SIDE * THUMBNAIL_SIDE * 3U];
-    uint32_t size = camera->model->image_size;
-    uint32_t side = size < THUMBNAIL_SIDE ? size : THUMBNAIL_SIDE;
-    for (uint32_t i = 0; i < side * side; i++) {
-        uint32_t row = i / side * size / side, column = i % side * size / side;
-        for (uint32_t c = 0; c < 3U; c++) {
-            pixels[3U * i + c] = frame[3U * ((size_t)row * size + column) + c];
-        }
-    }
-    ftv_line_thumbnail(line, &(ftv_line_picture){.pixels = pixels,
-                                                 .frame = camera->shown,
-                                                 .width = (uint16_t)side,
-                                                 .height = (uint16_t)side,
-                                                 .format = FTV_LINE_RGB888});
+/* The number of the frame that the camera shows now, from 1 on. */
+static uint64_t current(const posix_camera *camera) {
+    return (posix_clock_us() - camera->started_us) / camera->every_us + 1U;
 }
 
-void posix_camera_step(posix_camera *camera, ftv_line *line, const ftv_line_config *config) {
-    uint32_t now = posix_clock_us();
-    if (!camera->on || now - camera->last_us < camera->every_us) {
-        return;
+/* What goes wrong with the next frame. */
+static ftv_camera_status fault_of(posix_camera *camera) {
+    bool now = camera->delivered >= camera->fault_after;
+    switch (camera->fault) {
+    case POSIX_TIMEOUT:
+        return now ? FTV_CAMERA_TIMEOUT : FTV_CAMERA_FRAME;
+    case POSIX_FAILED:
+        return now ? FTV_CAMERA_FAILED : FTV_CAMERA_FRAME;
+    case POSIX_OVERFLOW:
+        if (now) {
+            camera->delivered = 0;
+        }
+        return now ? FTV_CAMERA_OVERFLOW : FTV_CAMERA_FRAME;
+    case POSIX_NO_FAULT:
+    default:
+        return FTV_CAMERA_FRAME;
     }
-    size_t frame_bytes = (size_t)3U * camera->model->image_size * camera->model->image_size;
-    const uint8_t *frame = camera->frames + camera->shown % camera->count * frame_bytes;
-    camera->last_us = now;
-    camera->shown++;
-    if (ftv_run(camera->model, config->options, frame, camera->logits, config->arena, config->arena_bytes) != FTV_OK) {
-        return;
+}
+
+ftv_camera_status posix_camera_take(posix_camera *camera, ftv_camera_frame *frame) {
+    uint64_t number = current(camera);
+    if (number == camera->taken || camera->held >= 2U) {
+        return FTV_CAMERA_NOT_YET;
     }
-    ftv_line_predict(line, camera->model, camera->logits, camera->shown, posix_clock_us() - now);
-    if (camera->thumbnails_every > 0U && camera->shown % camera->thumbnails_every == 0U) {
-        send_thumbnail(camera, line, frame);
+    camera->taken = number;
+    ftv_camera_status status = fault_of(camera);
+    if (status != FTV_CAMERA_FRAME) {
+        return status;
     }
+    uint64_t picture = (number - 1U) / camera->repeat % camera->count;
+    *frame = (ftv_camera_frame){.pixels = camera->frames + (size_t)picture * camera->frame_bytes,
+                                .width = camera->width,
+                                .height = camera->height,
+                                .format = camera->format};
+    camera->delivered++;
+    camera->held++;
+    return FTV_CAMERA_FRAME;
+}
+
+void posix_camera_give(posix_camera *camera) {
+    camera->held--;
+}
+
+bool posix_camera_restart(posix_camera *camera) {
+    camera->refuses = camera->fault == POSIX_FAILED && !camera->refuses;
+    if (!camera->refuses) {
+        camera->delivered = 0;
+    }
+    return !camera->refuses;
+}
+
+uint64_t posix_camera_due(const posix_camera *camera, uint64_t most) {
+    uint64_t next = camera->started_us + camera->taken * camera->every_us, now = posix_clock_us();
+    uint64_t wait = next > now ? next - now : 0U;
+    return wait < most ? wait : most;
 }

@@ -97,12 +97,27 @@ size_t posix_read(posix_line *line, uint8_t *bytes, size_t capacity) {
     }
     ssize_t count = read(line->fd, bytes, capacity);
     if (count > 0) {
+        line->deaf = false;
         return (size_t)count;
     }
     if (count == 0 || !would_block()) {
         drop_client(line);
     }
     return 0;
+}
+
+/* False: nobody reads. The oldest is dropped then, so that who comes finds the latest. */
+static bool wait_for_reader(posix_line *line) {
+    struct pollfd watched = {.fd = line->fd, .events = POLLOUT, .revents = 0};
+    if (poll(&watched, 1, line->deaf ? 0 : WRITE_WAIT_MS) != 0) {
+        line->deaf = false;
+        return true;
+    }
+    if (line->deaf && line->held >= 0) {
+        tcflush(line->held, TCIFLUSH);
+    }
+    line->deaf = true;
+    return false;
 }
 
 bool posix_write(posix_line *line, const uint8_t *bytes, size_t count) {
@@ -113,20 +128,19 @@ bool posix_write(posix_line *line, const uint8_t *bytes, size_t count) {
             count -= (size_t)written;
             continue;
         }
-        struct pollfd watched = {.fd = line->fd, .events = POLLOUT, .revents = 0};
         if (!would_block()) {
             drop_client(line);
             return false;
         }
-        if (poll(&watched, 1, WRITE_WAIT_MS) == 0) {
+        if (!wait_for_reader(line)) {
             return false;
         }
     }
     return count == 0;
 }
 
-uint32_t posix_clock_us(void) {
+uint64_t posix_clock_us(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint32_t)((uint64_t)now.tv_sec * 1000000U + (uint64_t)now.tv_nsec / 1000U);
+    return (uint64_t)now.tv_sec * 1000000U + (uint64_t)now.tv_nsec / 1000U;
 }

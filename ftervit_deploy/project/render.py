@@ -1,0 +1,167 @@
+"""Templates, numbers and the runtime's sources become the files of a project, the same ones every time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from .. import __version__
+from ..boards import ChipBoard
+from ..boards.sdkconfig import sdkconfig_options
+from ..image import ImageInfo
+from ..image.header import NUMERICS, VERSION
+from ..image.layout import TILE, round_up
+from ..plan import FlashPlan, MemoryPlan, chunks_of, plan_flash, plan_memory, specialised_scratch
+from ..plan.specialised import inputs_of
+from ..resources import c_runtime_folder, templates_folder
+from .facts import five_trits, most_classes, reduced_bytes
+from .manifest import MANIFEST_FILE, Manifest, Shape, manifest_text
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+PROJECT_TEMPLATES = "project"
+SUFFIX = ".j2"
+MODEL_FILE = "model.ftv"
+RUNTIME = PurePosixPath("components/ftv")
+"""Where c_runtime/ goes in a project."""
+_NOT_FOR_CHIPS = ("host/", "ports/posix/", "examples/")
+_PSRAM_RESERVE = 2 << 20
+"""Bytes of PSRAM left to camera frames, pictures and ESP-IDF."""
+_STRIP_ROWS = 8
+_MIX_GROUP = 8
+"""Channels whose sums stay in registers."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A rendered project.
+
+    Attributes:
+        files: path relative to the project, with slashes, to content.
+        manifest: of ftervit.json.
+        memory, flash: the plans behind it.
+    """
+
+    files: Mapping[str, bytes]
+    manifest: Manifest
+    memory: MemoryPlan
+    flash: FlashPlan
+
+
+def render_project(board: ChipBoard, image: bytes, info: ImageInfo) -> Project:
+    """All files of the ESP-IDF project that runs the image on the board.
+
+    Args:
+        image: the bytes of a valid `.ftv` file.
+        info: what `read_info` says of it.
+
+    Raises:
+        ProjectError: flash or memory do not suffice; the sentence has the arithmetic.
+    """
+    header = info.header
+    flash = plan_flash(board, len(image), reduced_bytes(info))
+    scratch = specialised_scratch(header.architecture, header.encoding)
+    memory = plan_memory(
+        header.architecture, scratch, board.chip.cores, board.memory.arena_bytes, _far_bytes(board)
+    )
+    manifest = _manifest(board, len(image), info, flash)
+    context = _context(board, info, memory, flash, manifest)
+    files = {path: text.encode() for path, text in _rendered(context)}
+    files |= dict(_runtime_files())
+    files[MANIFEST_FILE] = manifest_text(manifest).encode()
+    files[MODEL_FILE] = image
+    return Project(dict(sorted(files.items())), manifest, memory, flash)
+
+
+def _far_bytes(board: ChipBoard) -> int:
+    return max(board.psram.size_bytes - _PSRAM_RESERVE, 0) if board.psram else 0
+
+
+def _manifest(board: ChipBoard, image_bytes: int, info: ImageInfo, flash: FlashPlan) -> Manifest:
+    a = info.header.architecture
+    shape = Shape(
+        encoding=info.header.encoding, image_size=a.image_size, patch_size=a.patch_size, width=a.width,
+        depth=a.depth, heads=a.heads, hidden=a.hidden, most_classes=most_classes(a.classes),
+    )  # fmt: skip
+    return Manifest(
+        ftervit=__version__, board=board.name, chip=board.chip.name, cores=board.chip.cores,
+        flash_bytes=board.flash.size_bytes, flash_mode=board.flash.mode,
+        psram_bytes=board.psram.size_bytes if board.psram else 0,
+        psram_mode=board.psram.mode if board.psram else "",
+        model_file=MODEL_FILE, model_sha256=info.header.content_sha256, model_bytes=image_bytes,
+        model_offset=flash.model.offset, model_partition_bytes=flash.model.size,
+        app_offset=flash.app.offset, app_partition_bytes=flash.app.size, shape=shape,
+    )  # fmt: skip
+
+
+def _context(
+    board: ChipBoard, info: ImageInfo, memory: MemoryPlan, flash: FlashPlan, manifest: Manifest
+) -> dict[str, Any]:
+    """Every name that a template may use."""
+    a, encoding = info.header.architecture, info.header.encoding
+    chunks = {inputs: chunks_of(inputs, encoding) for inputs in inputs_of(a)}
+    return {
+        "version": __version__,
+        "board": board,
+        "a": a,
+        "encoding": encoding,
+        "header": info.header,
+        "labels": info.labels,
+        "plan": memory,
+        "flash": flash,
+        "manifest": manifest,
+        "shape": manifest.shape,
+        "most_classes": manifest.shape.most_classes,
+        "pixels_bytes": 3 * a.image_size**2,
+        "inputs": inputs_of(a),
+        "chunks": chunks,
+        "chunk": max(chunk.length for pieces in chunks.values() for chunk in pieces),
+        "head_rows": round_up(a.head_dim, TILE),
+        "qkv_longest": max(chunk.length for chunk in chunks[a.width]),
+        "linear_scratch_bytes": specialised_scratch(a, encoding).linear,
+        "mix_group": _MIX_GROUP,
+        "camera_side": min(board.camera.width, board.camera.height) if board.camera else 0,
+        "strip_pixels": _strip_pixels(board),
+        "numerics": NUMERICS,
+        "image_version": VERSION,
+        "five_trits": five_trits(),
+        "sdkconfig": sdkconfig_options(board),
+    }
+
+
+def _strip_pixels(board: ChipBoard) -> int:
+    """Whole rows of the display, whichever way it is turned."""
+    display = board.display
+    return _STRIP_ROWS * max(display.width_px, display.height_px) if display else 0
+
+
+def _rendered(context: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Path and text of every template; one that renders to nothing but space is left out."""
+    root = templates_folder() / PROJECT_TEMPLATES
+    environment = _environment(root)
+    for path in sorted(root.rglob(f"*{SUFFIX}")):
+        name = path.relative_to(root).as_posix()
+        text = environment.get_template(name).render(context)
+        if text.strip():
+            yield name.removesuffix(SUFFIX), text
+
+
+def _environment(root: Path) -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(
+        loader=FileSystemLoader(root), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        keep_trailing_newline=True, autoescape=False,
+    )  # fmt: skip
+
+
+def _runtime_files() -> Iterator[tuple[str, bytes]]:
+    """c_runtime/ without what only computers need."""
+    root = c_runtime_folder()
+    for path in sorted(root.rglob("*")):
+        name = path.relative_to(root).as_posix()
+        if path.is_file() and not name.startswith(_NOT_FOR_CHIPS):
+            yield str(RUNTIME / name), path.read_bytes()

@@ -1,0 +1,105 @@
+"""Buffers that are in use at once never overlap, nothing leaves its memory, what does not fit is refused."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from projects import TINY, board_named, rendered, tiny_image
+
+from ftervit_deploy.architecture import PRESETS, Architecture
+from ftervit_deploy.errors import ProjectError
+from ftervit_deploy.image import read_info, write_image
+from ftervit_deploy.lower import lower
+from ftervit_deploy.plan import MemoryPlan, plan_flash, plan_memory, specialised_scratch
+from ftervit_deploy.project.facts import reduced_bytes
+from synthetic import random_graph
+
+SMALL = st.builds(
+    lambda patch, across, head_dim, heads, hidden: Architecture(
+        patch * across, patch, head_dim * heads, 2, heads, hidden, 10
+    ),
+    st.integers(1, 16), st.integers(1, 9), st.integers(1, 64), st.integers(1, 6), st.integers(1, 700),
+)  # fmt: skip
+
+
+SRAM, PSRAM = st.integers(0, 400_000), st.integers(0, 4 << 20)
+
+
+def assert_sound(plan: MemoryPlan, near_bytes: int, far_bytes: int) -> None:
+    sizes = (plan.near_bytes, plan.far_bytes)
+    assert plan.near_bytes <= near_bytes
+    assert plan.far_bytes <= far_bytes
+    for place in plan.placed:
+        assert place.offset % 16 == 0
+        assert place.end <= sizes[place.memory]
+    for one, other in combinations(plan.placed, 2):
+        if one.memory == other.memory and one.buffer.steps & other.buffer.steps:
+            assert one.end <= other.offset or other.end <= one.offset
+
+
+@settings(max_examples=150, deadline=None)
+@given(SMALL, st.sampled_from(["t2", "t5"]), st.integers(1, 4), SRAM, PSRAM)
+def test_plans_are_sound(a: Architecture, encoding: str, workers: int, near: int, far: int) -> None:
+    scratch = specialised_scratch(a, encoding)
+    assert_sound(plan_memory(a, scratch, workers, near, 1 << 30), near, 1 << 30)
+    with contextlib.suppress(ProjectError):
+        assert_sound(plan_memory(a, scratch, workers, near, far), near, far)
+
+
+@pytest.mark.parametrize("encoding", ["t2", "t5"])
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_fits_an_s3_eye(name: str, encoding: str) -> None:
+    board, a = board_named("esp32s3-eye"), PRESETS[name]
+    far = 6 << 20
+    plan = plan_memory(a, specialised_scratch(a, encoding), 2, board.memory.arena_bytes, far)
+    assert_sound(plan, board.memory.arena_bytes, far)
+
+
+def test_deit_small_needs_a_megabyte_of_psram() -> None:
+    a = PRESETS["deit_small_224"]
+    plan = plan_memory(a, specialised_scratch(a, "t2"), 2, 310_000, 1 << 20)
+    assert plan.near_bytes <= 310_000
+
+
+def test_without_room_the_arithmetic_is_told() -> None:
+    a = PRESETS["deit_small_224"]
+    with pytest.raises(ProjectError, match=r"needs [\d,]+ bytes of working memory .* has 310,000 of SRAM"):
+        plan_memory(a, specialised_scratch(a, "t2"), 2, 310_000, 0)
+
+
+def test_a_5_8_megabyte_model_fits_8_megabytes_of_flash() -> None:
+    flash = plan_flash(board_named("esp32s3-eye"), 5_756_400)
+    assert flash.app.size == 1 << 20
+    assert flash.model.offset == flash.app.offset + flash.app.size
+    assert flash.model.offset + flash.model.size == 8 << 20
+    assert 0.78 < 5_756_400 / flash.model.size < 0.80
+
+
+def test_a_model_that_fits_as_t5_is_told_so() -> None:
+    board = board_named("esp32s3-eye")
+    with pytest.raises(ProjectError, match=r"has 8,000,000 bytes, .* has 7,274,496 for it") as caught:
+        plan_flash(board, 8_000_000, 7_000_000)
+    assert "--encoding t5" in caught.value.hint
+    with pytest.raises(ProjectError) as caught:
+        plan_flash(board, 9_000_000, 8_000_000)
+    assert "t5" not in caught.value.hint
+
+
+@pytest.mark.parametrize("shape", [TINY, Architecture(30, 5, 40, 2, 5, 77, 3)])
+def test_the_bytes_of_the_smaller_encoding_are_exact(shape: Architecture) -> None:
+    model = lower(random_graph(shape, 2))
+    smaller = write_image(model, "t5")
+    info = read_info(np.frombuffer(write_image(model, "t2"), np.uint8))
+    assert reduced_bytes(info) == len(smaller)
+    assert reduced_bytes(read_info(np.frombuffer(smaller, np.uint8))) is None
+
+
+def test_a_board_without_psram_keeps_everything_in_sram() -> None:
+    board = replace(board_named("esp32s3-eye"), psram=None)
+    assert rendered(tiny_image(), board).memory.far_bytes == 0
