@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from c_compiler import ROOT, RUNTIME, SANITIZERS, WARNINGS, build, compiler
+from display_text import Draw, build_draw
 from line_board import APP_INCLUDE, APP_SOURCES, FLAGS, LINE_INCLUDE, LINE_SOURCES
 from PIL import Image
 
@@ -163,28 +164,12 @@ def test_grey_is_grey(crop: Crop) -> None:
 
 LETTERS = ROOT / "tests" / "golden" / "letters.png"
 EVERYTHING = "".join(map(chr, range(32, 127)))
-Draw = Callable[..., np.ndarray]
 
 
 @pytest.fixture(scope="module")
 def draw(tmp_path_factory: pytest.TempPathFactory) -> Draw:
     """(text, width, height, scale, rows of a strip) -> bool [height, width]: where the ink is."""
     return build_draw(tmp_path_factory.mktemp("draw"))
-
-
-def build_draw(folder: Path) -> Draw:
-    sources = tuple(RUNTIME / "app" / f"ftv_{name}.c" for name in ("canvas", "font", "letters", "crop"))
-    program = build(compiler(), folder / "draw", (PROGRAMS / "draw_text.c", *sources), *INCLUDES, *SANITIZERS)
-
-    def run(text: str, width: int, height: int, scale: int, rows: int = 8) -> np.ndarray:
-        command = (program, *map(str, (width, height, scale, rows)), text)
-        done = subprocess.run(command, capture_output=True)
-        assert done.returncode == 0, done.stderr[-4000:]
-        pixels = np.frombuffer(done.stdout, ">u2").reshape(height, width)
-        assert set(np.unique(pixels)) <= {0, 0xFFFF}
-        return pixels > 0
-
-    return run
 
 
 def test_the_letters_stay_as_they_are(draw: Draw, request: pytest.FixtureRequest) -> None:

@@ -4,54 +4,22 @@ from __future__ import annotations
 
 import binascii
 import struct
-import time
 from collections.abc import Iterator
 
 import pytest
 from engine_cases import noise
 from line_board import Board, running_board
+from line_talk import Talk
 
 from ftervit_deploy.architecture import Architecture
 from ftervit_deploy.image import write_image
-from ftervit_deploy.link import ErrorCode, Frame, Parser, SerialStream, encode_frame, open_stream
+from ftervit_deploy.link import ErrorCode, Frame
 from ftervit_deploy.lower import lower
 from synthetic import random_graph
 
 SHAPE = Architecture(16, 8, 16, 1, 1, 16, 3)
 PIXELS = noise(SHAPE).tobytes()
 PUT, GET, RUN = 2, 3, 4
-
-
-class _Talk:
-    """Frames to and from a board, without the link's retries."""
-
-    def __init__(self, board: Board) -> None:
-        self.stream: SerialStream = open_stream(board.url)
-        self._parser = Parser()
-        hello = self.ask(0, 1, bytes((1, 1, 0, 0)), session=0)
-        self.session = hello.session
-
-    def send(self, *frames: Frame) -> None:
-        self.stream.write(b"".join(map(encode_frame, frames)))
-
-    def hear(self, count: int, timeout_s: float = 10.0) -> list[Frame]:
-        heard: list[Frame] = []
-        deadline = time.monotonic() + timeout_s
-        while len(heard) < count and time.monotonic() < deadline:
-            heard += [e for e in self._parser.feed(self.stream.read(0.1)) if isinstance(e, Frame)]
-        return heard
-
-    def ask(self, version: int, kind: int, payload: bytes = b"", session: int | None = None) -> Frame:
-        self.send(Frame(version, kind, 99, self.session if session is None else session, payload))
-        (reply,) = self.hear(1)
-        assert reply.id == 99
-        return reply
-
-    def refused(self, version: int, kind: int, payload: bytes = b"", session: int | None = None) -> ErrorCode:
-        reply = self.ask(version, kind, payload, session)
-        assert (reply.version, reply.type, reply.payload[2]) == (0, 0xFF, kind)
-        assert reply.payload[8:].decode("ascii").strip(), "a sentence"
-        return ErrorCode(reply.payload[0])
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +31,8 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
 
 
 @pytest.fixture
-def talk(board: Board) -> Iterator[_Talk]:
-    talk = _Talk(board)
+def talk(board: Board) -> Iterator[Talk]:
+    talk = Talk(board)
     yield talk
     talk.stream.close()
 
@@ -81,7 +49,7 @@ def _get(kind: int, run: int = 0, offset: int = 0) -> bytes:
     return struct.pack("<HHI", kind, run, offset)
 
 
-def test_requests_before_the_first_reply_are_answered_in_their_order(talk: _Talk) -> None:
+def test_requests_before_the_first_reply_are_answered_in_their_order(talk: Talk) -> None:
     half = len(PIXELS) // 2
     requests = [
         Frame(1, PUT, 11, talk.session, _put(half, PIXELS[half:])),
@@ -98,7 +66,7 @@ def test_requests_before_the_first_reply_are_answered_in_their_order(talk: _Talk
     assert replies[2].payload[4:8] == struct.pack("<I", binascii.crc32(replies[3].payload[12:]))
 
 
-def test_a_run_asked_for_again_is_answered_without_running(talk: _Talk) -> None:
+def test_a_run_asked_for_again_is_answered_without_running(talk: Talk) -> None:
     talk.ask(1, PUT, _put(0, PIXELS))
     first = talk.ask(1, RUN, _run(2))
     talk.ask(1, PUT, _put(0, bytes(4)))
@@ -106,13 +74,13 @@ def test_a_run_asked_for_again_is_answered_without_running(talk: _Talk) -> None:
     assert talk.refused(1, RUN, _run(0)) == ErrorCode.CHECKSUM
 
 
-def test_another_version_is_refused_in_words_that_every_version_reads(talk: _Talk) -> None:
+def test_another_version_is_refused_in_words_that_every_version_reads(talk: Talk) -> None:
     assert talk.refused(0, 1, bytes((2, 9, 0, 0)), session=0) == ErrorCode.VERSION
     assert talk.refused(2, GET, _get(2)) == ErrorCode.VERSION
     assert talk.ask(0, 1, bytes((0, 9, 0, 0)), session=0).payload[0] == 1
 
 
-def test_a_request_of_another_session_is_refused(talk: _Talk) -> None:
+def test_a_request_of_another_session_is_refused(talk: Talk) -> None:
     assert talk.refused(1, GET, _get(2), session=talk.session ^ 1) == ErrorCode.SESSION
     assert talk.refused(1, GET, _get(2), session=0) == ErrorCode.SESSION
 
@@ -148,16 +116,16 @@ def test_a_request_of_another_session_is_refused(talk: _Talk) -> None:
         (0x07, struct.pack("<III", 1, 1, 1) + b"x", ErrorCode.ABSENT),
     ],
 )
-def test_a_wrong_request_has_its_code(talk: _Talk, kind: int, payload: bytes, code: ErrorCode) -> None:
+def test_a_wrong_request_has_its_code(talk: Talk, kind: int, payload: bytes, code: ErrorCode) -> None:
     assert talk.refused(1, kind, payload) == code
 
 
-def test_echoes_and_requests_without_an_id_are_passed_over(talk: _Talk) -> None:
+def test_echoes_and_requests_without_an_id_are_passed_over(talk: Talk) -> None:
     talk.send(Frame(1, GET | 0x80, 5, talk.session), Frame(1, GET, 0, talk.session, _get(2)))
     talk.send(Frame(1, GET, 6, talk.session, _get(2)))
     assert [frame.id for frame in talk.hear(2, timeout_s=0.3)] == [6]
 
 
-def test_garbage_and_log_lines_before_a_request_do_not_matter(talk: _Talk) -> None:
+def test_garbage_and_log_lines_before_a_request_do_not_matter(talk: Talk) -> None:
     talk.stream.write(bytes(range(256)) * 20 + b"~~~I (1) log |")
     assert talk.ask(1, GET, _get(2)).type == GET | 0x80
