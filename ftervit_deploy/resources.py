@@ -73,7 +73,7 @@ def board_program() -> Path:
     for folder in _library_folders():
         if (folder / _BOARD_NAME).is_file():
             return folder / _BOARD_NAME
-    if os.name != "posix":
+    if not _has_pseudo_terminals():
         raise BoardProgramError(
             "The virtual board needs pseudo-terminals, which this system lacks.",
             "Run it on Linux or macOS, or in WSL.",
@@ -81,6 +81,10 @@ def board_program() -> Path:
     raise BoardProgramError(
         "The virtual board is not built.", "Install the package with pip, or run `make board`."
     )
+
+
+def _has_pseudo_terminals() -> bool:
+    return os.name == "posix"
 
 
 def _named_library(path: Path) -> Path:

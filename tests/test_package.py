@@ -53,6 +53,7 @@ def test_the_wheel_holds_engine_templates_runtime_and_boards(distributions: Path
     names = zipfile.ZipFile(wheel).namelist()
     assert {f"ftervit_deploy/_resources/{name}" for name in SHIPPED} <= set(names)
     assert any(name.startswith("ftervit_deploy/_native/") for name in names)
+    assert "ftervit_deploy/_native/ftv-board" in names or sys.platform == "win32"
     assert not any(name.startswith(("tests/", "bench/")) for name in names)
 
 
@@ -72,9 +73,17 @@ def installed(distributions: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     query = "import sysconfig; print(sysconfig.get_path('purelib'))"
     found = subprocess.run([str(python), "-c", query], capture_output=True, text=True, check=True).stdout
     site = Path(found.strip())
-    zipfile.ZipFile(_wheel(distributions)).extractall(site)
+    _install(zipfile.ZipFile(_wheel(distributions)), site)
     (site / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return python
+
+
+def _install(wheel: zipfile.ZipFile, site: Path) -> None:
+    """As pip does: what may be executed in the wheel may be so in the installation."""
+    wheel.extractall(site)
+    for member in wheel.infolist():
+        if member.external_attr >> 16 & 0o111 and not member.is_dir():
+            (site / member.filename).chmod(0o755)
 
 
 def _run_installed(python: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -91,6 +100,22 @@ def test_an_installation_finds_its_files(installed: Path, tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     assert all(Path(path).exists() for path in done.stdout.split())
     assert all(str(installed.parent.parent) in path for path in done.stdout.split())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="hardware: the virtual board needs POSIX")
+def test_an_installation_runs_the_virtual_board(installed: Path) -> None:
+    program = (
+        "from ftervit_deploy.resources import board_program, signs_folder; "
+        "from ftervit_deploy.virtual import Camera, choose_photos, virtual_board; "
+        "photos = choose_photos(signs_folder() / 'photos'); "
+        "context = virtual_board(signs_folder() / 'signs.ftv', Camera(photos), tcp=0); "
+        "print(board_program(), context.__enter__().port); context.__exit__(None, None, None)"
+    )
+    done = _run_installed(installed, installed.parent, "-c", program)
+    assert done.returncode == 0, done.stderr
+    assert str(installed.parent.parent) in done.stdout
+    assert "socket://127.0.0.1:" in done.stdout
 
 
 @pytest.mark.slow
