@@ -291,6 +291,22 @@ def test_the_display_shows_picture_and_label(
     _assert_picture(shown, noise(SHAPE, 0))
 
 
+@pytest.mark.parametrize("size", ["240x240", "128x160"])
+def test_a_long_label_takes_two_lines_and_its_rest_is_cut(tmp_path: Path, draw: Draw, size: str) -> None:
+    label = "Alaskan husky, with a most detailed description"
+    model = replace(lower(random_graph(SHAPE, 3)), labels=(label,) * 5)
+    (tmp_path / "long.ftv").write_bytes(write_image(model, "t2"))
+    frames = _frames(tmp_path / "frame.rgb", SHAPE, 1)
+    display = ("--display", tmp_path, "--display-size", size, "--display-fps", 100)
+    with running_board("--tcp", 0, "--frames", frames, "--fps", 50, *display, tmp_path / "long.ftv") as board:
+        assert _label(board) == label
+        time.sleep(0.5)
+        shown = (_display(tmp_path) == 255).all(2)
+    scale = 2 if size == "240x240" else 1
+    for line in ("Alaskan husky, with", "a most detailed"):
+        assert inked(shown, draw(line, 6 * scale * len(line), 10 * scale, scale)), line
+
+
 def _assert_picture(shown: np.ndarray, picture: np.ndarray) -> None:
     """The upper half of the picture, enlarged, is there as RGB565 has it."""
     height, width, _ = shown.shape

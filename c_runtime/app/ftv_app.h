@@ -186,7 +186,8 @@ typedef struct ftv_app_display {
 
 } ftv_app_display;
 
-/* The state of an application; all fields are private. About 20 KB, mostly the model's table of pointers. */
+/* The state of an application; all fields are private. 13 KB on a chip with 32-bit pointers, mostly the
+ * model's table of pointers. */
 typedef struct ftv_app {
     const ftv_app_config *config;
     ftv_options options; /* config's, with the kernels that passed the self-test */

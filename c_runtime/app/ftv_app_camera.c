@@ -111,6 +111,7 @@ static void note_frame(ftv_app *app) {
     camera->damaged = 0;
     if (camera->pause_us > 0U) {
         camera->pause_us = 0;
+        app->display.keeps = false;
         ftv_say(app, FTV_LOG_INFO, "camera: pictures come again");
     }
 }

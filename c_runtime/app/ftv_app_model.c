@@ -5,7 +5,7 @@
 #define HEADER_BYTES 144U /* IMAGE_FORMAT.md */
 #define FILE_BYTES   12U
 #define FLASH_IT     ": write one with `ftervit flash`."
-#define FLASH_AGAIN  ": write the model again with `ftervit flash`."
+#define FLASH_AGAIN  " Write the model again with `ftervit flash`."
 #define BUILD_AGAIN  ": run `ftervit build` and `ftervit flash` with this model."
 
 ftv_app_shape ftv_app_shape_of(const ftv_model *model) {
@@ -171,9 +171,9 @@ bool ftv_app_open_model(ftv_app *app) {
     ftv_status status = ftv_open(&app->model, app->config->image, length);
     if (status != FTV_OK) {
         ftv_text text = ftv_words(app->model_error, sizeof app->model_error);
-        ftv_text_plain(&text, "The model in flash is damaged (");
+        ftv_text_plain(&text, "The model in flash cannot be used. ");
         ftv_text_plain(&text, ftv_status_text(status));
-        ftv_text_plain(&text, ")" FLASH_AGAIN);
+        ftv_text_plain(&text, FLASH_AGAIN);
         ftv_end_words(&text);
         return false;
     }

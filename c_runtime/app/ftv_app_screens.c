@@ -20,19 +20,18 @@ typedef struct layout {
     int32_t margin;
     int32_t line;    /* height of a line of text */
     ftv_box picture; /* a square that fills the short side */
-    ftv_box bar;     /* below it or, where nothing is left, over its lower end */
+    ftv_box bar;     /* below it or, where nothing is left, over its lower end: the label and a line of numbers */
 } layout;
 
-static layout layout_of(const ftv_canvas *canvas) {
+static layout layout_of(const ftv_canvas *canvas, int32_t label_lines) {
     layout l = {.width = canvas->width, .height = canvas->height};
     int32_t side = l.width < l.height ? l.width : l.height;
     l.scale = side >= 160 ? 2U : 1U;
-    l.margin = side >= 160 ? 8 : 3;
+    l.margin = side >= 160 ? 6 : 3;
     l.line = (int32_t)(FTV_CELL_HEIGHT * l.scale);
-    int32_t bar = 2 * l.line + l.line / 2 - 2;
-    bool below = l.height - side >= bar;
-    l.picture = (ftv_box){(l.width - side) / 2, below ? 0 : (l.height - side) / 2, side, side};
-    int32_t top = below ? side : l.height - bar;
+    int32_t bar = (label_lines + 1) * l.line + l.line / 2 - 2;
+    l.picture = (ftv_box){(l.width - side) / 2, 0, side, side};
+    int32_t top = l.height - side >= bar ? side : l.height - bar;
     l.bar = (ftv_box){0, top, l.width, l.height - top};
     return l;
 }
@@ -88,7 +87,7 @@ static void centred(const ftv_canvas *canvas, int32_t y, ftv_type type, const ch
 
 static void paint_boot(const ftv_canvas *canvas, const void *picture) {
     const boot_screen *screen = picture;
-    layout l = layout_of(canvas);
+    layout l = layout_of(canvas, 1);
     uint32_t scale = fitting_scale(l.width - 2 * l.margin, ftv_length(screen->name), 2U * l.scale);
     int32_t name = l.height / 4 - (int32_t)(4U * scale), below = name + (int32_t)(9U * scale);
     ftv_draw_box(canvas, (ftv_box){0, 0, l.width, l.height}, NIGHT);
@@ -128,7 +127,7 @@ typedef struct error_screen {
 
 static void paint_error(const ftv_canvas *canvas, const void *picture) {
     const error_screen *screen = picture;
-    layout l = layout_of(canvas);
+    layout l = layout_of(canvas, 1);
     int32_t head = l.line + l.margin;
     ftv_box box = {l.margin, head + l.margin, l.width - 2 * l.margin, l.height - head - l.margin};
     ftv_type type = {l.scale, WHITE};
@@ -185,28 +184,34 @@ static void put_percent(ftv_text *text, uint32_t probability) {
     ftv_text_char(text, '%');
 }
 
-/* At the layout's scale if it fits, else small; cut where even that is too long. */
-static void put_label(const ftv_canvas *canvas, const layout *l, int32_t y, const char *label, uint16_t colour) {
-    uint32_t count = ftv_length(label), scale = l->scale;
-    int32_t width = l->width - 2 * l->margin;
-    while (scale > 1U && text_width(scale, count) > width) {
-        scale--;
+/* Characters that fit beside each other. */
+static uint32_t columns_of(const layout *l) {
+    return (uint32_t)(l->width - 2 * l->margin + (int32_t)l->scale) / (FTV_CELL_WIDTH * l->scale);
+}
+
+/* The label on one line or two; what does not fit there is cut. Returns the lines. NULL canvas: counts them only. */
+static int32_t put_label(const ftv_canvas *canvas, const layout *l, int32_t y, const char *label) {
+    const ftv_type type = {l->scale, WHITE};
+    uint32_t columns = columns_of(l), first = ftv_line_length(label, columns);
+    const char *rest = label + first + (label[first] == ' ' ? 1 : 0);
+    uint32_t left = ftv_length(rest), shown = left > columns ? columns - 2U : left;
+    if (canvas != NULL) {
+        ftv_draw_text(canvas, l->margin, y, type, label, first);
+        ftv_draw_text(canvas, l->margin, y + l->line, type, rest, shown);
+        if (shown < left) {
+            int32_t x = l->margin + (int32_t)(shown * FTV_CELL_WIDTH * l->scale);
+            ftv_draw_text(canvas, x, y + l->line, type, "..", 2);
+        }
     }
-    uint32_t most = (uint32_t)width / (FTV_CELL_WIDTH * scale);
-    bool cut = count > most;
-    uint32_t shown = cut ? most - 2U : count;
-    y += (int32_t)(7U * (l->scale - scale)) / 2;
-    ftv_draw_text(canvas, l->margin, y, (ftv_type){scale, colour}, label, shown);
-    if (cut) {
-        ftv_draw_text(canvas, l->margin + text_width(scale, shown), y, (ftv_type){scale, colour}, "..", 2);
-    }
+    return left > 0U ? 2 : 1;
 }
 
 static void paint_live(const ftv_canvas *canvas, const void *picture) {
     const live_screen *screen = picture;
-    layout l = layout_of(canvas);
-    bool over = l.bar.y < l.picture.y + l.picture.height;
-    if (l.picture.width < l.width || !over) {
+    layout l = layout_of(canvas, 1);
+    int32_t lines = put_label(NULL, &l, 0, screen->label);
+    l = layout_of(canvas, lines);
+    if (l.picture.width < l.width || l.picture.height < l.height) {
         ftv_draw_box(canvas, (ftv_box){0, 0, l.width, l.height}, BLACK);
     }
     ftv_draw_frame(canvas, screen->frame, l.picture.x, l.picture.y, (uint32_t)l.picture.width);
@@ -214,11 +219,12 @@ static void paint_live(const ftv_canvas *canvas, const void *picture) {
     int32_t thick = (int32_t)l.scale + 1, first = l.bar.y + thick + l.line / 4;
     int32_t filled = (int32_t)((uint32_t)l.width * screen->probability / 10000U);
     ftv_draw_box(canvas, (ftv_box){0, l.bar.y, filled, thick}, GREEN);
-    put_label(canvas, &l, first, screen->label, WHITE);
+    put_label(canvas, &l, first, screen->label);
     uint32_t count = ftv_length(screen->right);
-    ftv_draw_text(canvas, l.margin, first + l.line, (ftv_type){l.scale, GREEN}, screen->left, ftv_length(screen->left));
-    ftv_draw_text(canvas, l.width - l.margin - text_width(l.scale, count), first + l.line, (ftv_type){l.scale, GREY},
-                  screen->right, count);
+    ftv_draw_text(canvas, l.margin, first + lines * l.line, (ftv_type){l.scale, GREEN}, screen->left,
+                  ftv_length(screen->left));
+    ftv_draw_text(canvas, l.width - l.margin - text_width(l.scale, count), first + lines * l.line,
+                  (ftv_type){l.scale, GREY}, screen->right, count);
 }
 
 bool ftv_show_is_due(const ftv_app *app) {

@@ -120,8 +120,7 @@ void ftv_draw_text(const ftv_canvas *canvas, int32_t x, int32_t y, ftv_type type
     }
 }
 
-/* Characters of the next line, of at most `most`: up to the last space that fits, or cut within a long word. */
-static uint32_t line_length(const char *text, uint32_t most) {
+uint32_t ftv_line_length(const char *text, uint32_t most) {
     uint32_t fitting = 0, last_space = 0;
     while (text[fitting] != '\0' && fitting <= most) {
         last_space = text[fitting] == ' ' ? fitting : last_space;
@@ -137,7 +136,7 @@ int32_t ftv_draw_wrapped(const ftv_canvas *canvas, ftv_box box, ftv_type type, c
     uint32_t columns = (uint32_t)box.width / (FTV_CELL_WIDTH * type.scale);
     int32_t height = 0;
     while (*text != '\0' && columns > 0U) {
-        uint32_t count = line_length(text, columns);
+        uint32_t count = ftv_line_length(text, columns);
         if (canvas != NULL) {
             ftv_draw_text(canvas, box.x, box.y + height, type, text, count);
         }

@@ -47,6 +47,9 @@ typedef struct ftv_type {
 /* One line of `count` characters, its first cell's corner at x, y. */
 void ftv_draw_text(const ftv_canvas *canvas, int32_t x, int32_t y, ftv_type type, const char *text, uint32_t count);
 
+/* Characters of `text` that go on a line of `most`: up to a space, or cut within a long word. */
+uint32_t ftv_line_length(const char *text, uint32_t most);
+
 /* Text wrapped between words to the box's width; returns the height that it takes. NULL canvas: measures only. */
 int32_t ftv_draw_wrapped(const ftv_canvas *canvas, ftv_box box, ftv_type type, const char *text);
 
