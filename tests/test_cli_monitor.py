@@ -196,9 +196,9 @@ def test_frames_are_saved_as_pictures(board: Board, tmp_path: Path) -> None:
     saved = sorted(frames.iterdir())
     assert len(saved) > 3
     assert not [path for path in saved if path.suffix != ".png"]
-    for path in saved[:3]:
-        number = int(path.stem.removeprefix("frame-"))
-        assert (np.asarray(Image.open(path)) == noise(SHAPE, (number - 1) % 3)).all()
+    pictures = [noise(SHAPE, seed).tobytes() for seed in range(3)]
+    seen = [pictures.index(np.asarray(Image.open(path)).tobytes()) for path in saved]
+    assert set(seen) == {0, 1, 2}, "a frame may be skipped, but none is damaged"
 
 
 def test_a_port_that_is_not_there_exits_2(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
