@@ -289,7 +289,8 @@ FAILURES = {
     "region": (REGION, "app.elf section `.dram0.bss' will not fit in region `dram0_0_seg'", 1),
     "cmake": (
         CMAKE,
-        "/idf/tools/cmake/build.cmake:268: Failed to resolve component 'esp32-camera' required by component 'main'",
+        "/idf/tools/cmake/build.cmake:268: "
+        "Failed to resolve component 'esp32-camera' required by component 'main'",
         3,
     ),
     "nested": (NESTED, "main/CMakeLists.txt:1: Parse error.", 2),
