@@ -10,6 +10,8 @@ import pytest
 from c_compiler import ROOT, RUNTIME, SANITIZERS, WARNINGS, build, compiler
 from projects import board_named, chip_board_names, rendered, tiny_image
 
+from ftervit_deploy import __version__
+
 PORT = RUNTIME / "ports" / "espidf"
 PLAYED = ROOT / "tests" / "c" / "espidf"
 INCLUDES = (
@@ -155,6 +157,10 @@ def test_every_boards_description_compiles_without_a_warning(tmp_path: Path, boa
     source.write_bytes(rendered(tiny_image(), board_named(board)).files["main/board.c"])
     command = (compiler(), "-std=c11", *WARNINGS, *INCLUDES, "-c", source)
     subprocess.run(command, check=True, cwd=tmp_path)
+
+
+def test_the_component_has_the_packages_version() -> None:
+    assert f'version: "{__version__}"\n' in (RUNTIME / "idf_component.yml").read_text()
 
 
 def test_the_component_names_every_source_but_the_cameras() -> None:

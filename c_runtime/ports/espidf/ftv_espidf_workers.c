@@ -8,8 +8,8 @@
 #include <stdatomic.h>
 
 #define HELPER_CORE        1
-#define HELPER_STACK_BYTES 8192U
-#define HELPER_PRIORITY    2U /* above the idle task; ESP-IDF's drivers stand higher */
+#define HELPER_STACK_BYTES 6144U /* a pass takes under 2 KB of it */
+#define HELPER_PRIORITY    2U    /* above the idle task; ESP-IDF's drivers stand higher */
 
 static struct {
     TaskHandle_t helper; /* NULL: one worker */

@@ -41,7 +41,7 @@ static EXT_RAM_BSS_ATTR ALIGNED uint8_t camera_pixels[MODEL_PIXELS_BYTES];
 static EXT_RAM_BSS_ATTR int32_t camera_logits[MODEL_MOST_CLASSES];
 
 /* A few rows of the display. */
-static DMA_ATTR uint16_t strip[1920U];
+static WORD_ALIGNED_ATTR uint16_t strip[1920U];
 
 /* ---- start ---- */
 
