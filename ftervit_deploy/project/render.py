@@ -121,7 +121,7 @@ def _context(
         "chunk": max(chunk.length for pieces in chunks.values() for chunk in pieces),
         "head_rows": round_up(a.head_dim, TILE),
         "qkv_longest": max(chunk.length for chunk in chunks[a.width]),
-        "linear_scratch_bytes": specialised_scratch(a, encoding).linear,
+        "scratch": specialised_scratch(a, encoding),
         "mix_group": _MIX_GROUP,
         "camera_side": min(board.camera.width, board.camera.height) if board.camera else 0,
         "strip_pixels": _strip_pixels(board),

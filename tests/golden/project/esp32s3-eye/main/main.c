@@ -27,7 +27,7 @@ static const ftv_line_fact facts[] = {{"app", "ftervit"}, {"version", "golden"},
 /* ---- memory ---- */
 
 #define ALIGNED __attribute__((aligned(64)))
-#define SCRATCH_BYTES FTV_APP_SCRATCH_BYTES(MODEL_MOST_INPUTS, MODEL_LINEAR_SCRATCH_BYTES, 240U)
+#define SCRATCH_BYTES FTV_APP_SCRATCH_BYTES(MODEL_MOST_INPUTS, MODEL_KERNEL_SCRATCH_BYTES, 240U)
 #define ARENA_BYTES   (MODEL_NEAR_BYTES > SCRATCH_BYTES ? MODEL_NEAR_BYTES : SCRATCH_BYTES)
 
 /* The engine's SRAM; the self-test, BENCH and resizing use it too, when no inference runs. */

@@ -28,8 +28,9 @@ extern const ftv_plan model_plan;
 /* The kernels for these shapes; any other shape goes to ftv_kernels_portable. */
 extern const ftv_kernels model_kernels;
 
-/* linear_scratch_bytes of model_kernels for MODEL_MOST_INPUTS. */
+/* Scratch of one call: linear_scratch_bytes of model_kernels for MODEL_MOST_INPUTS, and the most of any of them. */
 #define MODEL_LINEAR_SCRATCH_BYTES 7776U
+#define MODEL_KERNEL_SCRATCH_BYTES 7776U
 
 #ifdef __cplusplus
 }
