@@ -141,11 +141,12 @@ def read_sizes(said: Mapping[str, Any]) -> StaticMemory:
 
 def _of_layout(layout: list[dict[str, Any]]) -> StaticMemory:
     """Memories, each with its sections; a chip's DIRAM holds instructions and data."""
-    iram = dram = psram = 0
+    iram = dram = 0
+    psram: int | None = None
     for memory in layout:
         parts = {name: int(part["size"]) for name, part in memory["parts"].items()}
         if memory["name"] in _PSRAM:
-            psram += int(memory["used"])
+            psram = (psram or 0) + int(memory["used"])
         elif memory["name"] in ("IRAM", "DIRAM", "DRAM"):
             instructions = sum(size for name, size in parts.items() if name.endswith(_INSTRUCTIONS))
             iram += instructions
