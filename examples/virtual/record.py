@@ -39,6 +39,7 @@ Line = list[tuple[str, str, bool]]
 
 
 def ftervit(*arguments: str) -> list[str]:
+    """The command line of a command."""
     return [sys.executable, "-m", "ftervit_deploy", *arguments]
 
 
@@ -81,6 +82,7 @@ def screens() -> Iterator[tuple[float, list[Line]]]:
 
 
 def runs(screen: pyte.Screen, row: int) -> Line:
+    """A row of the screen, without the spaces at its end."""
     cells = [screen.buffer[row][column] for column in range(COLUMNS)]
     while cells and cells[-1].data == " ":
         cells.pop()
@@ -89,10 +91,12 @@ def runs(screen: pyte.Screen, row: int) -> Line:
 
 
 def colour(name: str) -> str:
+    """Of pyte's names of colours, for CSS."""
     return COLOURS.get(name.removeprefix("bright"), f"#{name}" if len(name) == 6 else COLOURS["default"])
 
 
 def svg_text(lines: list[Line]) -> str:
+    """One screen as text elements."""
     parts = []
     for row, line in enumerate(lines):
         column = 0
@@ -146,6 +150,7 @@ def display_pictures(folder: Path) -> Iterator[Image.Image]:
 
 
 def main() -> None:
+    """Records both."""
     with tempfile.TemporaryDirectory() as folder, virtual_board(Path(folder)):
         pictures = display_pictures(Path(folder))
         frames = list(screens())
