@@ -125,13 +125,13 @@ def svg(frames: list[tuple[float, list[Line]]]) -> str:
         rules.append(f"@keyframes f{index}{{{before}{a:.2f}%,{min(b - 0.01, 100):.2f}%{{opacity:1}}{after}}}")
         rules.append(f"#f{index}{{opacity:0;animation:f{index} {total:.2f}s step-end infinite}}")
         groups.append(f'<g id="f{index}">{svg_text(lines)}</g>')
-    last = len(frames) - 1
+    last, size = len(frames) - 1, f'width="{width}" height="{height}"'
     still = f"@media (prefers-reduced-motion){{g{{animation:none!important}}#f{last}{{opacity:1}}}}"
     style = (
         "text{font:14px ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace}" + "".join(rules) + still
     )
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" {size}>'
         f"<title>ftervit monitor watching a virtual board</title><style>{style}</style>"
         f'<rect width="{width}" height="{height}" rx="8" fill="#1e222a"/>{"".join(groups)}</svg>\n'
     )
