@@ -103,12 +103,16 @@ static bool fits_shape(ftv_app *app) {
     if (made_for == FTV_APP_SHAPE_ANY) {
         return true;
     }
+    if (found.encoding != made_for->encoding) {
+        const char *what = found.encoding == FTV_T5 ? "The model's encoding is t5, the application was made for t2"
+                                                    : "The model's encoding is t2, the application was made for t5";
+        return because(app, what, BUILD_AGAIN);
+    }
     const struct {
         const char *name;
         uint32_t found;
         uint32_t made_for;
-    } same[] = {{"The model's encoding is t", found.encoding, made_for->encoding},
-                {"The model's image_size is", found.image_size, made_for->image_size},
+    } same[] = {{"The model's image_size is", found.image_size, made_for->image_size},
                 {"The model's patch_size is", found.patch_size, made_for->patch_size},
                 {"The model's width is", found.width, made_for->width},
                 {"The model's depth is", found.depth, made_for->depth},
