@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-C_FILES = $(shell find c_runtime tests -name '*.c' -o -name '*.h')
+C_FILES = $(shell find c_runtime tests -not -path 'tests/golden/*' \( -name '*.c' -o -name '*.h' \))
 NATIVE_SOURCES := pyproject.toml CMakeLists.txt \
 	$(shell find c_runtime -name '*.c' -o -name '*.h') ftervit_deploy/__init__.py
 
