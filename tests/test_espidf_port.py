@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -151,11 +152,25 @@ def test_work_is_done_once_whoever_notifies_whom(tmp_path: Path) -> None:
 # ---- boards ----
 
 
+XTENSA = "xtensa-lx106-elf-gcc"
+
+
+@pytest.mark.parametrize("compiler_name", ["host", XTENSA])
 @pytest.mark.parametrize("board", chip_board_names())
-def test_every_boards_description_compiles_without_a_warning(tmp_path: Path, board: str) -> None:
-    source = tmp_path / "board.c"
-    source.write_bytes(rendered(tiny_image(), board_named(board)).files["main/board.c"])
-    command = (compiler(), "-std=c11", *WARNINGS, *INCLUDES, "-c", source)
+def test_every_boards_rendered_sources_compile_without_a_warning(
+    tmp_path: Path, board: str, compiler_name: str
+) -> None:
+    if compiler_name == XTENSA and shutil.which(XTENSA) is None:
+        pytest.skip("no compiler for Xtensa: install gcc-xtensa-lx106")
+    files = rendered(tiny_image(), board_named(board)).files
+    for name in files:
+        if re.fullmatch(r"main/\w+\.[ch]", name):
+            (tmp_path / Path(name).name).write_bytes(files[name])
+    program = compiler() if compiler_name == "host" else XTENSA
+    sources = sorted(tmp_path.glob("*.c"))
+    assert [source.name for source in sources] == ["board.c", "main.c", "model_kernels.c", "model_plan.c"]
+    includes = (*INCLUDES, f"-I{RUNTIME / 'src'}", f"-I{tmp_path}")
+    command = (program, "-std=gnu11", "-O2", "-ffreestanding", *WARNINGS, *includes, "-c", *sources)
     subprocess.run(command, check=True, cwd=tmp_path)
 
 
