@@ -14,7 +14,8 @@ from .machine import Check, Machine, Target
 from .versions import Version, parsed, shown
 
 MINIMUM_ESPIDF = (5, 1)
-RECOMMENDED_ESPIDF = "v5.4.2"
+RECOMMENDED_ESPIDF = "v5.3.5"
+"""The newest release that projects were linked with (boards/EVIDENCE.md)."""
 PURPOSE = "needed by `ftervit build`"
 
 _USUAL_PLACES = ("~/esp/esp-idf", "~/esp-idf", "/opt/esp/idf", "/opt/esp-idf", "/usr/local/esp-idf")
