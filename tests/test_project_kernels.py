@@ -96,8 +96,6 @@ def test_models_with_numbers_from_the_whole_range(objects: Objects, seed: int, t
     check(objects, hostile_model(seed), "t2" if seed % 2 else "t5", tmp_path, *CHECKED)
 
 
-@pytest.mark.parametrize(
-    ("name", "model"), extreme_models(), ids=lambda value: value if isinstance(value, str) else ""
-)
-def test_extreme_models(objects: Objects, name: str, model: IntegerModel, tmp_path: Path) -> None:
+@pytest.mark.parametrize("model", [pytest.param(model, id=name) for name, model in extreme_models()])
+def test_extreme_models(objects: Objects, model: IntegerModel, tmp_path: Path) -> None:
     check(objects, model, "t2", tmp_path, *CHECKED)
