@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -45,10 +46,14 @@ class VirtualBoard:
     """
 
     def __init__(self, command: Sequence[str]) -> None:
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True, start_new_session=True,
-        )  # fmt: skip
+        end, self._leash = os.pipe()  # ends with this process, however that ends, and the board with it
+        try:
+            self._process = subprocess.Popen(
+                [command[0], "--until-eof", *command[1:]], stdin=end, stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE, text=True, start_new_session=True,
+            )  # fmt: skip
+        finally:
+            os.close(end)
         assert self._process.stdout is not None
         self.port = self._process.stdout.readline().strip()
         if not self.port:
@@ -66,6 +71,7 @@ class VirtualBoard:
 
     def close(self) -> None:
         """End it."""
+        os.close(self._leash)
         self._process.terminate()
         try:
             self._process.communicate(timeout=END_S)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ from PIL import Image
 
 from ftervit_deploy import resources
 from ftervit_deploy.cli import main
-from ftervit_deploy.errors import BoardProgramError, DataError
+from ftervit_deploy.errors import BoardProgramError, DataError, LinkError
 from ftervit_deploy.link import Link, Prediction, open_stream
 from ftervit_deploy.virtual import MAX_PHOTOS, Camera, camera_frame, choose_photos, virtual_board
 
@@ -62,6 +63,21 @@ def test_it_prints_its_port_and_what_to_do_next_and_ends_with_ctrl_c() -> None:
         assert process.returncode == 0
         assert out == ""
         assert "Traceback" not in err
+
+
+def test_it_does_not_outlive_the_command_however_that_ends() -> None:
+    with _running(SIGNS, "--tcp", 0, "--json") as (process, lines):
+        url = json.loads(lines[0])["port"]
+        process.kill()
+        process.wait()
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            try:
+                open_stream(url).close()
+            except LinkError:
+                return
+            time.sleep(0.1)
+    pytest.fail(f"something still listens at {url}")
 
 
 def test_verify_finds_it_identical(capsys: pytest.CaptureFixture[str]) -> None:

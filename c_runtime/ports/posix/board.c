@@ -10,13 +10,15 @@
  * N-th (overflow). --display FOLDER is a display of --display-size: display.png in that folder shows what it shows,
  * written at most --display-fps times a second, and with --display-keep under numbers, too.
  *
- * SIGHUP is the reset button: memory is cleared, the session is new, the line stays. SIGTERM ends it. */
+ * SIGHUP is the reset button: memory is cleared, the session is new, the line stays. SIGTERM ends it, and with
+ * --until-eof the end of its standard input does, too: a program that started it cannot leave it behind. */
 #define _DEFAULT_SOURCE 1
 
 #include "board.h"
 #include "ftv_threads.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -244,6 +246,12 @@ static void boot(board *b) {
     ftv_app_start(&b->app, config);
 }
 
+static bool input_has_ended(void) {
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
+    char ignored[64];
+    return poll(&input, 1, 0) > 0 && read(STDIN_FILENO, ignored, sizeof ignored) == 0;
+}
+
 int main(int count, char **words) {
     static board b;
     static const ftv_line_fact facts[] = {{"app", "ftv-board"}, {"version", "1"}, {"board", "host"}};
@@ -269,7 +277,7 @@ int main(int count, char **words) {
     boot(&b);
     printf("%s\n", b.line.name);
     fflush(stdout);
-    for (;;) {
+    while (!chosen.until_eof || !input_has_ended()) {
         if (reset_pressed != 0) {
             reset_pressed = 0;
             boot(&b);

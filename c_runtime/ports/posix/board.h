@@ -103,6 +103,7 @@ typedef struct posix_options {
     uint16_t display_width, display_height;
     uint32_t display_fps;
     bool display_keep;
+    bool until_eof;
     const ftv_kernels *kernels;
     bool tcp;
     uint16_t port;

@@ -8,7 +8,7 @@
     "ftv-board [--pty | --tcp PORT] [--threads N] [--kernels ref|portable] [--made-for MODEL.ftv]\n"                   \
     "  [--camera FILE --camera-size WxH --camera-format rgb565|rgb888|yuyv|gray8 | --frames FILE]\n"                   \
     "  [--fps N] [--repeat N] [--camera-off] [--fail-camera timeout|overflow|failed:N]\n"                              \
-    "  [--display FOLDER] [--display-size WxH] [--display-fps N] [--display-keep] MODEL.ftv"
+    "  [--display FOLDER] [--display-size WxH] [--display-fps N] [--display-keep] [--until-eof] MODEL.ftv"
 
 static uint32_t number(const char *text, uint32_t lowest, uint32_t highest) {
     char *end = NULL;
@@ -79,6 +79,8 @@ static bool take_switch(posix_options *chosen, const char *word) {
         chosen->camera_off = true;
     } else if (strcmp(word, "--display-keep") == 0) {
         chosen->display_keep = true;
+    } else if (strcmp(word, "--until-eof") == 0) {
+        chosen->until_eof = true;
     } else {
         return false;
     }
