@@ -103,7 +103,9 @@ Call = LayerCall | QkvCall | AttendCall | NormCall | QuantiseCall | PatchCall | 
 class KernelCycles(Protocol):
     """How many cycles of one core a set of kernels takes for a call, operands in SRAM."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Of the set."""
 
     def of(self, call: Call) -> float:
         """Cycles of the call."""

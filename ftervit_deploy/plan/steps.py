@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ..architecture import Architecture
-from ..image.layout import TILE, round_up
+from ..image import ImageInfo
+from ..image.layout import TILE, Role, Section, round_up
 from .buffers import MULTIPLIER, ROW_GROUP, WORD, Tiling, narrow_bytes
 from .calls import (
     AttendCall,
@@ -24,6 +25,18 @@ from .calls import (
     QuantiseCall,
 )  # fmt: skip
 
+AFFINES = {
+    Role.PATCH_AFFINE: "patch", Role.QKV_AFFINE: "qkv", Role.PROJ_AFFINE: "proj", Role.FC1_AFFINE: "fc1",
+    Role.FC2_AFFINE: "fc2", Role.HEAD_AFFINE: "head",
+}  # fmt: skip
+"""The matrix that each section of multipliers and biases belongs to."""
+
+
+def _is_per_channel(section: Section) -> bool:
+    matrix = section.place.matrix
+    assert matrix is not None
+    return section.length == matrix.affine_bytes(per_channel=True) != matrix.affine_bytes(per_channel=False)
+
 
 @dataclass(frozen=True)
 class Matrices:
@@ -36,6 +49,13 @@ class Matrices:
 
     encoding: str
     per_channel: frozenset[str]
+
+    @classmethod
+    def of_image(cls, info: ImageInfo) -> Matrices:
+        """Those of an image."""
+        affines = (section for section in info.sections if section.place.role in AFFINES)
+        names = frozenset(AFFINES[section.place.role] for section in affines if _is_per_channel(section))
+        return cls(info.header.encoding, names)
 
     def weight_bytes(self, inputs: int, tiles: int) -> int:
         """Bytes of packed weights of some tiles (c_runtime/IMAGE_FORMAT.md)."""
@@ -221,7 +241,7 @@ class _Steps:
         return -(-tasks // self._tiling.workers)
 
     def _busy_rows(self, rows: int) -> int:
-        """Rows of the busier core: as many tasks for each, of ROW_GROUP rows or a few less (ftv_share_rows)."""
+        """Rows of the busier core: even tasks of at most ROW_GROUP rows (ftv_share_rows)."""
         rounds = self._busier(-(-rows // ROW_GROUP))
         return min(rows, rounds * self._busier(-(-rows // rounds)))
 
