@@ -113,7 +113,8 @@ class Price:
 
     Attributes:
         step: the step.
-        compute_s: kernels on the busier core, operands in SRAM.
+        cycles: of the kernels on the busier core, operands in SRAM.
+        compute_s: the same in seconds.
         weights_s: fetching packed weights, all of it.
         hidden_s: the part of `weights_s` during which kernels compute.
         far_s: reading and writing what lies in PSRAM; kernels wait for it.
@@ -122,6 +123,7 @@ class Price:
     """
 
     step: Step
+    cycles: float
     compute_s: float
     weights_s: float
     hidden_s: float
@@ -161,16 +163,18 @@ def prices_of(steps: Iterable[Step], cycles: KernelCycles, machine: Machine, pla
             total += count * known[call]
         return total
 
-    return [_price(step, cycles_of(step) / machine.clock_hz, machine, place) for step in steps]
+    return [_price(step, cycles_of(step), machine, place) for step in steps]
 
 
-def _price(step: Step, compute_s: float, machine: Machine, place: Place) -> Price:
+def _price(step: Step, cycles: float, machine: Machine, place: Place) -> Price:
+    compute_s = cycles / machine.clock_hz
     rates = machine.rates
     source = rates.far_read if place.weights_in_psram else rates.flash_read
     weights_s = source.seconds(step.weights_bytes)
     read, written = _far(step.read_bytes, place), _far(step.written_bytes, place)
     return Price(
         step=step,
+        cycles=cycles,
         compute_s=compute_s,
         weights_s=weights_s,
         hidden_s=min(weights_s, compute_s),
