@@ -30,7 +30,8 @@ def parse(name: str, arguments: Sequence[str], place: Place) -> tuple[Opcode, tu
     Raises:
         AssemblyError: an unknown mnemonic, a wrong number of operands, a register that does not exist.
     """
-    name, arguments = _canonical(name.removeprefix("_"), list(arguments), place)
+    name = name.removeprefix("_").removesuffix(".n")
+    name, arguments = _canonical(name, list(arguments), place)
     opcode = OPCODES.get(name)
     if opcode is None:
         raise AssemblyError(place, f"the instruction `{name}` is not known.")
@@ -47,7 +48,7 @@ def _canonical(name: str, arguments: list[str], place: Place) -> tuple[str, list
         return f"{name}.{_special(arguments[1])}", arguments[:1]
     if name == "or" and len(arguments) == 3 and arguments[1] == arguments[2]:
         return "mov", arguments[:2]
-    if name in ("srli", "slli") and len(arguments) == 3 and arguments[2].strip() == "0":
+    if name in ("slli", "addi") and len(arguments) == 3 and arguments[2].strip() == "0":
         return "mov", arguments[:2]
     if name == "j.l":
         return "j", arguments[:1]
@@ -86,17 +87,14 @@ def _check_results(opcode: Opcode, values: Sequence[str | int], place: Place) ->
         )
 
 
-def narrowed(opcode: Opcode, values: Sequence[int], address: int) -> Opcode:
-    """The 16-bit form where the operands allow it, the 24-bit form of one whose target is too far."""
-    if opcode.name in ("beqz", "bnez", "beqz.n", "bnez.n"):
-        near = 0 <= values[1] - address - 4 <= 63
-        return OPCODES[opcode.name.removesuffix(".n") + (".n" if near else "")]
+def narrow_form(opcode: Opcode, values: Sequence[int], address: int) -> Opcode | None:
+    """The 16-bit form, where there is one and the operands allow it."""
     narrow = OPCODES.get(_NARROW.get(opcode.name, ""))
     if narrow is None:
-        return opcode
+        return None
+    if narrow.control == "branch":
+        return narrow if 0 <= values[1] - address - 4 <= 63 else None
     for operand, value in zip(narrow.operands, values, strict=True):
         if operand.kind == "I" and (not operand.low <= value <= operand.high or value % operand.step):
-            return opcode
-        if operand.kind == "I" and narrow.name == "addi.n" and value == 0:
-            return opcode
-    return narrow
+            return None
+    return None if narrow.name == "addi.n" and values[2] == 0 else narrow
