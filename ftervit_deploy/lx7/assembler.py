@@ -7,7 +7,7 @@ from pathlib import Path
 
 from . import scalar as scalar
 from . import vector as vector
-from .expressions import UnknownSymbol, evaluate
+from .expressions import UnknownSymbolError, evaluate
 from .faults import AssemblyError
 from .layout import Code, Item, Label, Layout, Section, Space, Values
 from .macros import Expander, Statement, split_arguments
@@ -137,7 +137,7 @@ class _Assembler:
         """A constant that `addi` cannot hold is added in two steps, as GNU as does."""
         try:
             value = evaluate(arguments[-1], self._expander.symbols, line.place) if arguments else 0
-        except UnknownSymbol:
+        except UnknownSymbolError:
             return False
         if len(arguments) != 3 or -128 <= value <= 127:
             return False
@@ -205,7 +205,7 @@ class _Assembler:
     def _constant(self, text: str, line: Line) -> int:
         try:
             return evaluate(text, self._expander.symbols, line.place)
-        except UnknownSymbol as error:
+        except UnknownSymbolError as error:
             raise AssemblyError(line.place, f"`{error}` has no value here.") from None
 
 

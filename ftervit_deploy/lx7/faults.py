@@ -26,7 +26,7 @@ class AssemblyError(FtervitError):
         self.place = place
 
 
-class Lx7Fault(FtervitError):
+class Lx7Fault(FtervitError):  # noqa: N818
     """A kernel broke a rule while it ran.
 
     Attributes:
@@ -46,5 +46,5 @@ class Lx7Fault(FtervitError):
         self.instruction = instruction
 
 
-class Trap(Exception):
+class KernelError(Exception):
     """Raised where the line is not known; the core turns it into an `Lx7Fault`."""

@@ -1,9 +1,9 @@
 """Where everything of a program goes, and in which form.
 
-GNU as for Xtensa chooses the form of an instruction while it lays the text out, and so does this: the 16-bit form where
-the operands allow it; an inverted branch and a jump where a branch does not reach; before a loop whose first
-instruction would cross a 4-byte boundary, and before other targets of branches, 24-bit forms of the instructions in
-front; before a loop `nop`s where there are none (GNU as manual, 9.57.3).
+GNU as for Xtensa chooses the form of an instruction while it lays the text out, and so does this: the
+16-bit form where the operands allow it; an inverted branch and a jump where a branch does not reach; before
+a loop whose first instruction would cross a 4-byte boundary, and before other targets of branches, 24-bit
+forms of the instructions in front; before a loop `nop`s where there are none (GNU as manual, 9.57.3).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .expressions import UnknownSymbol, evaluate
+from .expressions import UnknownSymbolError, evaluate
 from .faults import AssemblyError
 from .opcodes import B4CONST, B4CONSTU, OPCODES, Opcode
 from .operands import narrow_form
@@ -259,7 +259,7 @@ def _most(code: Code) -> int:
 
 
 def _suits(items: Sequence[Item], index: int, address: int) -> bool:
-    """Whether a label that nothing runs into may stand at the address: its instruction, and the body of its loop."""
+    """Whether a label that nothing runs into may stand at the address, for its instruction and its loop."""
     first, *rest = [i for i in items[index + 1 : index + 3] if isinstance(i, Code)]
     if first.opcode.control == "loop" and rest and _crosses(address + 3, _most(rest[0])):
         return False
@@ -282,7 +282,7 @@ def _value(argument: str | int, symbols: Symbols, line: Line) -> int:
         return argument
     try:
         return evaluate(argument, symbols, line.place)
-    except UnknownSymbol as error:
+    except UnknownSymbolError as error:
         raise AssemblyError(line.place, f"`{error}` is not defined.") from None
 
 

@@ -1,7 +1,8 @@
 """Macros, repetitions, conditions and symbols of GNU as, worked off in the order of the text.
 
-What comes out are labels and statements without any of them. Symbols of `.set` are replaced by their value at that
-place, so a symbol may change within a repetition; local labels `1:`, `1b`, `1f` become names that occur once.
+What comes out are labels and statements without any of them. Symbols of `.set` are replaced by their value
+at that place, so a symbol may change within a repetition; local labels `1:`, `1b`, `1f` become names that
+occur once.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from .expressions import UnknownSymbol, evaluate
+from .expressions import UnknownSymbolError, evaluate
 from .faults import AssemblyError
 from .source import Line
 
@@ -26,7 +27,7 @@ _LIMIT = 1_000_000
 
 @dataclass(frozen=True)
 class Statement:
-    """One label (`name` ends with a colon) or one instruction or directive in lower case, with its arguments."""
+    """One label (`name` ends with a colon) or one instruction or directive, with its arguments."""
 
     name: str
     arguments: str
@@ -132,7 +133,7 @@ class Expander:
     def _set(self, name: str, text: str, line: Line) -> None:
         try:
             self.symbols[name] = self._value(text, line)
-        except UnknownSymbol:
+        except UnknownSymbolError:
             self.symbols.pop(name, None)
             self.deferred.append((name, self._resolved(text), line))
 
@@ -146,7 +147,7 @@ class Expander:
     def _known_value(self, text: str, line: Line) -> int:
         try:
             return self._value(text, line)
-        except UnknownSymbol as error:
+        except UnknownSymbolError as error:
             raise AssemblyError(line.place, f"`{error}` has no value here.") from None
 
     # ---- conditions ----
@@ -182,10 +183,12 @@ class Expander:
         """Lines up to the end that fits; the end is taken away."""
         kind = _OPENING[name]
         openings = {key for key, end in _OPENING.items() if end == kind}
-        depth, body = 1, []
+        depth = 1
+        body: list[Line] = []
         while self._pending:
             inner = self._pending.popleft()
-            match = _STATEMENT.match(_LABEL.sub(lambda m: m[2], inner.text) or " ")
+            label = _LABEL.match(inner.text)
+            match = _STATEMENT.match(label[2] if label else inner.text)
             word = match[1].lower() if match else ""
             depth += (word in openings) - (word in (kind, ".endmacro" if kind == ".endm" else kind))
             if depth == 0:
@@ -326,7 +329,7 @@ def _bound(macro: _Macro, arguments: list[str], line: Line) -> dict[str, str]:
 
 
 def _with(line: Line, values: dict[str, str]) -> Line:
-    """The line with ``\\name`` replaced, longest name first; ``\\()`` separates."""
+    r"""The line with ``\name`` replaced, longest name first; ``\()`` separates."""
     names = sorted(values, key=len, reverse=True)
     pattern = "|".join(re.escape(n) + ("" if n == "@" else r"(?![\w$])") for n in names)
     text = re.sub(rf"\\({pattern})", lambda m: values[m[1]], line.text)
