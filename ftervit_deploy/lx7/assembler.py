@@ -57,14 +57,16 @@ def assemble(
     files = [paths] if isinstance(paths, (str, Path)) else paths
     assembler = _Assembler()
     for path in files:
-        assembler.read(Preprocessor.with_defines(defines or {}).lines(Path(path)))
+        preprocessor = Preprocessor.with_defines(defines or {})
+        assembler.read(preprocessor.lines(Path(path)), preprocessor)
     return assembler.program()
 
 
 def assemble_text(text: str, name: str = "text.S", defines: Mapping[str, object] | None = None) -> Program:
     """Assembles text that stands for a file of the given name."""
     assembler = _Assembler()
-    assembler.read(Preprocessor.with_defines(defines or {}).text_lines(text, Path(name)))
+    preprocessor = Preprocessor.with_defines(defines or {})
+    assembler.read(preprocessor.text_lines(text, Path(name)), preprocessor)
     return assembler.program()
 
 
@@ -79,9 +81,9 @@ class _Assembler:
         self._function = ""
         self._labels: dict[str, Label] = {}
 
-    def read(self, lines: Iterable[Line]) -> None:
+    def read(self, lines: Iterable[Line], preprocessor: Preprocessor) -> None:
         """Takes the statements of one file."""
-        for statement in self._expander.statements(lines):
+        for statement in self._expander.statements(lines, preprocessor.included):
             self._statement(statement)
         self._section = self._named(".text")
 

@@ -9,13 +9,18 @@ from ..errors import FtervitError
 
 @dataclass(frozen=True)
 class Place:
-    """A line of a `.S` file; inside a macro, of the macro's body."""
+    """A line of a `.S` file; inside a macro, of the macro's body.
+
+    Attributes:
+        used: where the macro was used.
+    """
 
     file: str
     line: int
+    used: Place | None = None
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
+        return f"{self.file}:{self.line}" + (f" (used at {self.used})" if self.used else "")
 
 
 class AssemblyError(FtervitError):

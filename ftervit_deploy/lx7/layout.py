@@ -143,6 +143,7 @@ class Layout:
             if s.items and not s.is_text
         )
         functions = tuple(n for n in dict.fromkeys(self.functions) if symbols.get(n) in instructions)
+        _check_loops(instructions)
         leaders, ends = _leaders(instructions)
         return Program(instructions, dict(symbols), data, functions, leaders, ends)
 
@@ -315,6 +316,19 @@ def _check(kind: str, limits: tuple[int, int, int], value: int, code: Code) -> N
         raise AssemblyError(code.line.place, f"`{code.text}`: {value} is not within {where}.")
     if (kind == "B" and value not in B4CONST) or (kind == "U" and value not in B4CONSTU):
         raise AssemblyError(code.line.place, f"`{code.text}`: {value} is not among the constants it has.")
+
+
+def _check_loops(instructions: Mapping[int, Instruction]) -> None:
+    """What a loop may not end with (Xtensa ISA, 4.3.2.2)."""
+    by_end = {instruction.end: instruction for instruction in instructions.values()}
+    for loop in instructions.values():
+        if loop.opcode.control != "loop":
+            continue
+        last = by_end.get(loop.target)
+        if last is None or loop.target <= loop.end:
+            raise AssemblyError(loop.place, "the loop's end is not after an instruction of its body.")
+        if last.opcode.control or last.opcode.name in ("isync", "rsr.lcount"):
+            raise AssemblyError(last.place, f"`{last.text}` ends a loop, which is undefined.", "Add a nop.")
 
 
 def _nops(start: int, end: int, line: Line, function: str) -> dict[int, Instruction]:

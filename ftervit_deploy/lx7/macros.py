@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from .expressions import UnknownSymbolError, evaluate
-from .faults import AssemblyError
+from .faults import AssemblyError, Place
 from .source import Line
 
 _LABEL = re.compile(r"\s*([A-Za-z_.$][\w.$]*|\d+)\s*:(?!:)\s*(.*)", re.S)
@@ -23,6 +23,8 @@ _LOCAL = re.compile(r"(?<![\w.$\"])(\d+)([bf])(?![\w.$])")
 _SYMBOL = re.compile(r'"(?:\\.|[^"\\])*"|(?<![\w.$\'])[A-Za-z_.$][\w.$]*')
 _OPENING = {".macro": ".endm", ".rept": ".endr", ".irp": ".endr", ".irpc": ".endr"}
 _LIMIT = 1_000_000
+
+Include = Callable[[str, Line], Iterable[Line]]
 
 
 @dataclass(frozen=True)
@@ -56,18 +58,23 @@ class Expander:
         self.deferred: list[tuple[str, str, Line]] = []
         self._macros: dict[str, _Macro] = {}
         self._pending: deque[Line] = deque()
+        self._include: Include = lambda name, line: []
         self._ifs: list[_If] = []
         self._locals: dict[str, int] = {}
         self._uses = 0
         self._steps = 0
 
-    def statements(self, lines: Iterable[Line]) -> Iterator[Statement]:
+    def statements(self, lines: Iterable[Line], include: Include) -> Iterator[Statement]:
         """Statements of one file.
+
+        Args:
+            include: the lines of a file that `.include` names on a line.
 
         Raises:
             AssemblyError: a block without its end, a macro used wrongly, an expression that is none.
         """
         self._pending = deque(lines)
+        self._include = include
         while self._pending:
             self._steps += 1
             line = self._pending.popleft()
@@ -210,7 +217,8 @@ class Expander:
         values = _bound(macro, self._arguments(rest), line)
         self._uses += 1
         values["@"] = str(self._uses - 1)
-        self._pending.extendleft(reversed([_with(inner, values) for inner in macro.body]))
+        lines = [_with(inner, values) for inner in macro.body]
+        self._pending.extendleft(reversed([_used(inner, line.place) for inner in lines]))
 
     def _arguments(self, rest: str) -> list[str]:
         return [a.strip() for a in split_arguments(rest, blanks=True)]
@@ -231,6 +239,9 @@ class Expander:
 
     def _ignore(self, rest: str, line: Line) -> None:
         pass
+
+    def _included(self, rest: str, line: Line) -> None:
+        self._pending.extendleft(reversed(list(self._include(rest.strip().strip('"'), line))))
 
 
 _Test = Callable[[Expander, str, Line], bool]
@@ -255,6 +266,7 @@ _DIRECTIVES: dict[str, Callable[[Expander, str, Line], None]] = {
     ".purgem": Expander._purge,
     ".set": Expander._set_directive,
     ".equ": Expander._set_directive,
+    ".include": Expander._included,
     ".error": Expander._stop,
     ".err": Expander._stop,
     ".warning": Expander._ignore,
@@ -326,6 +338,10 @@ def _bound(macro: _Macro, arguments: list[str], line: Line) -> dict[str, str]:
                 raise AssemblyError(line.place, f"the macro's argument {name} is missing.")
             values[name] = default or ""
     return values
+
+
+def _used(line: Line, place: Place) -> Line:
+    return replace(line, place=replace(line.place, used=place))
 
 
 def _with(line: Line, values: dict[str, str]) -> Line:

@@ -51,6 +51,10 @@ class Preprocessor:
         """With the values that `-D` would set."""
         return cls({name: _Macro(None, str(value)) for name, value in defines.items()})
 
+    def included(self, name: str, line: Line) -> Iterator[Line]:
+        """Lines of a file beside the file of a line."""
+        yield from self.lines(Path(line.place.file).parent / name)
+
     def lines(self, path: Path) -> Iterator[Line]:
         """Lines of a file and of what it includes.
 
