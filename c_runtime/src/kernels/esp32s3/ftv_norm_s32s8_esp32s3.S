@@ -107,6 +107,57 @@
     add     a8, a8, a14
 .endm
 
+/* a11 = floor(sqrt(a8:a7)) for 2^62 <= (a8:a7) < 2^64; changes a12, a13, a14. */
+.macro ftv_root
+    /* The root x of the upper word: a line within 3.4 %, two Newton steps; never too small, at most 1 too large. */
+    movi    a11, 43691
+    movi    a12, 22938
+    muluh   a11, a8, a11
+    movi    a13, -1
+    extui   a13, a13, 0, 16
+    add     a11, a11, a12
+    quou    a12, a8, a11
+    add     a11, a11, a12
+    srli    a11, a11, 1
+    quou    a12, a8, a11
+    add     a11, a11, a12
+    srli    a11, a11, 1
+    minu    a11, a11, a13
+    mull    a12, a11, a11
+    slli    a14, a11, 1
+    bgeu    a8, a12, .Lroot\@
+    sub     a12, a12, a14
+    addi    a12, a12, 1
+    addi    a11, a11, -1
+.Lroot\@:
+    /* The other half by one division (P. Zimmermann, Karatsuba Square Root, 1999): with the remainder r of x and the
+     * lower word's halves n1, n0: y, u = divmod(r 2^16 + n1, 2 x); q = x 2^16 + y, less 1 if u 2^16 + n0 < y^2. */
+    sub     a12, a8, a12
+    extui   a14, a7, 17, 15
+    slli    a13, a12, 15
+    add     a13, a13, a14
+    quou    a13, a13, a11
+    extui   a14, a7, 16, 16
+    slli    a12, a12, 16
+    add     a12, a12, a14
+    mull    a14, a11, a13
+    slli    a11, a11, 16
+    add     a11, a11, a13
+    slli    a14, a14, 1
+    sub     a12, a12, a14       /* u < 2^17 */
+    srli    a14, a12, 16
+    bnez    a14, .Lexact\@
+    bbsi    a13, 16, .Lless\@     /* y = 2^16 */
+    mull    a13, a13, a13
+    extui   a14, a7, 0, 16
+    slli    a12, a12, 16
+    add     a12, a12, a14
+    bgeu    a12, a13, .Lexact\@
+.Lless\@:
+    addi    a11, a11, -1
+.Lexact\@:
+.endm
+
 /* u = gamma d14 + beta B of a row: q0 mean, q1 B, q2 and q3 the maximum and minimum of u; a7 row, a8 gamma, a9 beta,
  * a11 u, in place of the row, which is read ahead of it. SAR: what d is shifted by. */
 .macro ftv_affine shift left
@@ -268,53 +319,7 @@ ftv_norm_s32s8_esp32s3:
     ssl     a12
     src     a8, a8, a7
     sll     a7, a7
-    /* The root x of the upper word: a line within 3.4 %, two Newton steps; never too small, at most 1 too large. */
-    movi    a11, 43691
-    movi    a12, 22938
-    muluh   a11, a8, a11
-    movi    a13, -1
-    extui   a13, a13, 0, 16
-    add     a11, a11, a12
-    quou    a12, a8, a11
-    add     a11, a11, a12
-    srli    a11, a11, 1
-    quou    a12, a8, a11
-    add     a11, a11, a12
-    srli    a11, a11, 1
-    minu    a11, a11, a13
-    mull    a12, a11, a11
-    slli    a14, a11, 1
-    bgeu    a8, a12, .Lroot
-    sub     a12, a12, a14
-    addi    a12, a12, 1
-    addi    a11, a11, -1
-.Lroot:
-    /* The other half by one division (P. Zimmermann, Karatsuba Square Root, 1999): with the remainder r of x and the
-     * lower word's halves n1, n0: y, u = divmod(r 2^16 + n1, 2 x); q = x 2^16 + y, less 1 if u 2^16 + n0 < y^2. */
-    sub     a12, a8, a12
-    extui   a14, a7, 17, 15
-    slli    a13, a12, 15
-    add     a13, a13, a14
-    quou    a13, a13, a11
-    extui   a14, a7, 16, 16
-    slli    a12, a12, 16
-    add     a12, a12, a14
-    mull    a14, a11, a13
-    slli    a11, a11, 16
-    add     a11, a11, a13
-    slli    a14, a14, 1
-    sub     a12, a12, a14       /* u < 2^17 */
-    srli    a14, a12, 16
-    bnez    a14, .Lexact
-    bbsi    a13, 16, .Lless     /* y = 2^16 */
-    mull    a13, a13, a13
-    extui   a14, a7, 0, 16
-    slli    a12, a12, 16
-    add     a12, a12, a14
-    bgeu    a12, a13, .Lexact
-.Lless:
-    addi    a11, a11, -1
-.Lexact:
+    ftv_root
     /* r = min(32767, floor(2^46 / q)): floor(2^30 / (q >> 16)) is r or r + 1. */
     extui   a12, a11, 16, 16
     movi    a14, 1
