@@ -137,7 +137,7 @@ def _norm(norm: IntegerNorm, x: Ints, eps: int, area: str = "sram") -> tuple[Arr
     whole_eps = columns * eps
     call = Call("ftv_norm_s32s8_esp32s3").reads("x", np.ascontiguousarray(x, np.int32), area)
     call.numbers(4 * columns, count, columns, (2**31 - 1) // (columns // 8), -(-(2**32) // columns))
-    call.numbers(whole_eps, whole_eps >> 32, norm.beta_ratio.mantissa, norm.beta_ratio.exponent)
+    call.numbers(-(-(2**32) // (columns // 16)), whole_eps, whole_eps >> 32, norm.beta_ratio.mantissa, norm.beta_ratio.exponent)
     call.reads("gamma", _trits(norm.gamma)).reads("beta", _trits(norm.beta)).writes("row", row)
     call.writes("codes", codes).numbers(columns).writes("scales", scales).writes("done", done)
     result = call.run()

@@ -56,9 +56,10 @@ typedef struct ftv_norm_rows_args {
     uint32_t x_row; /* bytes from a row to the next */
     uint32_t rows;  /* at least 1 */
     uint32_t columns;
-    int32_t limit;    /* of max|x|: (2^31 - 1) / (columns / 8) */
-    uint32_t inverse; /* ceil(2^32 / columns) */
-    uint32_t eps_low; /* columns * eps_q32, two words */
+    int32_t limit;      /* of max|x|: (2^31 - 1) / (columns / 8) */
+    uint32_t inverse;   /* ceil(2^32 / columns) */
+    uint32_t inverse16; /* ceil(2^32 / (columns / 16)) */
+    uint32_t eps_low;   /* columns * eps_q32, two words */
     uint32_t eps_high;
     uint32_t beta_mantissa;
     int32_t beta_exponent;

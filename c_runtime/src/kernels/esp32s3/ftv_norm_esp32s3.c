@@ -64,6 +64,7 @@ static uint32_t norm_rows(const ftv_norm_job *job, norm_scratch scratch) {
                                .columns = job->columns,
                                .limit = (int32_t)(INT32_MAX / (job->columns / 8U)),
                                .inverse = UINT32_MAX / job->columns + 1U,
+                               .inverse16 = UINT32_MAX / (job->columns / FTV_TILE) + 1U,
                                .eps_low = (uint32_t)eps,
                                .eps_high = (uint32_t)(eps >> 32),
                                .beta_mantissa = job->norm->beta_ratio.mantissa,

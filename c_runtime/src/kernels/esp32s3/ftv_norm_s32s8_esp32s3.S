@@ -24,17 +24,18 @@
     .set columns, 12
     .set limit, 16
     .set inverse, 20        /* ceil(2^32 / columns) */
-    .set eps_low, 24        /* columns * eps_q32 */
-    .set eps_high, 28
-    .set beta_mantissa, 32
-    .set beta_exponent, 36
-    .set gamma, 40
-    .set beta, 44
-    .set row, 48
-    .set codes, 52
-    .set codes_row, 56
-    .set scales, 60
-    .set done, 64
+    .set inverse16, 24      /* ceil(2^32 / (columns / 16)) */
+    .set eps_low, 28        /* columns * eps_q32 */
+    .set eps_high, 32
+    .set beta_mantissa, 36
+    .set beta_exponent, 40
+    .set gamma, 44
+    .set beta, 48
+    .set row, 52
+    .set codes, 56
+    .set codes_row, 60
+    .set scales, 64
+    .set done, 68
 
     /* The frame: constants, then what a row has to remember. */
     .set half, 0            /* 2^15 */
@@ -49,6 +50,7 @@
     .set step, 36           /* B */
     .set fraction, 40
     .set eights, 44         /* columns / 8 - 1 */
+    .set offset, 48         /* limit * columns / 16 */
 
 /* 64-bit sums: (high:low) += value, -= value. */
 .macro ftv_add64 high low value carry
@@ -109,20 +111,21 @@
 
 /* a11 = floor(sqrt(a8:a7)) for 2^62 <= (a8:a7) < 2^64; changes a12, a13, a14. */
 .macro ftv_root
-    /* The root x of the upper word: a line within 3.4 %, two Newton steps; never too small, at most 1 too large. */
-    movi    a11, 43691
-    movi    a12, 22938
+    /* The root x of the upper word N, t = N / 2^32: a parabola, (17236.25 - 5182.75 t) 4 t + 16992, within 0.51 %, and one
+     * Newton step, within 1: never too small, at most 1 too large. */
+    movi    a11, 20731
+    movi    a12, 68945
+    movi    a13, 16992
     muluh   a11, a8, a11
-    movi    a13, -1
-    extui   a13, a13, 0, 16
-    add     a11, a11, a12
+    movi    a14, -1
+    sub     a11, a12, a11
+    muluh   a11, a8, a11
+    extui   a14, a14, 0, 16
+    add     a11, a11, a13
     quou    a12, a8, a11
     add     a11, a11, a12
     srli    a11, a11, 1
-    quou    a12, a8, a11
-    add     a11, a11, a12
-    srli    a11, a11, 1
-    minu    a11, a11, a13
+    minu    a11, a11, a14
     mull    a12, a11, a11
     slli    a14, a11, 1
     bgeu    a8, a12, .Lroot\@
@@ -184,6 +187,24 @@
 1:
 .endm
 
+/* Codes of sixteen u, w = (u R) >> SAR, code = (w + 128) >> 8: the high bytes (floors compose). q0, q1: u, q4: R,
+ * q5: 128; the next u are loaded. The codes stay in `now`, and those of the last time are stored. */
+.macro ftv_first_codes now
+    ee.vmul.s16.ld.incp q0, a7, q6, q0, q4
+    ee.vmul.s16.ld.incp q1, a7, \now, q1, q4
+    ee.vadds.s16 q6, q6, q5
+    ee.vadds.s16 \now, \now, q5
+    ee.vunzip.8 q6, \now
+.endm
+
+.macro ftv_more_codes last now
+    ee.vmul.s16.ld.incp q0, a7, q6, q0, q4
+    ee.vmul.s16.st.incp \last, a8, \now, q1, q4
+    ee.vadds.s16.ld.incp q1, a7, q6, q6, q5
+    ee.vadds.s16 \now, \now, q5
+    ee.vunzip.8 q6, \now
+.endm
+
     .text
     .balign 16
     .global ftv_norm_s32s8_esp32s3
@@ -204,8 +225,12 @@ ftv_norm_s32s8_esp32s3:
     s32i    a8, a1, rounding
     l32i    a8, a2, columns
     srli    a8, a8, 3
-    addi    a8, a8, -1
-    s32i    a8, a1, eights
+    addi    a9, a8, -1
+    s32i    a9, a1, eights
+    l32i    a9, a2, limit
+    srli    a8, a8, 1
+    mull    a8, a8, a9
+    s32i    a8, a1, offset
 
 .Lrow:
     /* ---- statistics ---- */
@@ -254,51 +279,60 @@ ftv_norm_s32s8_esp32s3:
     ssai    15
     src     a8, a12, a11
     rur.accx_0 a12              /* sum of the sums' lower halves */
-    /* mean = floor(sum / C) = floor((sum >> 4) / (C / 16)), in 32 bits; rem < C needs the low word only. */
+    /* mean = floor(sum / C) = floor((sum >> 4) / (C / 16)). Of g = (sum >> 4) + limit C / 16 = 0 .. 2^31 the product
+     * with the inverse is the quotient or 1 more, and the quotient is mean + limit. rem < C needs the low word only. */
     slli    a11, a13, 16
     add     a11, a11, a12
-    slli    a14, a13, 12
+    add     a9, a9, a15
+    sub     a10, a10, a15
+    l32i    a14, a1, offset
+    slli    a13, a13, 12
     srli    a12, a12, 4
-    add     a14, a14, a12
+    add     a14, a14, a13
+    l32i    a15, a2, inverse16
+    add     a14, a14, a12       /* g */
     l32i    a13, a2, columns
+    muluh   a12, a14, a15
     srli    a15, a13, 4
-    quos    a12, a14, a15
     mull    a15, a12, a15
+    l32i    a13, a2, limit
     sub     a14, a14, a15
     srai    a14, a14, 31
-    add     a12, a12, a14       /* towards minus infinity */
-    mull    a14, a12, a13
-    s32i    a12, a1, mean
-    sub     a11, a11, a14
-    s32i    a11, a1, remainder
+    add     a12, a12, a14
     sub     a9, a9, a12
     add     a10, a10, a12
-    max     a9, a9, a10         /* max|d| */
+    max     a9, a9, a10         /* max|d| = max(max - mean, mean - min) */
     nsau    a10, a9
     bltui   a10, 6, .Lleave
-    /* V = sum d^2 - floor(rem^2 / C) + C eps; rem^2 < 2^20, where the inverse is exact. */
-    l32i    a14, a2, inverse
-    mull    a15, a11, a11
+    sub     a12, a12, a13
+    l32i    a13, a2, columns
+    s32i    a12, a1, mean
+    mull    a14, a12, a13
     addmi   a12, a12, -32768    /* m */
+    sub     a11, a11, a14
+    /* V = sum d^2 - floor(rem^2 / C) + C eps; rem^2 < 2^20, where the inverse is exact. */
+    mull    a15, a11, a11
+    l32i    a14, a2, inverse
+    s32i    a11, a1, remainder
     muluh   a15, a15, a14
     slli    a11, a11, 1
-    ftv_sub64 a8, a7, a15, a14
-    l32i    a15, a2, eps_low
-    ftv_add64 a8, a7, a15, a14
-    l32i    a15, a2, eps_high
-    add     a8, a8, a15
     mull    a14, a12, a11
+    ftv_sub64 a8, a7, a15, a9
     mulsh   a15, a12, a11
-    mull    a11, a12, a12
     ftv_sub64 a8, a7, a14, a9
+    mull    a11, a12, a12
     sub     a8, a8, a15
     mulsh   a15, a12, a12
     muluh   a14, a11, a13
-    mull    a11, a11, a13
     mull    a15, a15, a13
+    mull    a11, a11, a13
     sub     a8, a8, a14
-    ftv_sub64 a8, a7, a11, a9
+    l32i    a12, a2, eps_low
     sub     a8, a8, a15
+    ftv_sub64 a8, a7, a11, a9
+    l32i    a15, a2, eps_high
+    ftv_add64 a8, a7, a12, a9
+    add     a8, a8, a15
     ftv_squares l
     ftv_squares h
 
@@ -327,7 +361,7 @@ ftv_norm_s32s8_esp32s3:
     quou    a13, a13, a12
     mull    a12, a13, a11
     muluh   a15, a13, a11
-    minu    a12, a12, a14
+    minu    a12, a12, a14       /* 1 if the lower word is not 0 */
     slli    a14, a14, 14
     add     a15, a15, a12       /* r q / 2^32 rounded up: more than 2^14? */
     sub     a15, a14, a15
@@ -446,7 +480,6 @@ ftv_norm_s32s8_esp32s3:
     min     a12, a12, a15
     or      a12, a12, a8
     s32i    a12, a5, 0
-    /* code = (w + 128) >> 8: the high bytes (floors compose). */
     l32i    a7, a2, row
     l32i    a12, a2, columns
     mov     a8, a4
@@ -456,16 +489,22 @@ ftv_norm_s32s8_esp32s3:
     ee.vld.128.ip q0, a7, 16
     ee.vldbc.16.ip q5, a15, 0
     ee.vld.128.ip q1, a7, 16
-    srli    a12, a12, 4
     ssr     a14
-    loopgtz a12, .Lnext
-    ee.vmul.s16.ld.incp q0, a7, q6, q0, q4
-    ee.vmul.s16.ld.incp q1, a7, q7, q1, q4
-    ee.vadds.s16 q6, q6, q5
-    ee.vadds.s16 q7, q7, q5
-    ee.vunzip.8 q6, q7
+    addi    a13, a12, -16
+    srli    a13, a13, 5
+    bbci    a12, 4, .Leven
+    ftv_first_codes q7
+    j       .Lpairs
+.Leven:
+    ftv_first_codes q2
+    ftv_more_codes q2, q7
+.Lpairs:
+    loopgtz a13, .Llast
+    ftv_more_codes q7, q2
+    ftv_more_codes q2, q7
+.Llast:
     ee.vst.128.ip q7, a8, 16
-.Lnext:
+
     l32i    a7, a2, x_row
     l32i    a8, a2, codes_row
     add     a3, a3, a7

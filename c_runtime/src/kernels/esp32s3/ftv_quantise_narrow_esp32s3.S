@@ -7,7 +7,7 @@
  * out    codes: int8, rows `codes_row` bytes apart, 16-byte aligned; scales: ftv_multiplier [rows]
  * range  rows >= 1, groups >= 1
  * alias  codes may be values, row by row in place
- * cycles modelled: 14 for sixteen columns and about 70 for a row, 27 where the row's absmax is below 2^15
+ * cycles modelled: TODO
  *
  * Where the row's k = 15 - bits(a) is negative, a sixteen has y = value >> t, t = -k - max(0, bits(a16) - 15) = 0 .. 16:
  * that is (value 2^(13 - t)) >> 13, and 0 for t >= 14, where all codes are 0. So one shift amount, 13, serves both
@@ -29,31 +29,38 @@
     .set reciprocal, 36
     .set rounding, 40
 
-/* Sixteen values q0, q1 with their 2^(13 - t) in q4. `more`: also load what the next sixteen need. */
-.macro ftv_wide more
-    .if \more
+/* Sixteen values q0, q1 with their 2^(13 - t) in q4, to codes in `now`. `last`: codes to store meanwhile, or `none`.
+ * `more`: load what the next sixteen need; their absmax is `more` bytes after a9. */
+.macro ftv_wide last now more
+    .if \more >= 0
     ee.vmul.s16.ld.incp q0, a10, q5, q0, q4
-    ee.vmul.s16.ld.incp q1, a10, q6, q1, q4
-    l32i    a13, a9, 0
-    addi    a9, a9, 4
     .else
     ee.vmul.s16 q5, q0, q4
-    ee.vmul.s16 q6, q1, q4
     .endif
+    .ifc \last, none
+    ee.vmul.s16 \now, q1, q4
+    .else
+    ee.vmul.s16.st.incp \last, a11, \now, q1, q4
+    .endif
+    .if \more >= 0
+    l32i    a13, a9, \more
+    ee.vmul.s16.ld.incp q1, a10, q5, q5, q2
+    .else
     ee.vmul.s16 q5, q5, q2
-    ee.vmul.s16 q6, q6, q2
-    .if \more
+    .endif
+    ee.vmul.s16 \now, \now, q2
+    .if \more >= 0
     nsau    a13, a13
-    min     a13, a13, a14
-    .endif
     ee.vadds.s16 q5, q5, q3
-    ee.vadds.s16 q6, q6, q3
-    .if \more
+    min     a13, a13, a14
     addx2   a13, a13, a12
+    ee.vadds.s16 \now, \now, q3
     ee.vldbc.16.ip q4, a13, 0
+    .else
+    ee.vadds.s16 q5, q5, q3
+    ee.vadds.s16 \now, \now, q3
     .endif
-    ee.vunzip.8 q5, q6
-    ee.vst.128.ip q6, a11, 16
+    ee.vunzip.8 q5, \now
 .endm
 
 /* Sixteen values q0, q1 of a row with k >= 0: y R >> 13 = value R >> (13 - k), SAR = 13 - k. */
@@ -164,11 +171,28 @@ ftv_quantise_narrow_esp32s3:
     ee.vldbc.16.ip q3, a15, 0
     movi    a13, 13
     ssr     a13
-    addi    a15, a7, -1
-    loopgtz a15, .Lwides
-    ftv_wide 1
-.Lwides:
-    ftv_wide 0
+    beqi    a7, 1, .Lonly
+    ftv_wide none, q6, 0
+    addi    a9, a9, 4
+    addi    a15, a7, -2
+    srli    a15, a15, 1
+    loopgtz a15, .Lpairs
+    ftv_wide q6, q7, 0
+    ftv_wide q7, q6, 4
+    addi    a9, a9, 8
+.Lpairs:
+    bbci    a7, 0, .Leven
+    ftv_wide q6, q7, 0
+    ftv_wide q7, q6, -1
+    ee.vst.128.ip q6, a11, 16
+    j       .Lnext
+.Leven:
+    ftv_wide q6, q7, -1
+    ee.vst.128.ip q7, a11, 16
+    j       .Lnext
+.Lonly:
+    ftv_wide none, q6, -1
+    ee.vst.128.ip q6, a11, 16
     j       .Lnext
 
 .Lsmall:
