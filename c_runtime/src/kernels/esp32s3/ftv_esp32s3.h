@@ -8,9 +8,24 @@
 /* A pointer: on the chip itself, in tests below 2^32. */
 typedef uint32_t ftv_address;
 
+#ifdef FTV_ESP32S3_WINDOW /* on a computer whose pointers are longer: the chip's memory is a piece of its own */
+extern uintptr_t ftv_esp32s3_window; /* what to subtract from a pointer */
+
+static inline ftv_address ftv_address_of(const void *pointer) {
+    return (ftv_address)((uintptr_t)pointer - ftv_esp32s3_window);
+}
+#else
 static inline ftv_address ftv_address_of(const void *pointer) {
     return (ftv_address)(uintptr_t)pointer;
 }
+#endif
+
+/* Every assembly function with what it takes. */
+#define FTV_ESP32S3_FUNCTIONS(X)                                                                                       \
+    X(ftv_quantise_row_s32s8_esp32s3, ftv_quantise_row_args)                                                           \
+    X(ftv_quantise_narrow_esp32s3, ftv_quantise_narrow_args)                                                           \
+    X(ftv_unpack_trits_t2s16_esp32s3, ftv_unpack_trits_args)                                                           \
+    X(ftv_norm_s32s8_esp32s3, ftv_norm_rows_args)
 
 /* ---- rows: each .S says what it needs of them ---- */
 
