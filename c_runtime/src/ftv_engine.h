@@ -110,6 +110,8 @@ void ftv_quantise_rows(const ftv_kernels *kernels, const ftv_quantise_job *job, 
 /* What defines each step: composed of a set's inner loops. Scratch is 16-byte aligned. */
 void ftv_layer_steps(const ftv_kernels *kernels, const ftv_layer_job *job, void *scratch);
 size_t ftv_layer_scratch_bytes(const ftv_kernels *kernels, uint32_t tokens, uint32_t inputs);
+/* What a layer makes of a tile's exact sums [tokens][16], which it uses up. */
+void ftv_put_sums(const ftv_layer_job *job, uint32_t tile, int32_t *sums);
 void ftv_qkv_steps(const ftv_kernels *kernels, const ftv_qkv_part *part, void *scratch);
 size_t ftv_qkv_scratch_bytes(const ftv_kernels *kernels, uint32_t tokens, uint32_t inputs, uint32_t head_rows);
 void ftv_attend_steps(const ftv_kernels *kernels, const ftv_attend_job *job, void *scratch);
