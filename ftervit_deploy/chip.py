@@ -11,6 +11,7 @@ import functools
 from collections.abc import Callable
 from ctypes import byref, c_char_p, c_uint32, c_void_p
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -70,8 +71,9 @@ class ChipKernels:
             ) from None
         self.library = library
         self.memory = _page_aligned(_BYTES)
-        self._core = _core()
-        self._region = self._core.memory.add("memory", self.memory, True, address=_ADDRESS)
+        self._cores = {path.stem: Core(assemble(path)) for path in _sources()}
+        for core in self._cores.values():
+            core.memory.add("memory", self.memory, True, address=_ADDRESS)
         self._count = Count()
         self._fault: Exception | None = None
         self._hook = _HOOK(self._run)
@@ -80,9 +82,8 @@ class ChipKernels:
         self._taken = _ARGUMENT_BYTES
 
     def close(self) -> None:
-        """Takes the memory away from the model."""
+        """Detaches the model from the kernels."""
         self._attach(_HOOK(), None, None, 0)
-        self._core.memory.remove(self._region)
 
     def put(self, array: Array) -> Array:
         """A copy of the array in `memory`."""
@@ -127,7 +128,7 @@ class ChipKernels:
         try:
             self.memory[:size] = np.frombuffer(ctypes.string_at(arguments, size), np.uint8)
             name = function.decode()
-            result = self._core.call(name, _ADDRESS)
+            result = self._cores[name].call(name, _ADDRESS)
         except Exception as fault:
             self._fault = fault
             return
@@ -141,10 +142,9 @@ def _page_aligned(size: int) -> npt.NDArray[np.uint8]:
     return memory[start : start + size]
 
 
-@functools.cache
-def _core() -> Core:
-    folder = c_runtime_folder() / "src" / "kernels" / KERNELS
-    return Core(assemble(sorted(folder.glob("*.S"))))
+def _sources() -> list[Path]:
+    """The set's assembly; a file has the name of its function."""
+    return sorted((c_runtime_folder() / "src" / "kernels" / KERNELS).glob("*.S"))
 
 
 # ---- modelled cycles ----

@@ -21,7 +21,7 @@
 #define MOST_SHV 12
 
 typedef struct attend_scratch {
-    uint8_t *scores; /* int32 [FTV_SCORE_ROWS][keys], overrun */
+    uint8_t *scores;  /* int32 [FTV_SCORE_ROWS][keys], overrun */
     int16_t *weights; /* [keys], overrun */
     uint16_t *key;    /* [keys] a_K >> shk */
     int16_t *value;   /* [keys] mv */

@@ -21,6 +21,9 @@ static inline ftv_address ftv_address_of(const void *pointer) {
 }
 #endif
 
+/* The set. */
+FTV_API extern const ftv_kernels ftv_kernels_esp32s3;
+
 /* ---- linear layers ---- */
 
 /* ftv_decode_t2s8_esp32s3, ftv_decode_t5s8_esp32s3: one tile's trits as bytes. */
