@@ -14,7 +14,7 @@ from .calls import (
     QkvCall,
     QuantiseCall,
 )  # fmt: skip
-from .kernels import KernelSet, RoughCycles, kernels_of, rendered_kernels
+from .kernels import KernelSet, RoughCycles, kernels_of, rendered_kernels, vector_kernels
 from .memory import MemoryPlan, Placed, plan_memory
 from .partitions import FlashPlan, Partition, plan_flash
 from .prices import Machine, Place, Price, Rate, Rates, machine_of, prices_of, rates_of
@@ -59,4 +59,5 @@ __all__ = [
     "rates_of",
     "rendered_kernels",
     "specialised_scratch",
+    "vector_kernels",
 ]  # fmt: skip
