@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 from .model import Chip
 
+
 @dataclass(frozen=True)
 class ChipFacts:
     """Limits of one chip.
 
     Attributes:
         cores: processor cores.
-        vector_unit: True where the engine has kernels for the chip's vector unit.
+        vector: whether it has the vector unit of c_runtime/src/kernels/esp32s3/.
         clocks_hz: processor clocks that ESP-IDF offers.
         sram_bytes: internal RAM, caches included.
         pins: GPIO numbers that exist.
@@ -27,7 +28,7 @@ class ChipFacts:
     """
 
     cores: int
-    vector_unit: bool
+    vector: bool
     clocks_hz: tuple[int, ...]
     sram_bytes: int
     pins: frozenset[int]
@@ -46,7 +47,7 @@ _KIB = 1024
 CHIPS = {
     "esp32s3": ChipFacts(
         cores=2,
-        vector_unit=True,
+        vector=True,
         clocks_hz=(80_000_000, 160_000_000, 240_000_000),
         sram_bytes=512 * _KIB,
         pins=frozenset(range(22)) | frozenset(range(26, 49)),
@@ -63,6 +64,6 @@ CHIPS = {
 """By ESP-IDF's target name. ESP32-S3: its datasheet, and Kconfig.cache and Kconfig.spiram of ESP-IDF."""
 
 
-def uses_vector_unit(chip: Chip) -> bool:
-    """Whether firmware for a board with this chip computes on a vector unit."""
-    return chip.vector_unit and CHIPS[chip.name].vector_unit
+def uses_vector(chip: Chip) -> bool:
+    """Whether firmware for a board with this chip computes on its vector unit."""
+    return chip.vector and CHIPS[chip.name].vector

@@ -35,13 +35,13 @@ class Chip:
         name: ESP-IDF's target name, e.g. ``esp32s3``.
         cores: that the engine uses.
         clock_hz: of the cores.
-        vector_unit: false leaves the chip's vector unit, if it has one, alone.
+        vector: false leaves the chip's vector unit, if it has one, alone.
     """
 
     name: str
     cores: Count
     clock_hz: Count
-    vector_unit: bool = True
+    vector: bool = True
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..architecture import Architecture
-from ..boards.chips import uses_vector_unit
-from ..boards.model import Chip
 from ..image.layout import TILE, round_up
 from .calls import (
     AttendCall,
@@ -18,7 +16,6 @@ from .calls import (
     QkvCall,
     QuantiseCall,
 )  # fmt: skip
-from .esp32s3 import esp32s3_scratch
 from .specialised import specialised_scratch
 
 
@@ -92,23 +89,7 @@ SCALAR = RoughCycles("model", mac=1.5, weight=4.0, output=30.0, attend_mac=2.5, 
 """The rendered kernels for chips without a vector unit."""
 
 
-def kernels_of(chip: Chip, a: Architecture, encoding: str) -> KernelSet:
-    """The set that firmware for a board with this chip has."""
-    return vector_kernels(a) if uses_vector_unit(chip) else rendered_kernels(a, encoding)
-
-
 def rendered_kernels(a: Architecture, encoding: str) -> KernelSet:
     """What templates/kernels/scalar.c.j2 renders for a chip without a vector unit."""
     scratch = specialised_scratch(a, encoding)
     return KernelSet("model", scratch.linear, scratch.steps, frozenset({"qkv"}), 1, SCALAR)
-
-
-VECTOR = RoughCycles("esp32s3", mac=1 / 15, weight=0.3, output=3.0, attend_mac=0.15, score=4.0, value=3.0)
-"""Of the ESP32-S3's vector unit."""
-
-
-def vector_kernels(a: Architecture) -> KernelSet:
-    """`ftv_kernels_esp32s3` of c_runtime/src/kernels/esp32s3/ and what it needs for the model."""
-    scratch = esp32s3_scratch(a)
-    owns = frozenset({"layer", "qkv", "attend", "norm"})
-    return KernelSet("esp32s3", scratch.linear, scratch.steps, owns, 2, VECTOR)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..boards import ChipBoard
-from ..boards.chips import uses_vector_unit
+from ..boards.chips import uses_vector
 from ..boards.sdkconfig import sdkconfig_options
 from ..image import ImageInfo
 from ..image.header import NUMERICS, VERSION
@@ -74,7 +74,7 @@ def render_project(board: ChipBoard, image: bytes, info: ImageInfo) -> Project:
     flash = plan_flash(board, len(image), reduced_bytes(info))
     a = header.architecture
     kernels = kernels_of(board.chip, a, header.encoding)
-    memory = plan_memory(a, Matrices.of_image(info), kernels, machine_of(board), len(image))
+    memory = plan_memory(a, Matrices.of_image(info), kernels, machine_of(board, a), len(image))
     manifest = _manifest(board, len(image), info, flash)
     context = _context(board, info, kernels, memory, flash, manifest)
     files = {path: text.encode() for path, text in _rendered(context)}
@@ -115,7 +115,7 @@ def _context(
         "encoding": encoding,
         "header": info.header,
         "labels": info.labels,
-        "vector_unit": uses_vector_unit(board.chip),
+        "vector": uses_vector(board.chip),
         "kernels": kernels,
         "plan": memory,
         "flash": flash,
@@ -159,8 +159,8 @@ def _environment(root: Path) -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     return Environment(
-        loader=FileSystemLoader((root, templates_folder())), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-        keep_trailing_newline=True, autoescape=False,
+        loader=FileSystemLoader((root, templates_folder())), undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,
     )  # fmt: skip
 
 
