@@ -64,10 +64,10 @@ static inline void ftv_for_each(const ftv_parallel *parallel, ftv_task_fn functi
     parallel->run(parallel->context, function, argument, tasks);
 }
 
-/* Tiles of one task: all of them where nobody shares the work, else as many for each worker, at most `together`. */
-static inline uint32_t ftv_share_tiles(const ftv_parallel *parallel, uint32_t all, uint32_t together) {
-    uint32_t rounds = ftv_ceil_div(all, parallel->workers * together);
-    return parallel->workers == 1U ? all : ftv_ceil_div(all, parallel->workers * rounds);
+/* Tiles of one task: all of them where nobody shares the work, else as many as the kernels like. */
+static inline uint32_t ftv_share_tiles(const ftv_parallel *parallel, uint32_t all, const ftv_kernels *kernels) {
+    uint32_t together = kernels->layer == NULL ? 1U : kernels->tiles;
+    return parallel->workers == 1U || together == 0U ? ftv_ceil_div(all, parallel->workers) : together;
 }
 
 /* Rows of one task: as many tasks for each worker, of FTV_ROW_GROUP rows or a few less. */

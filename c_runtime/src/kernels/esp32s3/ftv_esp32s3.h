@@ -25,10 +25,6 @@ static inline ftv_address ftv_address_of(const void *pointer) {
 FTV_API extern const ftv_kernels ftv_kernels_esp32s3;
 size_t ftv_scratch_bytes_esp32s3(const ftv_model *model); /* ftv_kernels.scratch_bytes */
 
-/* Tiles of one call of layer(): tokens are looked at once for all of them, and all but the first are on their way into
- * the cache before they are needed. */
-#define FTV_ESP32S3_TILES 16U
-
 /* ---- linear layers ---- */
 
 /* ftv_decode_t2s8_esp32s3, ftv_decode_t5s8_esp32s3: one tile's trits as bytes. */

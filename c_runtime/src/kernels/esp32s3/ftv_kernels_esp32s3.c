@@ -33,6 +33,5 @@ const ftv_kernels ftv_kernels_esp32s3 = {
     .quantise = ftv_quantise_esp32s3,
     .scratch_bytes = ftv_scratch_bytes_esp32s3,
     .value_bytes = 2,
-    .tiles = FTV_ESP32S3_TILES,
 };
 #endif
