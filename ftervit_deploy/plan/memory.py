@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from ..architecture import Architecture
 from ..errors import ProjectError
-from .buffers import ATTENTION, EMBEDDING, MLP, ROW_GROUP, Buffer, KernelScratch, buffers_of
+from .buffers import ATTENTION, EMBEDDING, ROW_GROUP, TOKENS, Buffer, Tiling, buffers_of
+from .calls import KernelCycles
+from .kernels import KernelSet
+from .prices import Machine, Place, prices_of
+from .steps import Matrices, pass_steps
 
 NEAR, FAR = 0, 1
 """`ftv_memory`: SRAM and PSRAM."""
@@ -35,68 +39,62 @@ class MemoryPlan:
     Attributes:
         placed: every buffer, in the order of `ftv_buffer`.
         near_bytes, far_bytes: what the plan takes of SRAM and PSRAM.
-        workers: cores.
-        mlp_tokens: tokens that go through the MLP together.
+        tiling: how the pass is cut.
+        weights_in_psram: True where the firmware copies the image to PSRAM, beyond `far_bytes`.
     """
 
     placed: tuple[Placed, ...]
     near_bytes: int
     far_bytes: int
-    workers: int
-    mlp_tokens: int
+    tiling: Tiling
+    weights_in_psram: bool
+
+    @property
+    def place(self) -> Place:
+        """Where buffers and weights lie, as `prices` takes it."""
+        far = frozenset(place.buffer.name for place in self.placed if place.memory == FAR)
+        return Place(far, self.weights_in_psram)
 
 
 def plan_memory(
-    a: Architecture, scratch: KernelScratch, workers: int, near_bytes: int, far_bytes: int
+    a: Architecture, matrices: Matrices, kernels: KernelSet, machine: Machine, image_bytes: int = 0
 ) -> MemoryPlan:
-    """The plan with the most-used bytes in SRAM, and the group size of the MLP that costs least.
+    """The plan that costs least: the most-used bytes in SRAM, the pass cut as pays.
 
     Args:
-        scratch: of one worker's kernels.
-        workers: cores that share the work.
-        near_bytes, far_bytes: room in SRAM and PSRAM.
+        kernels: that the firmware has.
+        machine: cores, memories and their rates.
+        image_bytes: of the image; it is copied to PSRAM where that has room for it and is faster than flash.
 
     Raises:
         ProjectError: it does not fit; the sentence has the arithmetic.
     """
     plans: list[MemoryPlan] = []
-    for groups in range(1, -(-a.tokens // ROW_GROUP) + 1):
-        mlp_tokens = -(-a.tokens // groups)
-        buffers = buffers_of(a, scratch, workers, mlp_tokens)
-        plan = _placed(buffers, workers, mlp_tokens, near_bytes, far_bytes)
+    for tiling in _tilings(a, machine.workers):
+        buffers = buffers_of(a, kernels, tiling)
+        plan = _placed(buffers, tiling, machine, image_bytes)
         if plan is not None:
             plans.append(plan)
     if not plans:
-        raise _does_not_fit(buffers, near_bytes, far_bytes)
-    return min(plans, key=lambda plan: _cost(plan, a))
+        raise _does_not_fit(buffers, machine.near_bytes, machine.far_bytes)
+    price = Pricing(a, matrices, kernels.cycles, machine)
+    return min(plans, key=lambda plan: (price.seconds(plan), plan.near_bytes))
 
 
-_CYCLES_A_BYTE = {NEAR: 0.25, FAR: 3.0}
-"""Of traffic: SRAM moves 16 bytes in 4 cycles, PSRAM at most 84 MB/s at 240 MHz (published measurements)."""
-_CYCLES_A_WEIGHT = 0.5
-"""To fetch and decode a ternary weight once more."""
-
-
-def _cost(plan: MemoryPlan, a: Architecture) -> float:
-    """Cycles of a pass that depend on the plan: traffic, and decoding the MLP for every group of tokens."""
-    groups = -(-a.tokens // plan.mlp_tokens)
-    traffic = sum(
-        place.buffer.bytes * place.buffer.touches * _CYCLES_A_BYTE[place.memory] for place in plan.placed[1:]
-    )
-    hidden = sum(
-        place.buffer.bytes * place.buffer.touches * _CYCLES_A_BYTE[place.memory]
-        for place in plan.placed
-        if place.buffer.name in ("hidden", "hidden_rows")
-    )
-    weights = 2 * a.depth * a.width * a.hidden
-    return traffic + (groups - 1) * hidden + groups * weights * _CYCLES_A_WEIGHT
+def _tilings(a: Architecture, workers: int) -> Iterator[Tiling]:
+    """Every way to cut a pass, the one that needs least memory last."""
+    waves = sorted({-(-a.heads // parts) for parts in range(1, a.heads + 1)}, reverse=True)
+    for wave in waves:
+        for window in (True, False):
+            for groups in range(1, -(-a.tokens // ROW_GROUP) + 1):
+                yield Tiling(workers, -(-a.tokens // groups), wave, window)
 
 
 def _placed(
-    buffers: Sequence[Buffer], workers: int, mlp_tokens: int, near_bytes: int, far_bytes: int
+    buffers: Sequence[Buffer], tiling: Tiling, machine: Machine, image_bytes: int
 ) -> MemoryPlan | None:
     """Most-touched first into SRAM, what is left over into PSRAM; None if one does not fit."""
-    memories = {NEAR: _Memory(near_bytes), FAR: _Memory(far_bytes)}
+    memories = {NEAR: _Memory(machine.near_bytes), FAR: _Memory(machine.far_bytes)}
     found: dict[str, Placed] = {}
     for buffer in sorted(buffers, key=lambda b: (-b.touches, b.name)):
         for number, memory in memories.items():
@@ -106,8 +104,24 @@ def _placed(
                 break
         else:
             return None
+    if tiling.window and found["residual"].memory == found["window"].memory:
+        return None  # a copy from one place to its like gains nothing
     placed = tuple(found[buffer.name] for buffer in buffers)
-    return MemoryPlan(placed, _end(placed, NEAR), _end(placed, FAR), workers, mlp_tokens)
+    far = _end(placed, FAR)
+    copied = 0 < image_bytes <= machine.far_bytes - far and machine.rates.psram_is_faster
+    return MemoryPlan(placed, _end(placed, NEAR), far, tiling, copied)
+
+
+class Pricing:
+    """What plans for one model on one machine cost; the steps of each tiling are priced call by call once."""
+
+    def __init__(self, a: Architecture, matrices: Matrices, cycles: KernelCycles, machine: Machine) -> None:
+        self._a, self._matrices, self._cycles, self._machine = a, matrices, cycles, machine
+
+    def seconds(self, plan: MemoryPlan) -> float:
+        """Of one pass."""
+        steps = pass_steps(self._a, self._matrices, plan.tiling)
+        return sum(price.seconds for price in prices_of(steps, self._cycles, self._machine, plan.place))
 
 
 class _Memory:
@@ -148,7 +162,7 @@ def _does_not_fit(buffers: Sequence[Buffer], near_bytes: int, far_bytes: int) ->
     """Names the step that needs most."""
     steps: Mapping[str, int] = {
         name: sum(buffer.bytes for buffer in buffers if buffer.steps & step)
-        for name, step in (("embedding", EMBEDDING), ("attention", ATTENTION), ("MLP", MLP))
+        for name, step in (("embedding", EMBEDDING), ("attention", ATTENTION), ("MLP", TOKENS))
     }
     name = max(steps, key=lambda step: steps[step])
     largest = max(buffers, key=lambda buffer: buffer.bytes)
