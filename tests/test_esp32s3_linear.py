@@ -79,10 +79,10 @@ def packed(weights: Ints, encoding: int) -> npt.NDArray[np.uint8]:
 
 
 def padded(codes: Ints, more: int = 0) -> npt.NDArray[np.int8]:
-    """Rows [tokens, K] with zeros up to a stride of K rounded up to 16, and `more`; 16 bytes of anything behind."""
+    """Rows [tokens, K] with zeros up to a stride of K rounded up to 16, and `more`; 32 bytes of anything behind."""
     out = np.zeros((len(codes), _round16(codes.shape[1]) + more), np.int8)
     out[:, : codes.shape[1]] = codes
-    return np.concatenate([out.reshape(-1), np.full(16, 99, np.int8)])
+    return np.concatenate([out.reshape(-1), np.full(32, 99, np.int8)])
 
 
 @dataclass

@@ -29,8 +29,8 @@ typedef struct ftv_token_scale {
     uint8_t high;
 } ftv_token_scale;
 
-/* What follows a decoded tile's last row. */
-#define FTV_TAIL_VECTORS 26
+/* Room for what follows a decoded tile's last row, in vectors of 16 bytes. */
+#define FTV_TAIL_VECTORS 28
 
 /* ftv_linear_s8s8_esp32s3: a decoded tile over all tokens, with what happens to the outputs. */
 typedef struct ftv_linear_args {
@@ -47,6 +47,7 @@ typedef struct ftv_linear_args {
     uint32_t out_stride;  /* bytes */
     ftv_address absmax;   /* ACTIVATE: int32, one a token */
     uint32_t absmax_stride; /* bytes */
+    uint32_t tail_vectors;  /* what follows the weights, of 16 bytes */
 } ftv_linear_args;
 
 #define FTV_SPILL_BYTES 64U

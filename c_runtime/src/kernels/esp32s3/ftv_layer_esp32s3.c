@@ -25,6 +25,7 @@ __attribute__((weak)) void ftv_prefetch_esp32s3(const void *data, uint32_t bytes
 
 typedef struct layer_scratch {
     int8_t *weights; /* 16 bytes before it are free */
+    uint32_t tail_vectors;
     uint8_t *spill;
     int32_t *sums; /* [GROUP][16] */
     ftv_token_scale *parts; /* [GROUP], of sums in parts */
@@ -36,7 +37,7 @@ static size_t weights_bytes(uint32_t inputs) {
 }
 
 static layer_scratch lay_out(void *scratch, uint32_t inputs) {
-    layer_scratch s;
+    layer_scratch s = {0};
     s.weights = (int8_t *)scratch + 16;
     s.spill = (uint8_t *)s.weights + weights_bytes(inputs);
     s.sums = (int32_t *)(void *)(s.spill + FTV_SPILL_BYTES);
@@ -114,7 +115,7 @@ static uint8_t *put_multipliers(uint8_t *at, const uint16_t *mantissas) {
 }
 
 /* NUMERICS.md, section 6. */
-static void put_gelu(uint8_t *at) {
+static uint8_t *put_gelu(uint8_t *at) {
     static const int16_t coefficients[] = {1685, 1214, -9331, 1502, 18806, -19972, 17, 14283, -11173, 2979};
     at = put_words(at, -(1 << 18));
     at = put_words(at, (1 << 17) - 1);
@@ -124,15 +125,23 @@ static void put_gelu(uint8_t *at) {
     at = put_words(at, -(1 << 17));
     at = put_halfwords(at, -2);
     at = put_halfwords(at, -2);
-    put_words(at, 0);
+    return put_words(at, 0);
 }
 
-static void put_tail(uint8_t *at, const ftv_layer_job *job, uint32_t tile) {
+/* The first two vectors once more: those of the next token are loaded from here. */
+static uint8_t *put_first(uint8_t *at, const int8_t *weights) {
+    memcpy(at, weights, 32);
+    return at + 32;
+}
+
+/* Returns how many vectors it has. */
+static uint32_t put_tail(int8_t *weights, const ftv_layer_job *job, uint32_t tile) {
     const ftv_linear *layer = job->layer;
     const int16_t *bias = layer->bias + (size_t)tile * FTV_TILE;
     int32_t factor = INT32_C(1) << (layer->bias_shift + (job->output == FTV_ADD));
     int32_t offset = job->output == FTV_ACTIVATE ? -(1 << 17) : 0;
-    at = put_bytes(at, 1);
+    uint8_t *start = tail_at(weights, layer->inputs);
+    uint8_t *at = put_bytes(start, 1);
     at = put_bytes(at, -128);
     at = put_bias(at, bias, factor, offset);
     if (layer->per_channel) {
@@ -140,14 +149,18 @@ static void put_tail(uint8_t *at, const ftv_layer_job *job, uint32_t tile) {
     }
     at = put_bias(at, bias + 8, factor, offset);
     if (job->output == FTV_ACTIVATE) {
-        put_gelu(at);
+        at = put_gelu(at);
     }
+    return (uint32_t)(put_first(at, weights) - start) / 16U;
 }
 
-#define SUMS_TAIL_BYTES 96U
+#define SUMS_TAIL_VECTORS 8U
 
-static void put_sums_tail(uint8_t *at) {
-    memset(put_bytes(put_bytes(at, 1), -128), 0, SUMS_TAIL_BYTES - 32U);
+/* No biases. */
+static void put_sums_tail(int8_t *weights, uint32_t inputs) {
+    uint8_t *at = put_bytes(put_bytes(tail_at(weights, inputs), 1), -128);
+    memset(at, 0, 64);
+    put_first(at + 64, weights);
 }
 
 /* ---- exact sums, in parts of 256 inputs ---- */
@@ -158,7 +171,7 @@ static void sum_part(layer_scratch s, const int8_t *x, uint32_t tokens, uint32_t
                      uint32_t inputs) {
     int8_t *weights = s.weights + (size_t)first * FTV_TILE;
     uint8_t *tail = tail_at(weights, inputs);
-    uint8_t kept[SUMS_TAIL_BYTES];
+    uint8_t kept[16U * SUMS_TAIL_VECTORS];
     ftv_linear_args args = {.x = ftv_address_of(x + first), .x_stride = stride,
         .blocks = ftv_ceil_div(inputs, 16),
         .tokens = tokens,
@@ -167,9 +180,10 @@ static void sum_part(layer_scratch s, const int8_t *x, uint32_t tokens, uint32_t
         .spill = ftv_address_of(s.spill),
         .output = first == 0U ? FTV_STORE : FTV_ADD,
         .out = ftv_address_of(s.sums),
-        .out_stride = FTV_TILE * sizeof(int32_t)};
+        .out_stride = FTV_TILE * sizeof(int32_t),
+        .tail_vectors = SUMS_TAIL_VECTORS};
     memcpy(kept, tail, sizeof kept);
-    put_sums_tail(tail);
+    put_sums_tail(weights, inputs);
     for (uint32_t token = 0; token < tokens; token++) {
         /* ADD halves what it adds. */
         s.parts[token] = (ftv_token_scale){.multiplier = first == 0U ? 1 : 2, .low = 0, .high = 16};
@@ -258,6 +272,7 @@ static void multiply_run(const ftv_layer_job *job, layer_scratch s, uint32_t col
         .spill = ftv_address_of(s.spill),
         .output = (uint32_t)job->output,
         .per_channel = job->layer->per_channel,
+        .tail_vectors = s.tail_vectors,
     };
     if (job->output == FTV_ACTIVATE) {
         uint32_t sixteens = job->narrow.stride / FTV_TILE;
@@ -315,7 +330,7 @@ void ftv_layer_esp32s3(const ftv_layer_job *job, void *scratch) {
         uint32_t tile = job->first_tile + i;
         const uint8_t *trits = layer->tiles + (size_t)tile * layer->tile_bytes;
         decode(s.weights, trits, job->encoding, layer->inputs);
-        put_tail(tail_at(s.weights, layer->inputs), job, tile);
+        s.tail_vectors = put_tail(s.weights, job, tile);
         if (i + 1U < job->tiles) {
             ftv_prefetch_esp32s3(trits + layer->tile_bytes, layer->tile_bytes);
         }
