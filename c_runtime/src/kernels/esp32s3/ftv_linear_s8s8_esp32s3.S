@@ -55,13 +55,12 @@
     .set STORE, 0
     .set ADD, 1
 
-# Registers of the token loop: a3 x, a4 weights and the tail, a5 scales, a6 out, a7 the last row of x or absmax,
-# a8 pairs of blocks, a9 end of scales, a10 spill, a11 from the last vector of the tail to the third of the weights,
+# Registers of the token loop: a3 x, a4 weights and the tail, a5 scales, a6 out, a7 absmax,
+# a8 pairs of blocks, a9 tokens left, a10 spill, a11 from the last vector of the tail to the third of the weights,
 # a12 from 16 bytes beyond a row of x to the next row, a13 from the last 16 bytes of an output to the next,
 # a14 shifts, a15 8, a2 0. ACTIVATE also uses a8 and takes it back from the stack.
     .set LOCAL_ABSMAX_STRIDE, 0
     .set LOCAL_PAIRS, 4
-    .set LOCAL_LAST_ROW, 8
 
 # Sixteen k. `now` holds their activations; `next` gets those of the next sixteen.
     .macro block now, next
@@ -144,7 +143,6 @@
 
 # What is left of a token, with the loads that the next one starts from: weights to q1 and q0, activations to q2.
     .macro finish_store
-    minu a3, a3, a7 # no row follows the last
     ee.vadds.s32.ld.incp q2, a3, q7, q7, q2
     ee.vadds.s32.st.incp q7, a6, q5, q5, q3
     ee.vadds.s32.st.incp q5, a6, q7, q1, q0
@@ -155,7 +153,6 @@
     .endm
 
     .macro finish_add
-    minu a3, a3, a7
     ee.vadds.s32.ld.incp q2, a6, q7, q7, q2
     ee.vadds.s32.ld.incp q3, a6, q5, q5, q3
     ee.vadds.s32.ld.incp q0, a6, q1, q1, q0
@@ -187,10 +184,8 @@
     .endm
 
     .macro finish_activate
-    l32i a14, a1, LOCAL_LAST_ROW
     ee.vadds.s32.ld.incp q2, a4, q7, q7, q2 # -2^18
     ee.vadds.s32.ld.incp q3, a4, q5, q5, q3 # 2^17 - 1
-    minu a3, a3, a14
     ee.vadds.s32 q1, q1, q0
     ee.vadds.s32 q4, q4, q6
     ee.vsubs.s32.st.incp q7, a10, q0, q2, q7
@@ -282,8 +277,8 @@
     .macro tokens odd, scale, finish
     j .Ltoken\@
     .balign 4
-    nop # five bytes, so that the loop's body begins where a fetch does
-    nop.n
+    _nop # five bytes, so that the loop's body begins where a fetch does
+    _nop.n
 .Ltoken\@:
     loopgtz a8, .Lpairs\@
     block q2, q3
@@ -294,8 +289,10 @@
     .endif
     sums
     \scale
+    addi a9, a9, -1
+    moveqz a3, a10, a9 # no row follows the last one: read something else in its place
     \finish
-    bne a5, a9, .Ltoken\@
+    bnez a9, .Ltoken\@
     retw.n
     .endm
 
@@ -337,11 +334,7 @@ ftv_linear_s8s8_esp32s3:
     l32i a15, a2, ARG_ABSMAX_STRIDE
     l32i a11, a2, ARG_TAIL_VECTORS
     s32i a15, a1, LOCAL_ABSMAX_STRIDE
-    addi a7, a9, -1
-    mull a7, a7, a12
-    add a7, a7, a3
-    s32i a7, a1, LOCAL_LAST_ROW
-    addx4 a9, a9, a5
+    l32i a7, a2, ARG_ABSMAX
     slli a15, a8, 4
     sub a12, a12, a15
     addi a12, a12, -16
@@ -356,7 +349,6 @@ ftv_linear_s8s8_esp32s3:
     addi a13, a13, -48
     blti a14, ADD + 1, .Lwords
     addi a13, a13, 32
-    l32i a7, a2, ARG_ABSMAX
 .Lwords:
     l32i a15, a2, ARG_PER_CHANNEL
     extui a2, a8, 0, 1
