@@ -7,7 +7,7 @@ from pathlib import Path
 
 from . import scalar as scalar
 from . import vector as vector
-from .expressions import UnknownSymbol, evaluate
+from .expressions import UnknownSymbolError, evaluate
 from .faults import AssemblyError
 from .layout import Code, Item, Label, Layout, Section, Space, Values
 from .macros import Expander, Statement, split_arguments
@@ -57,14 +57,16 @@ def assemble(
     files = [paths] if isinstance(paths, (str, Path)) else paths
     assembler = _Assembler()
     for path in files:
-        assembler.read(Preprocessor.with_defines(defines or {}).lines(Path(path)))
+        preprocessor = Preprocessor.with_defines(defines or {})
+        assembler.read(preprocessor.lines(Path(path)), preprocessor)
     return assembler.program()
 
 
 def assemble_text(text: str, name: str = "text.S", defines: Mapping[str, object] | None = None) -> Program:
     """Assembles text that stands for a file of the given name."""
     assembler = _Assembler()
-    assembler.read(Preprocessor.with_defines(defines or {}).text_lines(text, Path(name)))
+    preprocessor = Preprocessor.with_defines(defines or {})
+    assembler.read(preprocessor.text_lines(text, Path(name)), preprocessor)
     return assembler.program()
 
 
@@ -79,9 +81,9 @@ class _Assembler:
         self._function = ""
         self._labels: dict[str, Label] = {}
 
-    def read(self, lines: Iterable[Line]) -> None:
+    def read(self, lines: Iterable[Line], preprocessor: Preprocessor) -> None:
         """Takes the statements of one file."""
-        for statement in self._expander.statements(lines):
+        for statement in self._expander.statements(lines, preprocessor.included):
             self._statement(statement)
         self._section = self._named(".text")
 
@@ -137,7 +139,7 @@ class _Assembler:
         """A constant that `addi` cannot hold is added in two steps, as GNU as does."""
         try:
             value = evaluate(arguments[-1], self._expander.symbols, line.place) if arguments else 0
-        except UnknownSymbol:
+        except UnknownSymbolError:
             return False
         if len(arguments) != 3 or -128 <= value <= 127:
             return False
@@ -205,7 +207,7 @@ class _Assembler:
     def _constant(self, text: str, line: Line) -> int:
         try:
             return evaluate(text, self._expander.symbols, line.place)
-        except UnknownSymbol as error:
+        except UnknownSymbolError as error:
             raise AssemblyError(line.place, f"`{error}` has no value here.") from None
 
 

@@ -1,7 +1,7 @@
 """Arithmetic on vector registers, which are 16 bytes, lane 0 first.
 
-Additions and comparisons work on all lanes at once in one 128-bit integer (Warren, Hacker's Delight, 2-18): `SIGN`
-has the highest bit of every lane set, and no carry leaves a lane.
+Additions and comparisons work on all lanes at once in one 128-bit integer (Warren, Hacker's Delight, 2-18):
+`SIGN` has the highest bit of every lane set, and no carry leaves a lane.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def multiply(width: int, is_signed: bool) -> Callable[[Register, Register, int],
 def complex_multiply(x: Register, y: Register, z: Register | None, sel: int, amount: int) -> Register:
     """`EE.CMUL.S16`: two complex products, real parts in the lower halves, as its operation says.
 
-    The other 64 bits of z keep their value. (The description has real and imaginary parts the other way round.)
+    The other 64 bits of z keep their value. (The description has the two parts the other way round.)
     """
     a, b = signed[16](x), signed[16](y)
     sign = 1 if sel < 2 else -1
@@ -241,8 +241,8 @@ def unzip_lanes(size: int) -> Callable[[Register, Register], tuple[Register, Reg
 def bit_reversed(start: int, width: int) -> Register:
     """`EE.BITREV`: of start .. start+7 the larger of the number and its `width`-bit mirror image.
 
-    A width of 3 leaves the lanes 6 and 7 zero. Which FFT_BIT_WIDTH stands for which width: 3 means 3 here, as in
-    the instruction's operation.
+    A width of 3 leaves lanes 6 and 7 zero. FFT_BIT_WIDTH is the width itself, as in the instruction's
+    operation; Espressif's other texts say 0 for 3.
     """
     values = [(start + i) & ((1 << width) - 1) for i in range(8)]
     mirrored = [max(v, int(f"{v:0{width}b}"[::-1], 2)) for v in values]
@@ -281,6 +281,12 @@ def put(register: Register | Partial | None, start: int, piece: bytes) -> Regist
     data = data[:start] + piece + data[stop:]
     known |= (1 << stop) - (1 << start)
     return data if known == 0xFFFF else Partial(data, known)
+
+
+def lane16(register: Register, lane: int) -> int:
+    """One 16-bit lane, signed."""
+    value = register[2 * lane] | register[2 * lane + 1] << 8
+    return (value ^ 32768) - 32768
 
 
 def quos(s: int, t: int) -> int:

@@ -1,9 +1,9 @@
 """Where everything of a program goes, and in which form.
 
-GNU as for Xtensa chooses the form of an instruction while it lays the text out, and so does this: the 16-bit form where
-the operands allow it; an inverted branch and a jump where a branch does not reach; before a loop whose first
-instruction would cross a 4-byte boundary, and before other targets of branches, 24-bit forms of the instructions in
-front; before a loop `nop`s where there are none (GNU as manual, 9.57.3).
+GNU as for Xtensa chooses the form of an instruction while it lays the text out, and so does this: the
+16-bit form where the operands allow it; an inverted branch and a jump where a branch does not reach; before
+a loop whose first instruction would cross a 4-byte boundary, and before other targets of branches, 24-bit
+forms of the instructions in front; before a loop `nop`s where there are none (GNU as manual, 9.57.3).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .expressions import UnknownSymbol, evaluate
+from .expressions import UnknownSymbolError, evaluate
 from .faults import AssemblyError
 from .opcodes import B4CONST, B4CONSTU, OPCODES, Opcode
 from .operands import narrow_form
@@ -131,18 +131,15 @@ class Layout:
         symbols = self._settled()
         instructions: dict[int, Instruction] = {}
         for section in self.sections:
-            for item in section.items if section.is_text else []:
-                if isinstance(item, Code):
-                    instructions |= _nops(item.address - item.pad, item.address, item.line, item.function)
-                    instructions[item.address] = _finished(item, symbols)
-                elif isinstance(item, Space) and item.align:
-                    instructions |= _nops(item.address, item.address + item.size, item.line, "")
+            if section.is_text:
+                instructions |= _instructions(section, symbols)
         data = tuple(
             Data(s.name, s.items[0].address, _bytes(s, symbols), s.writable)
             for s in self.sections
             if s.items and not s.is_text
         )
         functions = tuple(n for n in dict.fromkeys(self.functions) if symbols.get(n) in instructions)
+        _check_loops(instructions)
         leaders, ends = _leaders(instructions)
         return Program(instructions, dict(symbols), data, functions, leaders, ends)
 
@@ -259,7 +256,7 @@ def _most(code: Code) -> int:
 
 
 def _suits(items: Sequence[Item], index: int, address: int) -> bool:
-    """Whether a label that nothing runs into may stand at the address: its instruction, and the body of its loop."""
+    """Whether a label that nothing runs into may stand at the address, for its instruction and its loop."""
     first, *rest = [i for i in items[index + 1 : index + 3] if isinstance(i, Code)]
     if first.opcode.control == "loop" and rest and _crosses(address + 3, _most(rest[0])):
         return False
@@ -282,7 +279,7 @@ def _value(argument: str | int, symbols: Symbols, line: Line) -> int:
         return argument
     try:
         return evaluate(argument, symbols, line.place)
-    except UnknownSymbol as error:
+    except UnknownSymbolError as error:
         raise AssemblyError(line.place, f"`{error}` is not defined.") from None
 
 
@@ -315,6 +312,33 @@ def _check(kind: str, limits: tuple[int, int, int], value: int, code: Code) -> N
         raise AssemblyError(code.line.place, f"`{code.text}`: {value} is not within {where}.")
     if (kind == "B" and value not in B4CONST) or (kind == "U" and value not in B4CONSTU):
         raise AssemblyError(code.line.place, f"`{code.text}`: {value} is not among the constants it has.")
+
+
+def _check_loops(instructions: Mapping[int, Instruction]) -> None:
+    """What a loop may not end with (Xtensa ISA, 4.3.2.2)."""
+    by_end = {instruction.end: instruction for instruction in instructions.values()}
+    for loop in instructions.values():
+        if loop.opcode.control != "loop":
+            continue
+        last = by_end.get(loop.target)
+        if last is None or loop.target <= loop.end:
+            raise AssemblyError(loop.place, "the loop's end is not after an instruction of its body.")
+        if last.opcode.control or last.opcode.name in ("isync", "rsr.lcount"):
+            raise AssemblyError(last.place, f"`{last.text}` ends a loop, which is undefined.", "Add a nop.")
+
+
+def _instructions(section: Section, symbols: Symbols) -> dict[int, Instruction]:
+    """Those of a section, and the `nop`s between them that something runs into."""
+    out: dict[int, Instruction] = {}
+    closed = True
+    for item in section.items:
+        if isinstance(item, Code):
+            out |= _nops(item.address - item.pad, item.address, item.line, item.function)
+            out[item.address] = _finished(item, symbols)
+            closed = item.opcode.control in ("jump", "return")
+        elif isinstance(item, Space) and not closed:
+            out |= _nops(item.address, item.address + item.size, item.line, "")
+    return out
 
 
 def _nops(start: int, end: int, line: Line, function: str) -> dict[int, Instruction]:

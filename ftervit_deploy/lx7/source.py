@@ -1,7 +1,7 @@
 """The file as lines of assembler: comments gone, preprocessor lines obeyed, every line with its place.
 
-Of the C preprocessor: `#define` with or without parameters, `#undef`, `#include "x"`, `#if`, `#ifdef`, `#ifndef`,
-`#elif`, `#else`, `#endif`. `#` elsewhere starts a comment, as in GNU as for Xtensa.
+Of the C preprocessor: `#define` with or without parameters, `#undef`, `#include "x"`, `#if`, `#ifdef`,
+`#ifndef`, `#elif`, `#else`, `#endif`. `#` elsewhere starts a comment, as in GNU as for Xtensa.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from .faults import AssemblyError, Place
 
 _NOTE = re.compile(r"lx7:\s*([\w ,-]+)")
 _WORD = re.compile(r"[A-Za-z_.$][\w.$]*")
+_NAME = re.compile(r'"(?:\\.|[^"\\])*"|[A-Za-z_]\w*')
 _DIRECTIVE = re.compile(r"\s*#\s*(\w+)\s*(.*)")
 _TOKENS = re.compile(r'"(?:\\.|[^"\\])*"|//.*|/\*|\*/|#.*|[^"/*#]+|.', re.S)
 
@@ -49,6 +50,10 @@ class Preprocessor:
     def with_defines(cls, defines: Mapping[str, object]) -> Preprocessor:
         """With the values that `-D` would set."""
         return cls({name: _Macro(None, str(value)) for name, value in defines.items()})
+
+    def included(self, name: str, line: Line) -> Iterator[Line]:
+        """Lines of a file beside the file of a line."""
+        yield from self.lines(Path(line.place.file).parent / name)
 
     def lines(self, path: Path) -> Iterator[Line]:
         """Lines of a file and of what it includes.
@@ -127,7 +132,7 @@ class Preprocessor:
             return text
         out: list[str] = []
         position = 0
-        for match in iter(lambda: re.compile(r'"(?:\\.|[^"\\])*"|[A-Za-z_]\w*').search(text, position), None):
+        while match := _NAME.search(text, position):
             out.append(text[position : match.start()])
             position = match.end()
             macro = self.defines.get(match[0])
@@ -157,7 +162,8 @@ def _arguments(text: str, position: int, place: Place) -> tuple[list[str], int]:
     start = re.compile(r"\s*\(").match(text, position)
     if not start:
         raise AssemblyError(place, "a macro with parameters is used without them.")
-    depth, arguments, current = 1, [], ""
+    arguments: list[str] = []
+    depth, current = 1, ""
     for index in range(start.end(), len(text)):
         c = text[index]
         depth += (c == "(") - (c == ")")
