@@ -275,10 +275,7 @@
 
 # All tokens. Before the first: q1, q0 the first two vectors of weights, q2 the first activations, QACC 0.
     .macro tokens odd, scale, finish
-    j .Ltoken\@
-    .balign 4
-    _nop # five bytes, so that the loop's body begins where a fetch does
-    _nop.n
+    j .Ltoken\@ # behind a jump the assembler aligns loops without a nop for every token
 .Ltoken\@:
     loopgtz a8, .Lpairs\@
     block q2, q3
