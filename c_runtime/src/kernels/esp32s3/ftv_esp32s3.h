@@ -1,5 +1,5 @@
 /* ESP32-S3: what the assembly functions of this folder take. Each has one argument, a struct of 32-bit fields, so that
- * the C files beside them also run on a 64-bit host with buffers below 2^32 and a model of the chip behind them.
+ * the C files beside them also run on a computer, with a model of the processor behind them.
  *
  * The C files here are empty unless FTV_ESP32S3 is defined, which the ESP-IDF component does for that chip. */
 #ifndef FTV_ESP32S3_H
@@ -9,9 +9,20 @@
 
 typedef uint32_t ftv_address; /* of data, 0 .. 2^32 - 1 */
 
-static inline ftv_address ftv_address_of(const void *data) {
-    return (ftv_address)(uintptr_t)data;
+#ifdef FTV_ESP32S3_WINDOW /* on a computer whose pointers are longer: the chip's memory is a piece of its own */
+extern uintptr_t ftv_esp32s3_window; /* what to subtract from a pointer */
+
+static inline ftv_address ftv_address_of(const void *pointer) {
+    return (ftv_address)((uintptr_t)pointer - ftv_esp32s3_window);
 }
+#else
+static inline ftv_address ftv_address_of(const void *pointer) {
+    return (ftv_address)(uintptr_t)pointer;
+}
+#endif
+
+/* The set. */
+FTV_API extern const ftv_kernels ftv_kernels_esp32s3;
 
 /* ---- linear layers ---- */
 
@@ -34,18 +45,18 @@ typedef struct ftv_token_scale {
 
 /* ftv_linear_s8s8_esp32s3: a decoded tile over all tokens, with what happens to the outputs. */
 typedef struct ftv_linear_args {
-    ftv_address x;        /* int8 [tokens][x_stride] */
-    uint32_t x_stride;    /* bytes */
-    uint32_t blocks;      /* of 16 inputs */
-    uint32_t tokens;      /* at least 1 */
-    ftv_address weights;  /* int8 [16 blocks][16] and the tail */
-    ftv_address scales;   /* ftv_token_scale [tokens] */
-    ftv_address spill;    /* FTV_SPILL_BYTES */
-    uint32_t output;      /* ftv_output */
-    uint32_t per_channel; /* 0 or 1 */
-    ftv_address out;      /* int32 [tokens][out_stride]; ACTIVATE: int16 */
-    uint32_t out_stride;  /* bytes */
-    ftv_address absmax;   /* ACTIVATE: int32, one a token */
+    ftv_address x;          /* int8 [tokens][x_stride] */
+    uint32_t x_stride;      /* bytes */
+    uint32_t blocks;        /* of 16 inputs */
+    uint32_t tokens;        /* at least 1 */
+    ftv_address weights;    /* int8 [16 blocks][16] and the tail */
+    ftv_address scales;     /* ftv_token_scale [tokens] */
+    ftv_address spill;      /* FTV_SPILL_BYTES */
+    uint32_t output;        /* ftv_output */
+    uint32_t per_channel;   /* 0 or 1 */
+    ftv_address out;        /* int32 [tokens][out_stride]; ACTIVATE: int16 */
+    uint32_t out_stride;    /* bytes */
+    ftv_address absmax;     /* ACTIVATE: int32, one a token */
     uint32_t absmax_stride; /* bytes */
     uint32_t tail_vectors;  /* what follows the weights, of 16 bytes */
 } ftv_linear_args;
@@ -78,5 +89,169 @@ void ftv_linear_s8t5_esp32s3(int32_t *sums, const int8_t *x, uint32_t tokens, ui
                              uint32_t inputs, void *scratch);
 void ftv_layer_esp32s3(const ftv_layer_job *job, void *scratch);
 size_t ftv_layer_scratch_bytes_esp32s3(uint32_t tokens, uint32_t inputs);
+
+/* ---- rows: each .S says what it needs of them ---- */
+
+typedef struct ftv_quantise_row_args {
+    ftv_address x;       /* int32 [rows][16 groups] */
+    uint32_t x_row;      /* bytes from a row to the next */
+    uint32_t x_group;    /* bytes from sixteen columns to the next */
+    uint32_t rows;       /* at least 1 */
+    uint32_t groups;     /* sixteens of columns, at least 1 */
+    uint32_t levels_q21; /* levels << 21 */
+    ftv_address codes;   /* int8 */
+    uint32_t codes_row;
+    uint32_t codes_group;
+    ftv_address absmax; /* int32 [rows] */
+} ftv_quantise_row_args;
+
+void ftv_quantise_row_s32s8_esp32s3(const ftv_quantise_row_args *args);
+
+typedef struct ftv_quantise_narrow_args {
+    ftv_address values;  /* int16 [rows][16 groups] */
+    uint32_t values_row; /* bytes from a row to the next */
+    ftv_address absmax;  /* int32 [rows][groups] */
+    uint32_t absmax_row;
+    uint32_t rows;     /* at least 1 */
+    uint32_t groups;   /* sixteens of columns, at least 1 */
+    ftv_address codes; /* int8 */
+    uint32_t codes_row;
+    ftv_address scales; /* ftv_multiplier [rows] */
+} ftv_quantise_narrow_args;
+
+void ftv_quantise_narrow_esp32s3(const ftv_quantise_narrow_args *args);
+
+typedef struct ftv_unpack_trits_args {
+    ftv_address codes;
+    ftv_address trits; /* int16 [16 sixteens] */
+    uint32_t sixteens; /* at least 1 */
+} ftv_unpack_trits_args;
+
+void ftv_unpack_trits_t2s16_esp32s3(const ftv_unpack_trits_args *args);
+
+typedef struct ftv_norm_rows_args {
+    ftv_address x;  /* int32 [rows][columns] */
+    uint32_t x_row; /* bytes from a row to the next */
+    uint32_t rows;  /* at least 1 */
+    uint32_t columns;
+    int32_t limit;      /* of max|x|: (2^31 - 1) / (columns / 8) */
+    uint32_t inverse;   /* ceil(2^32 / columns) */
+    uint32_t inverse16; /* ceil(2^32 / (columns / 16)) */
+    uint32_t eps_low;   /* columns * eps_q32, two words */
+    uint32_t eps_high;
+    uint32_t beta_mantissa;
+    int32_t beta_exponent;
+    ftv_address gamma; /* int16 [columns + 8] */
+    ftv_address beta;  /* int16 [columns + 8] */
+    ftv_address row;   /* int32 [columns + 8], scratch */
+    ftv_address codes; /* int8 */
+    uint32_t codes_row;
+    ftv_address scales; /* ftv_multiplier [rows] */
+    ftv_address done;   /* uint32_t: rows that are ready, the next is not for this function */
+} ftv_norm_rows_args;
+
+void ftv_norm_s32s8_esp32s3(const ftv_norm_rows_args *args);
+
+/* The steps `norm` and `quantise` of ftv_kernels, and what norm needs of scratch. */
+void ftv_norm_esp32s3(const ftv_norm_job *job, void *scratch);
+size_t ftv_norm_scratch_bytes_esp32s3(uint32_t columns);
+void ftv_quantise_esp32s3(const ftv_quantise_job *job, void *scratch);
+
+/* ---- attention: each .S says what it needs ---- */
+
+/* Whether a head's codes are laid out for vectors: Q int8 [tokens][head_rows]; K in tiles of sixteen keys, channel by
+ * channel; V int16, eight channels of all keys and then the next eight. Else all three are int8 [tokens][head_rows]. */
+static inline int ftv_head_in_vectors(uint32_t head_dim) {
+    return head_dim % 16U == 0U && head_dim <= 64U;
+}
+
+typedef struct ftv_keys_args {
+    ftv_address rows; /* int8 [16 tiles][16 blocks] */
+    ftv_address keys; /* int8 [tiles][16 blocks][16] */
+    uint32_t tiles;
+    uint32_t blocks;
+} ftv_keys_args;
+
+typedef struct ftv_values_args {
+    ftv_address rows;   /* int8 [count][16 blocks] */
+    ftv_address values; /* int16 [2 blocks][...][8] */
+    uint32_t group;     /* bytes from eight channels to the next eight */
+    uint32_t count;
+    uint32_t blocks;
+} ftv_values_args;
+
+#define FTV_SCORE_ROWS 4U /* queries of one call */
+
+typedef struct ftv_scores_args {
+    ftv_address queries; /* int8 [rows][16 blocks] */
+    ftv_address keys;    /* int8 [tiles][16 blocks][16] */
+    ftv_address scales;  /* uint16 [16 tiles] */
+    ftv_address scores;  /* int32 [FTV_SCORE_ROWS][16 tiles] */
+    uint32_t score_row;  /* bytes from a row of scores to the next */
+    uint32_t rows;
+    uint32_t tiles;
+    uint32_t blocks;
+} ftv_scores_args;
+
+#define FTV_SOFTMAX_CONSTANTS 14U /* vectors of eight int16 */
+
+typedef struct ftv_softmax_args {
+    ftv_address scores;    /* int32 [16 tiles] */
+    ftv_address weights;   /* int16 [16 tiles] */
+    ftv_address values;    /* int16 [16 tiles]: the values' scales */
+    ftv_address padding;   /* int16 [16] */
+    ftv_address constants; /* int16 [FTV_SOFTMAX_CONSTANTS][8] */
+    uint32_t multiplier;
+    uint32_t right; /* the distance's shift less 16, at most 39 */
+    uint32_t tiles;
+    ftv_address sum; /* uint32 */
+} ftv_softmax_args;
+
+typedef struct ftv_mix_args {
+    ftv_address weights; /* int16 [16 tiles] */
+    ftv_address values;  /* int16 [groups][16 tiles][8] */
+    ftv_address sums;    /* int32 [8 groups] */
+    uint32_t tiles;
+    uint32_t groups;
+} ftv_mix_args;
+
+typedef struct ftv_divide_args {
+    ftv_address sums;   /* int32 [16 tiles] */
+    ftv_address values; /* int16 [16 tiles] */
+    ftv_address absmax; /* int32 [tiles] */
+    uint32_t factor;
+    uint32_t shift;
+    uint32_t tiles;
+} ftv_divide_args;
+
+void ftv_keys_s8_esp32s3(const ftv_keys_args *args);
+void ftv_values_s8s16_esp32s3(const ftv_values_args *args);
+void ftv_scores_s8s8_esp32s3(const ftv_scores_args *args);
+void ftv_softmax_s32s16_esp32s3(const ftv_softmax_args *args);
+void ftv_mix_s16s16_esp32s3(const ftv_mix_args *args);
+void ftv_divide_s32s16_esp32s3(const ftv_divide_args *args);
+
+/* ftv_kernels' own. value_bytes is 2. */
+void ftv_qkv_esp32s3(const ftv_qkv_part *part, void *scratch);
+size_t ftv_qkv_scratch_bytes_esp32s3(uint32_t tokens, uint32_t inputs, uint32_t head_rows);
+void ftv_attend_esp32s3(const ftv_attend_job *job, void *scratch);
+size_t ftv_attend_scratch_bytes_esp32s3(uint32_t tokens, uint32_t head_rows);
+
+/* Every assembly function with what it takes. */
+#define FTV_ESP32S3_FUNCTIONS(X)                                                                                       \
+    X(ftv_decode_t2s8_esp32s3, ftv_decode_args)                                                                        \
+    X(ftv_decode_t5s8_esp32s3, ftv_decode_args)                                                                        \
+    X(ftv_linear_s8s8_esp32s3, ftv_linear_args)                                                                        \
+    X(ftv_energy_s8_esp32s3, ftv_energy_args)                                                                          \
+    X(ftv_quantise_row_s32s8_esp32s3, ftv_quantise_row_args)                                                           \
+    X(ftv_quantise_narrow_esp32s3, ftv_quantise_narrow_args)                                                           \
+    X(ftv_unpack_trits_t2s16_esp32s3, ftv_unpack_trits_args)                                                           \
+    X(ftv_norm_s32s8_esp32s3, ftv_norm_rows_args)                                                                      \
+    X(ftv_keys_s8_esp32s3, ftv_keys_args)                                                                              \
+    X(ftv_values_s8s16_esp32s3, ftv_values_args)                                                                       \
+    X(ftv_scores_s8s8_esp32s3, ftv_scores_args)                                                                        \
+    X(ftv_softmax_s32s16_esp32s3, ftv_softmax_args)                                                                    \
+    X(ftv_mix_s16s16_esp32s3, ftv_mix_args)                                                                            \
+    X(ftv_divide_s32s16_esp32s3, ftv_divide_args)
 
 #endif

@@ -27,8 +27,8 @@ typedef struct layer_scratch {
     int8_t *weights; /* 16 bytes before it are free */
     uint32_t tail_vectors;
     uint8_t *spill;
-    int32_t *sums; /* [GROUP][16] */
-    ftv_token_scale *parts; /* [GROUP], of sums in parts */
+    int32_t *sums;           /* [GROUP][16] */
+    ftv_token_scale *parts;  /* [GROUP], of sums in parts */
     ftv_token_scale *scales; /* [tokens] */
 } layer_scratch;
 
@@ -47,7 +47,8 @@ static layer_scratch lay_out(void *scratch, uint32_t inputs) {
 }
 
 size_t ftv_linear_scratch_bytes_esp32s3(uint32_t inputs) {
-    return 16U + weights_bytes(inputs) + FTV_SPILL_BYTES + GROUP * (FTV_TILE * sizeof(int32_t) + sizeof(ftv_token_scale));
+    return 16U + weights_bytes(inputs) + FTV_SPILL_BYTES +
+           GROUP * (FTV_TILE * sizeof(int32_t) + sizeof(ftv_token_scale));
 }
 
 size_t ftv_layer_scratch_bytes_esp32s3(uint32_t tokens, uint32_t inputs) {
@@ -172,16 +173,17 @@ static void sum_part(layer_scratch s, const int8_t *x, uint32_t tokens, uint32_t
     int8_t *weights = s.weights + (size_t)first * FTV_TILE;
     uint8_t *tail = tail_at(weights, inputs);
     uint8_t kept[16U * SUMS_TAIL_VECTORS];
-    ftv_linear_args args = {.x = ftv_address_of(x + first), .x_stride = stride,
-        .blocks = ftv_ceil_div(inputs, 16),
-        .tokens = tokens,
-        .weights = ftv_address_of(weights),
-        .scales = ftv_address_of(s.parts),
-        .spill = ftv_address_of(s.spill),
-        .output = first == 0U ? FTV_STORE : FTV_ADD,
-        .out = ftv_address_of(s.sums),
-        .out_stride = FTV_TILE * sizeof(int32_t),
-        .tail_vectors = SUMS_TAIL_VECTORS};
+    ftv_linear_args args = {.x = ftv_address_of(x + first),
+                            .x_stride = stride,
+                            .blocks = ftv_ceil_div(inputs, 16),
+                            .tokens = tokens,
+                            .weights = ftv_address_of(weights),
+                            .scales = ftv_address_of(s.parts),
+                            .spill = ftv_address_of(s.spill),
+                            .output = first == 0U ? FTV_STORE : FTV_ADD,
+                            .out = ftv_address_of(s.sums),
+                            .out_stride = FTV_TILE * sizeof(int32_t),
+                            .tail_vectors = SUMS_TAIL_VECTORS};
     memcpy(kept, tail, sizeof kept);
     put_sums_tail(weights, inputs);
     for (uint32_t token = 0; token < tokens; token++) {
@@ -234,10 +236,11 @@ static uint32_t energy_at(const ftv_token_scale *scales, uint32_t token) {
 static void set_scales(const ftv_layer_job *job, ftv_token_scale *scales) {
     const ftv_linear *layer = job->layer;
     uint32_t limit = ((UINT32_C(1) << 30) - 1U) / layer->inputs;
-    ftv_energy_args args = {.x = ftv_address_of(job->x.codes), .x_stride = job->x.stride,
-        .blocks = ftv_ceil_div(layer->inputs, 16),
-        .tokens = job->tokens,
-        .energies = ftv_address_of(scales)};
+    ftv_energy_args args = {.x = ftv_address_of(job->x.codes),
+                            .x_stride = job->x.stride,
+                            .blocks = ftv_ceil_div(layer->inputs, 16),
+                            .tokens = job->tokens,
+                            .energies = ftv_address_of(scales)};
     bool measured = layer->inputs > ALWAYS_EXACT;
     if (measured) {
         ftv_energy_s8_esp32s3(&args);
@@ -255,8 +258,8 @@ static void set_scales(const ftv_layer_job *job, ftv_token_scale *scales) {
         }
         shift -= job->output == FTV_ADD; /* which doubles everything */
         scales[token] = (ftv_token_scale){.multiplier = (int16_t)multiplier,
-            .low = (uint8_t)ftv_min_s32(shift, 31),
-            .high = (uint8_t)ftv_min_s32(shift + 16, 31)};
+                                          .low = (uint8_t)ftv_min_s32(shift, 31),
+                                          .high = (uint8_t)ftv_min_s32(shift + 16, 31)};
     }
 }
 
@@ -302,7 +305,6 @@ static void multiply_group(const ftv_layer_job *job, layer_scratch s, uint32_t t
     sum_exactly(s, part.x.codes, count, part.x.stride, part.layer->inputs);
     ftv_put_sums(&part, tile, s.sums);
 }
-
 
 /* One decoded tile: runs of tokens by the assembly, others in groups; all in groups where pad channels must not count. */
 static void multiply_tile(const ftv_layer_job *job, layer_scratch s, uint32_t tile) {
