@@ -21,7 +21,4 @@ void ftv_prefetch_esp32s3(const void *data, uint32_t bytes) {
     hook("ftv_prefetch_esp32s3", args, sizeof args);
 }
 
-MODELLED(ftv_decode_t2s8_esp32s3, ftv_decode_args)
-MODELLED(ftv_decode_t5s8_esp32s3, ftv_decode_args)
-MODELLED(ftv_energy_s8_esp32s3, ftv_energy_args)
-MODELLED(ftv_linear_s8s8_esp32s3, ftv_linear_args)
+FTV_ESP32S3_FUNCTIONS(MODELLED)
