@@ -281,26 +281,26 @@ def test_sums_beyond_16_bits(chip: Chip, k: int, encoding: int) -> None:
         check(chip, any_layer(rng, k, 16, 4, output, codes=codes, weights=weights, encoding=encoding))
 
 
-@pytest.mark.parametrize("k", [384, 1536])
-def test_the_fast_way_takes_all_that_the_bound_allows(chip: Chip, k: int) -> None:
-    """Rows whose energy is the largest allowed, in the direction of the weights, and one more."""
-    limit = (2**30 - 1) // k
-    row = np.full(k, int((limit / k) ** 0.5))
-    row[: limit - int((row**2).sum()) >> 8] += 1
-    over = row + 1
-    assert limit - 2**15 < (row**2).sum() <= limit < (over**2).sum()
-    rng = np.random.default_rng(k)
-    check(chip, any_layer(rng, k, 16, 3, STORE, codes=np.stack([row, over, -row]), weights=np.ones((16, k), np.int64)))
-    parts = -(-k // 256)
-    assert [words[3] for words in _products(chip)] == [1] * (parts + 2)
+@pytest.mark.parametrize("output", [STORE, ADD, ACTIVATE])
+def test_sums_at_the_ends_of_16_bits(chip: Chip, output: int) -> None:
+    """32766 and -32767 are exact; 32767 and -32768 are done again, as what lies beyond is."""
+    k, wanted = 384, [32766, 32767, 32768, -32767, -32768, -32769]
+    codes = np.stack([np.sign(sum) * (np.full(k, 85) + (np.arange(k) < abs(sum) - 85 * k)) for sum in wanted])
+    assert codes.sum(1).tolist() == wanted
+    rng = np.random.default_rng(0)
+    check(chip, any_layer(rng, k, 16, 6, output, codes=codes, weights=np.ones((16, k), np.int64)))
+    assert [words[3] for words in _products(chip)] == [6] + [1] * 8, "in two parts each"
 
 
 def test_many_tokens_on_both_ways(chip: Chip) -> None:
     rng = np.random.default_rng(3)
-    codes = rng.integers(-30, 31, (70, 272))
-    codes[rng.random(70) < 0.5] = 127
+    codes = rng.integers(-30, 31, (170, 272))
+    codes[rng.random(170) < 0.3] = 127
+    weights = rng.integers(-1, 2, (32, 272))
+    weights[[3, 19]] = 1
+    exponent = np.where(rng.random(170) < 0.2, 0, 9)
     for output in (STORE, ADD, ACTIVATE):
-        check(chip, any_layer(rng, 272, 32, 70, output, codes=codes))
+        check(chip, any_layer(rng, 272, 32, 170, output, codes=codes, weights=weights, exponent=exponent))
 
 
 def test_gelu_of_every_kind_of_value(chip: Chip) -> None:
@@ -344,13 +344,14 @@ def test_a_decoded_tile(chip: Chip, k: int, encoding: int) -> None:
         assert (got[:k] == weights.T).all() and not got[k:].any()
 
 
-@pytest.mark.parametrize(("k", "tokens"), [(16, 1), (48, 3), (384, 2), (4128, 2)])
-def test_energies_of_rows(chip: Chip, k: int, tokens: int) -> None:
-    codes = np.random.default_rng(k).integers(-127, 128, (tokens, k))
-    codes[0] = -127
+@pytest.mark.parametrize("step", [32, 96])
+@pytest.mark.parametrize("tokens", [1, 2, 37])
+def test_extremes_of_records(chip: Chip, tokens: int, step: int) -> None:
+    records = np.random.default_rng(tokens).integers(-(2**15), 2**15, (tokens, step // 2)).astype(np.int16)
     with chip.fresh():
-        x = chip.put("x", padded(codes, 32))
-        view, address = chip.room("energies", 4 * tokens)
-        args = np.array([x, k + 32, k // 16, tokens, address], np.uint32)
-        chip.call("ftv_energy_s8_esp32s3", args.ctypes.data_as(ctypes.c_void_p))
-        assert (view.view(np.uint32) == (codes**2).sum(1)).all()
+        address = chip.put("records", np.pad(records.reshape(-1), (0, 16)))
+        view, extremes = chip.room("extremes", 32)
+        args = np.array([address, step, tokens, extremes], np.uint32)
+        chip.call("ftv_extremes_s16_esp32s3", args.ctypes.data_as(ctypes.c_void_p))
+        lanes = records[:, :16].reshape(-1, 8)
+        assert (view.view(np.int16).reshape(2, 8) == [lanes.max(0), lanes.min(0)]).all()

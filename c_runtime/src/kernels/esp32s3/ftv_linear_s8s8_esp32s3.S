@@ -15,15 +15,17 @@
 #   out      int32 [tokens][out_stride], ACTIVATE: int16; 16-byte aligned
 #   absmax   ACTIVATE: int32, one a token, absmax_stride apart
 #   spill    64 bytes, 16-byte aligned
+#   records  one a token, 16-byte aligned: int16 acc [16], clamped to 16 bits; ADD: and int32 out [16] as it was
 #
-# Exact where every |acc| < 2^15 and shift >= 1. Nothing overlaps. Uses q0..q7, QACC and SAR.
+# Exact where shift >= 1 and no acc in the records is -32768 or 32767. Nothing overlaps. Uses q0..q7, QACC and SAR.
 #
 # Sixteen channels are the lanes; a vector of sixteen activations gives one factor after the other. 17 cycles for
 # 16 k x 16 channels: a multiply-accumulate that loads the weights after next, sixteen times, and the load of x.
 #
 # Why sums come out exactly. A lane has 20 bits; only SRCMB reads it, 8 bits at a time with saturation, and it shifts
 # the accumulators. So they are copied to memory, h = acc >> 8 is read, the copy comes back, 256 h + 128 is subtracted
-# and the rest, acc mod 256 - 128, fits a byte. With bit 7 flipped and h above it, that is acc in 16 bits.
+# and the rest, acc mod 256 - 128, fits a byte. With bit 7 flipped and h above it, that is acc in 16 bits. Beyond them
+# both parts saturate, and -32768 or 32767 comes out: whoever calls looks for these.
 #
 # Why y comes out exactly. acc * M < 2^30 fits 32 bits; a vector multiplication returns bits shift .. shift + 15 of a
 # product, a second one those from shift + 16 on (31 at most: above are signs): together y without its bias.
@@ -51,16 +53,18 @@
     .set ARG_ABSMAX, 44
     .set ARG_ABSMAX_STRIDE, 48
     .set ARG_TAIL_VECTORS, 52
+    .set ARG_RECORDS, 56
 
     .set STORE, 0
     .set ADD, 1
 
-# Registers of the token loop: a3 x, a4 weights and the tail, a5 scales, a6 out, a7 absmax,
-# a8 pairs of blocks, a9 tokens left, a10 spill, a11 from the last vector of the tail to the third of the weights,
+# Registers of the token loop: a3 x, a4 weights and the tail, a5 scales, a6 out, a7 records
+# (ACTIVATE: absmax), a8 pairs of blocks, a9 tokens left, a10 spill, a11 from the last vector of the tail to the third of the weights,
 # a12 from 16 bytes beyond a row of x to the next row, a13 from the last 16 bytes of an output to the next,
-# a14 shifts, a15 8, a2 0. ACTIVATE also uses a8 and takes it back from the stack.
+# a14 shifts, a15 8, a2 0. ACTIVATE also uses a8 and keeps two more on the stack.
     .set LOCAL_ABSMAX_STRIDE, 0
     .set LOCAL_PAIRS, 4
+    .set LOCAL_RECORDS, 8
 
 # Sixteen k. `now` holds their activations; `next` gets those of the next sixteen.
     .macro block now, next
@@ -104,9 +108,9 @@
 
 # One multiplier for all channels. q5, q4 -> q7, q5, q1, q4: y without bias of channels 0..3, 4..7, 8..11, 12..15;
 # q0, q6 their bias from 8 on.
-    .macro scale_by_token
-    ee.vmul.s16 q7, q5, q6
-    ee.vmul.s16 q1, q4, q6
+    .macro scale_by_token records
+    ee.vmul.s16.st.incp q5, \records, q7, q5, q6
+    ee.vmul.s16.st.incp q4, \records, q1, q4, q6
     srli a14, a14, 8
     ssr a14
     ee.vmul.s16.ld.incp q0, a4, q5, q5, q6
@@ -115,7 +119,7 @@
     .endm
 
 # The same where every channel has its own: M = (m_t m_n + 2^14) >> 15 by way of the accumulators, which are free now.
-    .macro scale_by_channel
+    .macro scale_by_channel records
     ee.ldqa.s16.128.ip a4, 16
     ee.vld.128.ip q0, a4, 16
     ee.vld.128.ip q7, a4, 16
@@ -124,10 +128,10 @@
     ee.srcmb.s16.qacc q0, a15, 0
     ee.ldqa.s16.128.ip a4, 16
     ee.vmulas.s16.qacc q7, q6
-    ee.vmul.s16 q7, q5, q0
+    ee.vmul.s16.st.incp q5, \records, q7, q5, q0
     srli a14, a14, 8
     ee.srcmb.s16.qacc q6, a15, 0
-    ee.vmul.s16 q1, q4, q6
+    ee.vmul.s16.st.incp q4, \records, q1, q4, q6
     ssr a14
     movi.n a15, 8
     ee.vmul.s16.ld.incp q0, a4, q5, q5, q0
@@ -158,14 +162,15 @@
     ee.vadds.s32.ld.incp q0, a6, q1, q1, q0
     ee.vadds.s32.ld.incp q6, a6, q4, q4, q6
     ssai 1
-    ee.vadds.s32 q7, q7, q2
+    ee.vadds.s32.st.incp q2, a7, q7, q7, q2
     ee.vadds.s32.ld.incp q2, a3, q7, q7, q2
     ee.vsr.32 q7, q7
-    ee.vadds.s32 q5, q5, q3
+    ee.vadds.s32.st.incp q3, a7, q5, q5, q3
     addi a6, a6, -64
     ee.vadds.s32.st.incp q7, a6, q5, q5, q3
     ee.vsr.32 q5, q5
-    ee.vadds.s32 q7, q1, q0
+    ee.vadds.s32.st.incp q0, a7, q7, q1, q0
+    ee.vst.128.ip q6, a7, 16
     ee.vadds.s32.ld.incp q1, a4, q7, q7, q0
     ee.vsr.32 q7, q7
     ee.vadds.s32.st.incp q5, a6, q4, q4, q6
@@ -184,6 +189,7 @@
     .endm
 
     .macro finish_activate
+    s32i a8, a1, LOCAL_RECORDS
     ee.vadds.s32.ld.incp q2, a4, q7, q7, q2 # -2^18
     ee.vadds.s32.ld.incp q3, a4, q5, q5, q3 # 2^17 - 1
     ee.vadds.s32 q1, q1, q0
@@ -285,7 +291,12 @@
     block q2, q3
     .endif
     sums
-    \scale
+    .ifc \finish, finish_activate
+    l32i a8, a1, LOCAL_RECORDS
+    \scale a8
+    .else
+    \scale a7
+    .endif
     addi a9, a9, -1
     moveqz a3, a10, a9 # no row follows the last one: read something else in its place
     \finish
@@ -331,7 +342,8 @@ ftv_linear_s8s8_esp32s3:
     l32i a15, a2, ARG_ABSMAX_STRIDE
     l32i a11, a2, ARG_TAIL_VECTORS
     s32i a15, a1, LOCAL_ABSMAX_STRIDE
-    l32i a7, a2, ARG_ABSMAX
+    l32i a7, a2, ARG_RECORDS
+    s32i a7, a1, LOCAL_RECORDS
     slli a15, a8, 4
     sub a12, a12, a15
     addi a12, a12, -16
@@ -346,6 +358,7 @@ ftv_linear_s8s8_esp32s3:
     addi a13, a13, -48
     blti a14, ADD + 1, .Lwords
     addi a13, a13, 32
+    l32i a7, a2, ARG_ABSMAX
 .Lwords:
     l32i a15, a2, ARG_PER_CHANNEL
     extui a2, a8, 0, 1
