@@ -12,7 +12,7 @@
 #include "ftv_fixed.h"
 
 #define BLOCK_BYTES 16U
-#define OVERRUN     32U /* bytes behind scores and weights that may be read */
+#define OVERRUN     64U /* bytes behind scores and weights that may be read or, before weights, overwritten */
 #define KEY_BITS    12  /* of a key's scale, head_dim <= 64 */
 #define MOST_RIGHT  39  /* a distance has less than 32 + 15 - 16 bits */
 
@@ -73,11 +73,11 @@ static attend_scratch lay_out(void *base, uint32_t tokens, uint32_t head_rows) {
 
 /* ---- what all rows of a head share ---- */
 
-/* ftv_softmax_s32s16_esp32s3.S names them in this order: the polynomial of NUMERICS.md, the fraction's bits, then what
- * makes a shift of its bits, bytes in pairs, and what rounds. */
+/* In the order of ftv_softmax_s32s16_esp32s3.S: the polynomial of NUMERICS.md, the fraction's bits, what rounds, and
+ * pairs of bytes that make a power of two of an exponent's bits. */
 static void put_constants(int16_t *constants) {
-    static const int16_t values[FTV_SOFTMAX_CONSTANTS] = {-1296,  7566,   -22654, 32767,  2047, 0x3F3F, 0x2020,
-                                                          0x0202, 0x1010, 0x0404, 0x0808, 1,    -2,     -8192};
+    static const int16_t values[FTV_SOFTMAX_CONSTANTS] = {-1296,  7566,   -22654, 32767,  2047,   -2,
+                                                          0x0404, 0x2020, 0x1010, 0x0808, 0x0202, 0x3F3F};
     for (uint32_t i = 0; i < FTV_SOFTMAX_CONSTANTS; i++) {
         for (uint32_t lane = 0; lane < 8U; lane++) {
             *constants++ = values[i];

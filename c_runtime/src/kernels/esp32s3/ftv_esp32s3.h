@@ -49,7 +49,7 @@ typedef struct ftv_scores_args {
     uint32_t blocks;
 } ftv_scores_args;
 
-#define FTV_SOFTMAX_CONSTANTS 14U /* vectors of eight int16 */
+#define FTV_SOFTMAX_CONSTANTS 12U /* vectors of eight int16 */
 
 typedef struct ftv_softmax_args {
     ftv_address scores;    /* int32 [16 tiles] */
