@@ -161,8 +161,9 @@ def test_softmax_is_exact_for_every_distance() -> None:
 def check_mix(weights: Ints, rows: np.ndarray) -> None:
     values = values_in_groups(padded(rows, 99))
     sums = np.zeros(rows.shape[1], np.int32)
-    fields = (frozen(padded(weights, 0).astype(np.int16)), frozen(values), sums)
-    call("ftv_mix_s16s16_esp32s3", *fields, values.shape[1] // 16, len(values))
+    fields = (frozen(np.pad(padded(weights, 0), (0, 8)).astype(np.int16)), frozen(values))
+    sizes = (-(-len(rows) // 8), len(values))
+    call("ftv_mix_s16s16_esp32s3", *fields, 16 * values.shape[1], sums, *sizes)
     assert np.array_equal(sums, weights @ rows.astype(np.int64))
 
 

@@ -155,8 +155,9 @@ static uint32_t weigh(const head *h, uint32_t row, int32_t *scores) {
 static void mix(const head *h) {
     ftv_mix_args args = {.weights = ftv_address_of(h->scratch.weights),
                          .values = ftv_address_of(h->job->codes[FTV_V]),
+                         .group = h->keys * FTV_ALIGN,
                          .sums = ftv_address_of(h->scratch.sums),
-                         .tiles = h->keys / FTV_TILE,
+                         .eights = ftv_ceil_div(h->job->tokens, 8U),
                          .groups = h->job->head_rows / 8U};
     ftv_mix_s16s16_esp32s3(&args);
 }
