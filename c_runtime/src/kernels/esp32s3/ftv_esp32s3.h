@@ -193,7 +193,7 @@ typedef struct ftv_scores_args {
     uint32_t blocks;
 } ftv_scores_args;
 
-#define FTV_SOFTMAX_CONSTANTS 14U /* vectors of eight int16 */
+#define FTV_SOFTMAX_CONSTANTS 12U /* vectors of eight int16 */
 
 typedef struct ftv_softmax_args {
     ftv_address scores;    /* int32 [16 tiles] */
@@ -208,11 +208,12 @@ typedef struct ftv_softmax_args {
 } ftv_softmax_args;
 
 typedef struct ftv_mix_args {
-    ftv_address weights; /* int16 [16 tiles] */
-    ftv_address values;  /* int16 [groups][16 tiles][8] */
+    ftv_address weights; /* int16 [8 eights] */
+    ftv_address values;  /* int16 [groups][...][8] */
+    uint32_t group;      /* bytes from eight channels to the next eight */
     ftv_address sums;    /* int32 [8 groups] */
-    uint32_t tiles;
-    uint32_t groups;
+    uint32_t eights;     /* of keys */
+    uint32_t groups;     /* eights of channels */
 } ftv_mix_args;
 
 typedef struct ftv_divide_args {
