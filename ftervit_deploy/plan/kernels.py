@@ -66,7 +66,7 @@ class RoughCycles:
     def of(self, call: Call) -> float:
         """Cycles of the call."""
         if isinstance(call, LayerCall):
-            return self._matrix(call.inputs, TILE, call.tokens)
+            return self._matrix(call.inputs, TILE * call.tiles, call.tokens)
         if isinstance(call, QkvCall):
             rows = round_up(call.head_dim, TILE)
             return self._matrix(call.inputs, rows, call.tokens) + rows * call.tokens * self.value

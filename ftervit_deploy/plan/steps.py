@@ -187,9 +187,8 @@ class _Steps:
         tiles = -(-channels // TILE)
         per_channel = matrix in self._matrices.per_channel
         groups = list(self._groups(rows)) if block >= 0 else [rows]
-        calls = tuple(
-            (self._busier(tiles), LayerCall(inputs, tokens, output, per_channel)) for tokens in groups
-        )
+        share = self._busier(tiles)
+        calls = tuple((1, LayerCall(share, inputs, tokens, output, per_channel)) for tokens in groups)
         words = rows * tiles * TILE * WORD
         stored = narrow_bytes(rows, tiles * TILE) if output == "activate" else words
         source_bytes = rows * (round_up(inputs, TILE) + MULTIPLIER)
