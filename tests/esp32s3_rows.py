@@ -156,9 +156,8 @@ class Steps:
         sources = [*(RUNTIME / "src").glob("*.c"), *(RUNTIME / "src" / "kernels").glob("*.c")]
         glue = [KERNELS / "ftv_norm_esp32s3.c", KERNELS / "ftv_quantise_esp32s3.c"]
         shim = ROOT / "tests" / "c" / "rows_esp32s3.c"
-        path = build(
-            compiler(), folder / "rows.so", (*sources, *glue, shim), "-shared", "-fPIC", "-fno-common"
-        )
+        flags = ("-shared", "-fPIC", "-DFTV_ESP32S3")
+        path = build(compiler(), folder / "rows.so", (*sources, *glue, shim), *flags)
         self.library = ctypes.CDLL(str(path))
         self.library.ftv_norm_scratch_bytes_esp32s3.restype = ctypes.c_size_t
         self._hook = _HOOK(self._called)
