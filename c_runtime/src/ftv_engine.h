@@ -95,7 +95,6 @@ typedef struct ftv_group {
 
 /* NUMERICS.md, section 3: pixels [image_size][image_size][3] -> residual. */
 void ftv_embed(const ftv_pass *pass, const uint8_t *pixels);
-size_t ftv_patch_scratch_bytes(const ftv_model *model);
 
 /* ---- steps, each by the set's own function or composed of its inner loops; scratch: ftv_step_scratch_bytes() ---- */
 
@@ -106,6 +105,8 @@ void ftv_qkv(const ftv_kernels *kernels, const ftv_qkv_part *part, void *scratch
 void ftv_attend(const ftv_kernels *kernels, const ftv_attend_job *job, void *scratch);
 void ftv_norm_rows(const ftv_kernels *kernels, const ftv_norm_job *job, void *scratch);
 void ftv_quantise_rows(const ftv_kernels *kernels, const ftv_quantise_job *job, void *scratch);
+void ftv_patches(const ftv_kernels *kernels, const ftv_patches_job *job, void *scratch);
+void ftv_embed_rows(const ftv_kernels *kernels, const ftv_embed_job *job, void *scratch);
 
 /* What defines each step: composed of a set's inner loops. Scratch is 16-byte aligned. */
 void ftv_layer_steps(const ftv_kernels *kernels, const ftv_layer_job *job, void *scratch);
@@ -119,6 +120,9 @@ size_t ftv_attend_scratch_bytes(uint32_t tokens, uint32_t head_rows);
 void ftv_norm_steps(const ftv_norm_job *job, void *scratch);
 size_t ftv_norm_scratch_bytes(uint32_t columns);
 void ftv_quantise_steps(const ftv_quantise_job *job);
+void ftv_patches_steps(const ftv_patches_job *job, void *scratch);
+size_t ftv_patches_scratch_bytes(uint32_t side);
+void ftv_embed_steps(const ftv_embed_job *job);
 
 /* ---- the same for whole sets of rows or tiles, shared out among workers ---- */
 

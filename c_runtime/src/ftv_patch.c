@@ -2,51 +2,67 @@
 #include "ftv_engine.h"
 #include "ftv_fixed.h"
 
-typedef struct patch_task {
-    const ftv_pass *pass;
-    const uint8_t *pixels;
-} patch_task;
-
-size_t ftv_patch_scratch_bytes(const ftv_model *model) {
-    return (size_t)ftv_round16(3U * model->patch_size * model->patch_size) * sizeof(int32_t);
+size_t ftv_patches_scratch_bytes(uint32_t side) {
+    return (size_t)ftv_round16(3U * side * side) * sizeof(int32_t);
 }
 
 /* One patch in Q16, in the order colour, y, x. corner: its first pixel. */
-static void gather_patch(int32_t *row, const ftv_model *model, const uint8_t *corner) {
-    uint32_t side = model->patch_size;
+static void gather_patch(int32_t *row, const ftv_patches_job *job, const uint8_t *corner) {
     for (uint32_t colour = 0; colour < 3U; colour++) {
-        int32_t scale = model->pixel_scale[colour];
-        int32_t offset = model->pixel_offset[colour] + 128;
-        for (uint32_t y = 0; y < side; y++) {
-            const uint8_t *line = corner + (size_t)y * model->image_size * 3U + colour;
-            for (uint32_t x = 0; x < side; x++) {
+        int32_t scale = job->scale[colour];
+        int32_t offset = job->offset[colour] + 128;
+        for (uint32_t y = 0; y < job->side; y++) {
+            const uint8_t *line = corner + (size_t)y * job->line_bytes + colour;
+            for (uint32_t x = 0; x < job->side; x++) {
                 *row++ = (line[x * 3U] * scale + offset) >> 8;
             }
         }
     }
 }
 
-/* The patches of one line of patches. */
-static void quantise_patches(void *argument, uint32_t task, uint32_t worker) {
-    const patch_task *job = argument;
-    const ftv_model *model = job->pass->model;
-    ftv_rows out = job->pass->buffers.patches;
-    int32_t *row = (int32_t *)(void *)ftv_scratch(job->pass, worker);
-    uint32_t across = model->image_size / model->patch_size;
-    const uint8_t *line = job->pixels + (size_t)task * model->patch_size * model->image_size * 3U;
-    for (uint32_t i = 0; i < across; i++) {
-        uint32_t patch = task * across + i;
-        gather_patch(row, model, line + (size_t)i * model->patch_size * 3U);
-        ftv_absmax absmax = ftv_quantise_row(out.codes + (size_t)patch * out.stride, row, model->patch.inputs,
-                                             out.stride, FTV_CODE_MAX);
-        out.scales[patch] = (ftv_multiplier){(uint16_t)absmax.a15, (int16_t)absmax.k};
+void ftv_patches_steps(const ftv_patches_job *job, void *scratch) {
+    int32_t *row = scratch;
+    for (uint32_t i = 0; i < job->patches; i++) {
+        gather_patch(row, job, job->pixels + (size_t)i * job->side * 3U);
+        ftv_absmax absmax = ftv_quantise_row(job->out.codes + (size_t)i * job->out.stride, row,
+                                             3U * job->side * job->side, job->out.stride, FTV_CODE_MAX);
+        job->out.scales[i] = (ftv_multiplier){(uint16_t)absmax.a15, (int16_t)absmax.k};
     }
 }
 
-static void add_row(int32_t *x, const int16_t *values, uint32_t shift, uint32_t columns) {
-    for (uint32_t c = 0; c < columns; c++) {
-        x[c] = ftv_sat30(x[c] + values[c] * (INT32_C(1) << shift));
+void ftv_embed_steps(const ftv_embed_job *job) {
+    for (uint32_t row = 0; row < job->rows; row++) {
+        int32_t *x = job->x + (size_t)row * job->x_stride;
+        const int16_t *values = job->values + (size_t)row * job->columns;
+        for (uint32_t c = 0; c < job->columns; c++) {
+            x[c] = ftv_sat30(x[c] + values[c] * (INT32_C(1) << job->shift));
+        }
     }
+}
+
+/* ---- the whole picture ---- */
+
+typedef struct patch_task {
+    const ftv_pass *pass;
+    const uint8_t *pixels;
+} patch_task;
+
+/* The patches of one line of patches. */
+static void quantise_patches(void *argument, uint32_t task, uint32_t worker) {
+    const patch_task *all = argument;
+    const ftv_model *model = all->pass->model;
+    uint32_t line_bytes = model->image_size * 3U;
+    uint32_t across = model->image_size / model->patch_size;
+    ftv_patches_job job = {.pixels = all->pixels + (size_t)task * model->patch_size * line_bytes,
+                           .line_bytes = line_bytes,
+                           .patches = across,
+                           .side = model->patch_size,
+                           .scale = model->pixel_scale,
+                           .offset = model->pixel_offset,
+                           .out = all->pass->buffers.patches};
+    job.out.codes += (size_t)task * across * job.out.stride;
+    job.out.scales += (size_t)task * across;
+    ftv_patches(all->pass->kernels, &job, ftv_scratch(all->pass, worker));
 }
 
 /* The class token's row, and the position embedding on all rows that have one. */
@@ -57,11 +73,13 @@ static void add_embeddings(const ftv_pass *pass) {
     for (uint32_t c = 0; c < buffers->width_stride; c++) {
         buffers->residual[c] = 0;
     }
-    add_row(buffers->residual, model->cls, model->cls_shift, model->width);
-    for (uint32_t token = first; token < model->tokens; token++) {
-        add_row(buffers->residual + (size_t)token * buffers->width_stride,
-                model->position + (size_t)(token - first) * model->width, model->position_shift, model->width);
-    }
+    ftv_embed_job job = {buffers->residual, buffers->width_stride, model->cls, 1, model->width, model->cls_shift};
+    ftv_embed_rows(pass->kernels, &job, ftv_scratch(pass, 0));
+    job.x += (size_t)first * buffers->width_stride;
+    job.values = model->position;
+    job.rows = model->tokens - first;
+    job.shift = model->position_shift;
+    ftv_embed_rows(pass->kernels, &job, ftv_scratch(pass, 0));
 }
 
 void ftv_embed(const ftv_pass *pass, const uint8_t *pixels) {
