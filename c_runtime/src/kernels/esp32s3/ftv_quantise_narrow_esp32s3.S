@@ -11,8 +11,9 @@
  *        k >= 0
  *
  * Where k = 15 - bits(a) of the row is negative, a sixteen with the absmax a16 has y = value >> t with
- * t = -k - max(0, bits(a16) - 15) = 0 .. 16: that is (value 2^(13 - t)) >> 13, and 0 for t >= 14, where all codes are 0.
- * So one shift amount, 13, serves both products: y, and w = (y R) >> 13, whose high byte after adding 128 is the code.
+ * t = -k - max(0, bits(a16) - 15) = 0 .. 16: that is (value 2^(13 - t)) >> 13, and 0 for t >= 14, where all codes are
+ * 0. So one shift amount, 13, serves both products: y, and w = (y R) >> 13, whose high byte after adding 128 is the
+ * code.
  */
 
     .set values, 0
