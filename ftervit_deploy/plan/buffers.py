@@ -100,18 +100,21 @@ def buffers_of(a: Architecture, kernels: KernelSet, tiling: Tiling) -> tuple[Buf
 
 
 def worker_bytes(a: Architecture, kernels: KernelSet) -> int:
-    """Scratch of one worker: the largest that any of its tasks needs (`ftv_step_scratch_bytes`)."""
+    """Scratch of one worker: the largest that any of its tasks needs (`ftv_step_scratch_bytes`).
+
+    Enough for `ref`, too, to which firmware falls back: it composes every step, and its loops need none.
+    """
+    loops = {step: kernels.linear if step not in kernels.owns else 0 for step in ("layer", "qkv")}
     head_rows = round_up(a.head_dim, TILE)
     part_tokens = min(PART_TOKENS, a.tokens)
-    composed = {
-        "layer": a.tokens * TILE * WORD + kernels.linear,
-        "qkv": part_tokens * (head_rows + TILE) * WORD + kernels.linear,
-        "attend": 3 * _aligned(a.tokens * WORD) + head_rows * WORD + _aligned(2 * a.tokens),
-        "norm": round_up(a.width, TILE) * (WORD + 2),
-    }
-    patch = round_up(a.patch_values, TILE) * WORD
-    generic = max(size for step, size in {**composed, "patch": patch}.items() if step not in kernels.owns)
-    most = max(kernels.steps, generic)
+    composed = (
+        a.tokens * TILE * WORD + loops["layer"],
+        part_tokens * (head_rows + TILE) * WORD + loops["qkv"],
+        3 * _aligned(a.tokens * WORD) + head_rows * WORD + _aligned(2 * a.tokens),
+        round_up(a.width, TILE) * (WORD + 2),
+        round_up(a.patch_values, TILE) * WORD,
+    )
+    most = max(kernels.steps, *composed)
     return _aligned(most) + HEAD_TILES * TILE * WORD
 
 
