@@ -18,6 +18,7 @@ from ftervit_deploy.lower import lower
 from ftervit_deploy.plan import KernelSet, Tiling, buffers_of, kernels_of
 from synthetic import random_graph
 
+BUFFERS = 10
 VECTOR = "ftv_kernels_esp32s3"
 SHALLOW = {name: Architecture(**{**vars(a), "depth": 1}) for name, a in PRESETS.items()}
 SHAPES = {**SHALLOW, **ODD}
@@ -27,9 +28,9 @@ class _Plan(ctypes.Structure):
     """ftv_plan."""
 
     _fields_ = (
-        ("places", ctypes.c_uint32 * 27), ("bytes", ctypes.c_uint32 * 2), ("workers", ctypes.c_uint32),
-        ("group", ctypes.c_uint32), ("teams", ctypes.c_uint32), ("wave", ctypes.c_uint32),
-        ("window", ctypes.c_uint32),
+        ("places", ctypes.c_uint32 * (3 * BUFFERS)), ("bytes", ctypes.c_uint32 * 2),
+        ("workers", ctypes.c_uint32), ("group", ctypes.c_uint32), ("teams", ctypes.c_uint32),
+        ("wave", ctypes.c_uint32), ("window", ctypes.c_uint32), ("resident", ctypes.c_uint32),
     )  # fmt: skip
 
 
@@ -55,9 +56,10 @@ class _Opened:
         parallel = (ctypes.c_uint64 * 3)(0, 0, tiling.workers)
         options = (ctypes.c_uint64 * 7)(ctypes.addressof(kernels), ctypes.addressof(parallel))
         plan = _Plan(
-            workers=tiling.workers, group=tiling.group, teams=1, wave=tiling.wave, window=int(tiling.window)
-        )
-        found = (ctypes.c_uint32 * 9)()
+            workers=tiling.workers, group=tiling.group, teams=1, wave=tiling.wave, window=int(tiling.window),
+            resident=tiling.resident,
+        )  # fmt: skip
+        found = (ctypes.c_uint32 * BUFFERS)()
         self.library.ftv_plan_needs(found, self.model, ctypes.byref(options), ctypes.byref(plan))
         return list(found)
 
@@ -93,7 +95,8 @@ def test_every_buffer_has_the_bytes_that_a_pass_needs(vector: Kernels, name: str
     a = SHAPES[name]
     kernels, opened = planned(board_named("esp32s3-eye"), a, "t2"), _Opened(a, "t2")
     reference = Kernels.in_dll(opened.library, "ftv_kernels_ref")
-    for tiling in (Tiling(workers, a.tokens, a.heads, False), Tiling(workers, -(-a.tokens // 3), 1, True)):
+    third = -(-a.tokens // 3)
+    for tiling in (Tiling(workers, a.tokens, a.heads, False), Tiling(workers, third, 1, True, third)):
         scratch, *others = (buffer.bytes for buffer in buffers_of(a, kernels, tiling))
         needed, *rest = opened.needs(vector, tiling)
         assert others == rest

@@ -4,6 +4,7 @@
 #include "kernels/esp32s3/ftv_esp32s3.h"
 #include "model.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -19,6 +20,19 @@ static void run(void *context, ftv_task_fn function, void *argument, uint32_t ta
     (void)function;
     (void)argument;
     (void)tasks;
+}
+
+/* Everything of the set but the encoding that the model has not. */
+static bool is_the_set(const ftv_kernels *kernels) {
+    const ftv_kernels *set = &ftv_kernels_esp32s3;
+    bool linear =
+        MODEL_ENCODING == FTV_T2 ? kernels->linear_s8t2 == set->linear_s8t2 : kernels->linear_s8t5 == set->linear_s8t5;
+    bool loops = linear && kernels->scores_s8s8 == set->scores_s8s8 && kernels->mix_s16s8 == set->mix_s16s8;
+    bool matrices = kernels->layer == set->layer && kernels->qkv == set->qkv && kernels->attend == set->attend;
+    bool rows = kernels->norm == set->norm && kernels->quantise == set->quantise;
+    bool picture = kernels->patches == set->patches && kernels->embed == set->embed;
+    return loops && matrices && rows && picture && kernels->value_bytes == set->value_bytes &&
+           kernels->tiles == set->tiles && kernels->linear_scratch_bytes == set->linear_scratch_bytes;
 }
 
 static int fail(const char *what) {
@@ -52,6 +66,9 @@ int main(int count, char **words) {
     ftv_options options = {.kernels = &model_kernels, .parallel = &parallel, .plan = &model_plan};
     if (ftv_check_plan(&model, &options) != FTV_OK) {
         return fail("the plan does not serve the kernels");
+    }
+    if (!is_the_set(&model_kernels)) {
+        return fail("the rendered set lacks something of the set");
     }
     options.kernels = &ftv_kernels_ref;
     if (ftv_check_plan(&model, &options) != FTV_OK) {

@@ -24,7 +24,8 @@ static bool is_cached(uint32_t address, uint32_t bytes) {
 
 void ftv_prefetch_esp32s3(const void *data, uint32_t bytes) {
     uint32_t address = ftv_address_of(data), first = address & ~(LINE_BYTES - 1U);
-    if (bytes == 0U || !is_cached(address, bytes) || atomic_flag_test_and_set_explicit(&starting, memory_order_acquire)) {
+    if (bytes == 0U || !is_cached(address, bytes) ||
+        atomic_flag_test_and_set_explicit(&starting, memory_order_acquire)) {
         return;
     }
     if (Cache_DCache_Preload_Done() != 0U) {

@@ -29,8 +29,8 @@ esp_err_t esp_partition_mmap(const esp_partition_t *partition, size_t offset, si
 }
 
 void *heap_caps_aligned_alloc(size_t alignment, size_t bytes, uint32_t caps) {
-    printf("PSRAM: %s, %u bytes at a multiple of %u\n", (caps & MALLOC_CAP_SPIRAM) != 0U ? "yes" : "no", (unsigned)bytes,
-           (unsigned)alignment);
+    printf("PSRAM: %s, %u bytes at a multiple of %u\n", (caps & MALLOC_CAP_SPIRAM) != 0U ? "yes" : "no",
+           (unsigned)bytes, (unsigned)alignment);
     return psram_is_full ? NULL : aligned_alloc(alignment, (bytes + alignment - 1U) / alignment * alignment);
 }
 

@@ -9,7 +9,7 @@
 
 #define ROUNDS 20000U
 
-static uint32_t busy; /* the preloader still loads */
+static uint32_t busy;   /* the preloader still loads */
 static uint32_t starts; /* no atomic: only one core at a time may get here */
 static int quiet;
 

@@ -22,6 +22,8 @@ const ftv_kernels model_kernels = {
     .attend = ftv_attend_esp32s3,
     .norm = ftv_norm_esp32s3,
     .quantise = ftv_quantise_esp32s3,
+    .patches = ftv_patches_esp32s3,
+    .embed = ftv_embed_esp32s3,
     .scratch_bytes = scratch_bytes,
     .value_bytes = 2U,
 };

@@ -6,6 +6,7 @@ const ftv_plan model_plan = {
     .places =
         {
             [FTV_BUFFER_SCRATCH] = {FTV_NEAR, 0U, 16704U},
+            [FTV_BUFFER_RESIDENT] = {FTV_NEAR, 0U, 0U},
             [FTV_BUFFER_RESIDUAL] = {FTV_NEAR, 16896U, 640U},
             [FTV_BUFFER_ROWS] = {FTV_NEAR, 16704U, 192U},
             [FTV_BUFFER_PATCHES] = {FTV_NEAR, 17536U, 992U},
@@ -21,4 +22,5 @@ const ftv_plan model_plan = {
     .teams = 1U,
     .wave = 2U, /* of 2 heads */
     .window = 0U,
+    .resident = 0U,
 };
