@@ -89,11 +89,6 @@ SCALAR = RoughCycles("model", mac=1.5, weight=4.0, output=30.0, attend_mac=2.5, 
 """The rendered kernels for chips without a vector unit."""
 
 
-def kernels_of(chip: str, a: Architecture, encoding: str) -> KernelSet:
-    """The set that firmware for a chip (ESP-IDF's target name) has."""
-    return rendered_kernels(a, encoding)
-
-
 def rendered_kernels(a: Architecture, encoding: str) -> KernelSet:
     """What templates/project/main/model_kernels.c.j2 renders for a chip without a vector unit."""
     scratch = specialised_scratch(a, encoding)

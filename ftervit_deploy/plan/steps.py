@@ -5,7 +5,8 @@ c_runtime/src/ftv_run.c and ftv_attention.c have the same steps in the same orde
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..architecture import Architecture
@@ -108,24 +109,28 @@ class _Steps:
         self._head_rows = round_up(a.head_dim, TILE)
 
     def embedding(self) -> Iterator[Step]:
-        a = self._a
-        values = round_up(a.patch_values, TILE)
-        rows = a.image_size // a.patch_size
+        """The groups of tokens from pixels to the first norm, each step over all groups."""
+        a, window = self._a, self._tiling.window
+        values, residual = round_up(a.patch_values, TILE), a.tokens * self._width * WORD
+        where = "window" if window else "residual"
+        groups = list(self._groups(a.tokens))
         yield Step(
-            "patches", -1, ((self._busier(rows), PatchCall(rows, a.patch_values)),),
+            "patches", -1, tuple((1, PatchCall(self._busy_rows(rows), a.patch_values)) for rows in groups),
             read_bytes={"pixels": 3 * a.image_size**2},
-            written_bytes={"patches": a.patches * (values + MULTIPLIER)},
+            written_bytes={"patches": a.patches * (values + MULTIPLIER)}, dispatches=len(groups),
         )  # fmt: skip
         yield self._layer(
-            "patch embedding", -1, "patch", a.patch_values, a.width, a.patches, "store", "patches"
+            "patch embedding", -1, "patch", a.patch_values, a.width, a.tokens, "store", "patches", where
         )
-        residual = a.tokens * self._width * WORD
         yield Step(
-            "position embedding", -1, ((1, EmbedCall(a.tokens, a.width)),),
+            "position embedding", -1, tuple((1, EmbedCall(self._busy_rows(rows), a.width)) for rows in groups),
             weights_bytes=2 * (a.position_rows + 1) * a.width,
-            read_bytes={"residual": residual}, written_bytes={"residual": residual}, dispatches=0,
+            read_bytes={where: residual}, written_bytes={where: residual}, dispatches=len(groups),
         )  # fmt: skip
-        yield self._norm(0, a.tokens, "residual", "norm1")
+        yield self._norm(-1, a.tokens, where, "first norm")
+        if window:
+            yield Step("window out", -1, (), read_bytes={"window": residual},
+                       written_bytes={"residual": residual}, dispatches=0)  # fmt: skip
 
     def attention(self, block: int, queries: int) -> Iterator[Step]:
         a, workers = self._a, self._tiling.workers
@@ -136,7 +141,7 @@ class _Steps:
         dispatches, fetched = 0, 0
         for first in range(0, a.heads, wave):
             heads = min(wave, a.heads - first)
-            share = shared_tokens(workers, 3 * heads, a.tokens)
+            share = round_up(shared_tokens(workers, 3 * heads, a.tokens), TILE)
             qkv += self._parts(heads, share, queries)
             fetched += heads * sum(-(-tokens // share) for tokens in (queries, a.tokens, a.tokens))
             rows = shared_tokens(workers, heads, queries)
@@ -186,7 +191,7 @@ class _Steps:
     ) -> Step:  # fmt: skip
         tiles = -(-channels // TILE)
         per_channel = matrix in self._matrices.per_channel
-        groups = list(self._groups(rows)) if block >= 0 else [rows]
+        groups = list(self._groups(rows))
         share = self._busier(tiles)
         calls = tuple((1, LayerCall(share, inputs, tokens, output, per_channel)) for tokens in groups)
         words = rows * tiles * TILE * WORD
@@ -228,7 +233,10 @@ class _Steps:
             for part, needed in needs
             for first in range(0, needed, share)
         ]
-        for task in tasks[:: self._tiling.workers]:
+        taken: list[list[QkvCall]] = [[] for _ in range(self._tiling.workers)]
+        for task in tasks:  # each goes to the core that is free first
+            min(taken, key=_tokens_of).append(task)
+        for task in max(taken, key=_tokens_of):
             yield 1, task
 
     def _groups(self, rows: int) -> Iterator[int]:
@@ -245,7 +253,10 @@ class _Steps:
         return min(rows, rounds * self._busier(-(-rows // rounds)))
 
 
+def _tokens_of(tasks: Sequence[QkvCall]) -> int:
+    return sum(task.tokens for task in tasks)
+
+
 def shared_tokens(workers: int, pieces: int, tokens: int) -> int:
     """Tokens of one task where pieces of `tokens` tokens are shared out (share_tokens in ftv_attention.c)."""
-    splits = 1 if pieces % workers == 0 else -(-4 * workers // pieces)
-    return round_up(-(-tokens // splits), TILE)
+    return -(-tokens // (workers // math.gcd(workers, pieces)))
