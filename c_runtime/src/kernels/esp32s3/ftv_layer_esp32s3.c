@@ -28,7 +28,6 @@ __attribute__((weak)) void ftv_prefetch_esp32s3(const void *data, uint32_t bytes
 
 typedef struct layer_scratch {
     int8_t *weights; /* 16 bytes before it are free */
-    uint32_t tail_vectors;
     uint8_t *spill;
     int32_t *sums;           /* [GROUP][16] */
     ftv_token_scale *parts;  /* [GROUP], of sums in parts */
@@ -127,7 +126,7 @@ static uint8_t *put_multipliers(uint8_t *at, const uint16_t *mantissas) {
 }
 
 /* NUMERICS.md, section 6. */
-static uint8_t *put_gelu(uint8_t *at) {
+static void put_gelu(uint8_t *at) {
     static const int16_t coefficients[] = {1685, 1214, -9331, 1502, 18806, -19972, 17, 14283, -11173, 2979};
     at = put_words(at, -(1 << 18));
     at = put_words(at, (1 << 17) - 1);
@@ -137,33 +136,42 @@ static uint8_t *put_gelu(uint8_t *at) {
     at = put_words(at, -(1 << 17));
     at = put_halfwords(at, -2);
     at = put_halfwords(at, -2);
-    return put_words(at, 0);
+    put_words(at, 0);
 }
+
+#define SCALE_VECTORS 4U  /* of put_multipliers */
+#define GELU_VECTORS  16U /* of put_gelu */
 
 /* The first two vectors once more: those of the next token are loaded from here. */
-static uint8_t *put_first(uint8_t *at, const int8_t *weights) {
+static void put_first(uint8_t *at, const int8_t *weights) {
     memcpy(at, weights, 32);
-    return at + 32;
 }
 
-/* Returns how many vectors it has. */
-static uint32_t put_tail(int8_t *weights, const ftv_layer_job *job, uint32_t tile) {
+/* How many vectors a layer's tails have. */
+static uint32_t tail_vectors(const ftv_layer_job *job) {
+    return 8U + (job->layer->per_channel ? SCALE_VECTORS : 0U) + (job->output == FTV_ACTIVATE ? GELU_VECTORS : 0U);
+}
+
+/* What all tiles have in common and no decoding overwrites: only the first four vectors of a tail are ever reached. */
+static void put_common_tail(int8_t *weights, const ftv_layer_job *job) {
+    if (job->output == FTV_ACTIVATE) {
+        put_gelu(tail_at(weights, job->layer->inputs) + 16U * (tail_vectors(job) - 2U - GELU_VECTORS));
+    }
+}
+
+static void put_tail(int8_t *weights, const ftv_layer_job *job, uint32_t tile) {
     const ftv_linear *layer = job->layer;
     const int16_t *bias = layer->bias + (size_t)tile * FTV_TILE;
     int32_t factor = INT32_C(1) << (layer->bias_shift + (job->output == FTV_ADD));
     int32_t offset = job->output == FTV_ACTIVATE ? -(1 << 17) : 0;
     uint8_t *start = tail_at(weights, layer->inputs);
-    uint8_t *at = put_bytes(start, 1);
-    at = put_bytes(at, -128);
+    uint8_t *at = put_bytes(put_bytes(start, 1), -128);
     at = put_bias(at, bias, factor, offset);
     if (layer->per_channel) {
         at = put_multipliers(at, layer->mantissas + (size_t)tile * FTV_TILE);
     }
-    at = put_bias(at, bias + 8, factor, offset);
-    if (job->output == FTV_ACTIVATE) {
-        at = put_gelu(at);
-    }
-    return (uint32_t)(put_first(at, weights) - start) / 16U;
+    put_bias(at, bias + 8, factor, offset);
+    put_first(start + 16U * (tail_vectors(job) - 2U), weights);
 }
 
 #define SUMS_TAIL_VECTORS 8U
@@ -320,7 +328,7 @@ static void multiply_run(const ftv_layer_job *job, layer_scratch s, uint32_t til
         .spill = ftv_address_of(s.spill),
         .output = (uint32_t)job->output,
         .per_channel = job->layer->per_channel,
-        .tail_vectors = s.tail_vectors,
+        .tail_vectors = tail_vectors(job),
         .records = ftv_address_of(s.records),
     };
     if (job->output == FTV_ACTIVATE) {
@@ -360,11 +368,12 @@ void ftv_layer_esp32s3(const ftv_layer_job *job, void *scratch) {
     const ftv_linear *layer = job->layer;
     layer_scratch s = lay_out(scratch, layer->inputs);
     set_scales(job, s.scales);
+    put_common_tail(s.weights, job);
     for (uint32_t i = 0; i < job->tiles; i++) {
         uint32_t tile = job->first_tile + i;
         const uint8_t *trits = layer->tiles + (size_t)tile * layer->tile_bytes;
         decode(s.weights, trits, job->encoding, layer->inputs);
-        s.tail_vectors = put_tail(s.weights, job, tile);
+        put_tail(s.weights, job, tile);
         if (i + 1U < job->tiles) {
             ftv_prefetch_esp32s3(trits + layer->tile_bytes, layer->tile_bytes);
         }
