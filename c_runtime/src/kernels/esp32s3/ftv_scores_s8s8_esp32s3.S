@@ -91,9 +91,8 @@
     ee.vmul.s16 q6, q6, q5
     ee.vmul.u16 q5, q0, q7
     ssai    0
-    ee.vmul.u16 q0, q0, q7
-    ee.vmul.s16.ld.incp q7, a5, q6, q6, q7  /* q7 = 2^12 */
-    nop.n
+    ee.vmul.s16 q6, q6, q7
+    ee.vmul.u16.ld.incp q7, a5, q0, q0, q7  /* q7 = 2^12 */
     ee.vadds.s16.ld.incp q6, a5, q5, q5, q6 /* q6 = 2^8 */
     ftv_put q0, q5
 
@@ -113,30 +112,28 @@
     ee.vadds.s16 q7, q7, q5
     ftv_put q0, q7
 
-    ee.vmul.u16 q0, q3, q1              /* sum 2: a = H3 << 8 | H2 >> 8, b = bits 8 .. 11 of H3 */
+    /* sum 2: a = H3 << 8 | H2 >> 8, b = bits 8 .. 11 of H3; sum 3: a = H4 << 4 | H3 >> 12, b = H4 >> 12 */
+    ee.vmul.u16 q0, q3, q1
+    ee.vmul.u16 q7, q4, q1
     ee.orq  q5, q6, q2
-    ee.vldbc.32.ip q6, a8, 4
     ssai    16
-    ee.vmul.s16 q0, q0, q1
-    ee.vmul.u16 q7, q5, q6
     ee.vmul.u16 q3, q3, q1
-    ee.vmul.s16 q2, q4, q1
+    ee.vmul.s16 q0, q0, q1
+    ee.vmul.s16 q4, q4, q1
+    ee.vldbc.32.ip q1, a8, 4
+    ee.vldbc.32.ip q2, a8, 4
+    ee.orq  q7, q7, q3
+    ee.vmul.u16 q3, q5, q1
+    ee.vmul.u16 q6, q7, q2
     ssai    0
-    ee.vmul.s16 q0, q0, q6
-    ee.vmul.u16 q4, q4, q1
-    ee.vmul.u16 q5, q5, q6
-    ee.vadds.s16 q7, q7, q0
-    ee.vldbc.32.ip q6, a8, 4
-    ftv_put q5, q7
-
-    ee.orq  q4, q4, q3                  /* sum 3: a = H4 << 4 | H3 >> 12, b = H4 >> 12 */
-    ssai    16
-    ee.vmul.u16 q7, q4, q6
-    ssai    0
-    ee.vmul.s16 q2, q2, q6
-    ee.vmul.u16.ld.incp q5, a5, q4, q4, q6  /* q5 = 2^12 */
-    ee.vadds.s16 q7, q7, q2
-    ftv_put q4, q7
+    ee.vmul.s16 q0, q0, q1
+    ee.vmul.u16 q5, q5, q1
+    ee.vmul.s16 q4, q4, q2
+    ee.vadds.s16 q3, q3, q0
+    ee.vmul.u16 q7, q7, q2
+    ftv_put q5, q3
+    ee.vadds.s16.ld.incp q5, a5, q6, q6, q4 /* q5 = 2^12 */
+    ftv_put q7, q6
 .endm
 
     .text
