@@ -272,7 +272,7 @@ typedef struct ftv_kernels {
     /* Bytes of scratch that one call of any of these steps needs for the model; NULL where there are none. */
     size_t (*scratch_bytes)(const ftv_model *model);
     uint32_t value_bytes; /* of a code of V, as qkv() lays it out; 0 means 1 */
-    uint32_t tiles;       /* that layer() likes to do together; 0 means 1 */
+    uint32_t tiles;       /* that layer() likes to do together; 0: as many as make even shares */
 } ftv_kernels;
 
 /* Bytes of one head's Q, K or V as a set of kernels lays it out: whole tiles of 16 tokens. */
@@ -296,7 +296,7 @@ typedef enum ftv_site {
 } ftv_site;
 
 /* data: `rows` rows, `stride_bytes` from one to the next. `block` is 0xFFFF outside blocks. query tokens: tokens, or 1
- * in the last block. From a block's attention codes to the codes of the next norm, rows come in groups of tokens: several
+ * in the last block. Up to the first norm, and from a block's attention codes to the next norm, rows come in groups of tokens: several
  * calls a site, first rows first, each group passing all of these sites before the next group does. */
 typedef void (*ftv_trace_fn)(void *context, ftv_site site, uint32_t block, const void *data, uint32_t rows,
                              uint32_t columns, uint32_t bytes_per_value, uint32_t stride_bytes);
@@ -313,11 +313,11 @@ typedef enum ftv_buffer {
     FTV_BUFFER_SCRATCH = 0, /* of all workers */
     FTV_BUFFER_RESIDUAL,    /* the residual stream */
     FTV_BUFFER_ROWS,        /* what a matrix reads: codes and token scales */
-    FTV_BUFFER_PATCHES,     /* embedding: codes and scales of the patches */
+    FTV_BUFFER_PATCHES,     /* embedding: codes and scales of a group's patches */
     FTV_BUFFER_QKV,         /* attention: codes of Q, K and V */
     FTV_BUFFER_ABSMAX,      /* attention: their scales */
     FTV_BUFFER_MIXED,       /* attention and tokens: what attention puts out */
-    FTV_BUFFER_WINDOW,      /* tokens: copies of residual rows; no bytes where they are worked on in place */
+    FTV_BUFFER_WINDOW,      /* embedding and tokens: copies of residual rows; no bytes where they are worked on in place */
     FTV_BUFFER_HIDDEN       /* tokens: what GELU puts out, its codes and scales */
 } ftv_buffer;
 #define FTV_BUFFERS 9
@@ -333,7 +333,7 @@ typedef struct ftv_plan {
     ftv_plan_place places[FTV_BUFFERS];
     uint32_t bytes[FTV_MEMORIES]; /* that the plan needs of each memory */
     uint32_t workers;
-    uint32_t group;  /* tokens that go through proj and MLP together */
+    uint32_t group;  /* tokens that go through the embedding, or proj and MLP, together */
     uint32_t teams;  /* groups at a time: 1, all workers on it, or as many as workers, one each */
     uint32_t wave;   /* heads at a time */
     uint32_t window; /* 1: a group's residual rows are copied, worked on and copied back */

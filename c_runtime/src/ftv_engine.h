@@ -3,6 +3,7 @@
 #define FTV_ENGINE_H
 
 #include "ftv.h"
+#include "ftv_fixed.h"
 
 #define FTV_CODE_MAX    127 /* largest code of an 8-bit row */
 #define FTV_QUERY_MAX   63  /* largest code of a row of Q */
@@ -16,7 +17,7 @@
 typedef struct ftv_buffers {
     int32_t *residual; /* Q16 [tokens][width_stride]; columns beyond the width are written, never read */
     ftv_rows rows;     /* [tokens][width_stride]: what LayerNorm or attention hands to a matrix */
-    ftv_rows patches;  /* [patches][patch_stride] */
+    uint8_t *patches;  /* [teams][patches_bytes]: 8-bit rows of a group's patches, see ftv_patches_at */
     int8_t *qkv;       /* codes of Q, K and V of `wave` heads, each of ftv_part_bytes() */
     int32_t *absmax;   /* of the rows in qkv, Q16 [wave][3][tokens] */
     ftv_narrow mixed;  /* attention's output [tokens][heads * head_rows] */
@@ -28,6 +29,8 @@ typedef struct ftv_buffers {
     uint32_t group; /* tokens that go through proj and MLP together */
     uint32_t teams; /* groups at a time: 1, all workers on it, or one for each worker */
     uint32_t wave;  /* heads at a time */
+    uint32_t patch_stride;
+    size_t patches_bytes;
     size_t hidden_bytes;
     size_t scratch_bytes;
 } ftv_buffers;
@@ -63,9 +66,16 @@ static inline void ftv_for_each(const ftv_parallel *parallel, ftv_task_fn functi
     parallel->run(parallel->context, function, argument, tasks);
 }
 
-/* Rows or tiles of one task: all of them where nobody shares the work, else `least`. */
-static inline uint32_t ftv_share(const ftv_parallel *parallel, uint32_t all, uint32_t least) {
-    return parallel->workers == 1U ? all : least;
+/* Tiles of one task: all of them where nobody shares the work, else as many as the kernels like. */
+static inline uint32_t ftv_share_tiles(const ftv_parallel *parallel, uint32_t all, const ftv_kernels *kernels) {
+    uint32_t together = kernels->layer == NULL ? 1U : kernels->tiles;
+    return parallel->workers == 1U || together == 0U ? ftv_ceil_div(all, parallel->workers) : together;
+}
+
+/* Rows of one task: as many tasks for each worker, of FTV_ROW_GROUP rows or a few less. */
+static inline uint32_t ftv_share_rows(const ftv_parallel *parallel, uint32_t rows) {
+    uint32_t rounds = ftv_ceil_div(rows, parallel->workers * FTV_ROW_GROUP);
+    return parallel->workers == 1U ? rows : ftv_ceil_div(rows, parallel->workers * rounds);
 }
 
 /* What GELU puts out for a group, and the 8-bit rows that it becomes in place. */
@@ -75,6 +85,7 @@ typedef struct ftv_hidden {
 } ftv_hidden;
 
 ftv_hidden ftv_hidden_at(const ftv_buffers *buffers, uint32_t team);
+ftv_rows ftv_patches_at(const ftv_buffers *buffers, uint32_t team);
 
 /* Tokens first .. first + count - 1 on their way through proj and MLP, and who works on them. */
 typedef struct ftv_group {
@@ -85,8 +96,8 @@ typedef struct ftv_group {
     uint32_t count;
 } ftv_group;
 
-/* NUMERICS.md, section 3: pixels [image_size][image_size][3] -> residual. */
-void ftv_embed(const ftv_pass *pass, const uint8_t *pixels);
+/* NUMERICS.md, section 3: pixels [image_size][image_size][3] -> the group's rows of the residual stream. */
+void ftv_embed(const ftv_group *group, const uint8_t *pixels, int32_t *residual);
 size_t ftv_patch_scratch_bytes(const ftv_model *model);
 
 /* ---- steps, each by the set's own function or composed of its inner loops; scratch: ftv_step_scratch_bytes() ---- */
@@ -102,6 +113,8 @@ void ftv_quantise_rows(const ftv_kernels *kernels, const ftv_quantise_job *job, 
 /* What defines each step: composed of a set's inner loops. Scratch is 16-byte aligned. */
 void ftv_layer_steps(const ftv_kernels *kernels, const ftv_layer_job *job, void *scratch);
 size_t ftv_layer_scratch_bytes(const ftv_kernels *kernels, uint32_t tokens, uint32_t inputs);
+/* What a layer makes of a tile's exact sums [tokens][16], which it uses up. */
+void ftv_put_sums(const ftv_layer_job *job, uint32_t tile, int32_t *sums);
 void ftv_qkv_steps(const ftv_kernels *kernels, const ftv_qkv_part *part, void *scratch);
 size_t ftv_qkv_scratch_bytes(const ftv_kernels *kernels, uint32_t tokens, uint32_t inputs, uint32_t head_rows);
 void ftv_attend_steps(const ftv_kernels *kernels, const ftv_attend_job *job, void *scratch);

@@ -2,11 +2,6 @@
 #include "ftv_engine.h"
 #include "ftv_fixed.h"
 
-typedef struct patch_task {
-    const ftv_pass *pass;
-    const uint8_t *pixels;
-} patch_task;
-
 size_t ftv_patch_scratch_bytes(const ftv_model *model) {
     return (size_t)ftv_round16(3U * model->patch_size * model->patch_size) * sizeof(int32_t);
 }
@@ -26,20 +21,30 @@ static void gather_patch(int32_t *row, const ftv_model *model, const uint8_t *co
     }
 }
 
-/* The patches of one line of patches. */
+/* Where the pixels of a group of tokens go. */
+typedef struct embedding {
+    const ftv_group *group;
+    const uint8_t *pixels;
+    ftv_rows patches;     /* of the group's patches */
+    int32_t *residual;    /* [count][width_stride] */
+    uint32_t first_patch; /* of the group */
+    uint32_t patches_count;
+    uint32_t rows; /* of one task */
+} embedding;
+
 static void quantise_patches(void *argument, uint32_t task, uint32_t worker) {
-    const patch_task *job = argument;
-    const ftv_model *model = job->pass->model;
-    ftv_rows out = job->pass->buffers.patches;
-    int32_t *row = (int32_t *)(void *)ftv_scratch(job->pass, worker);
+    const embedding *e = argument;
+    const ftv_model *model = e->group->pass->model;
+    int32_t *values = (int32_t *)(void *)ftv_scratch(e->group->pass, worker);
     uint32_t across = model->image_size / model->patch_size;
-    const uint8_t *line = job->pixels + (size_t)task * model->patch_size * model->image_size * 3U;
-    for (uint32_t i = 0; i < across; i++) {
-        uint32_t patch = task * across + i;
-        gather_patch(row, model, line + (size_t)i * model->patch_size * 3U);
-        ftv_absmax absmax = ftv_quantise_row(out.codes + (size_t)patch * out.stride, row, model->patch.inputs,
-                                             out.stride, FTV_CODE_MAX);
-        out.scales[patch] = (ftv_multiplier){(uint16_t)absmax.a15, (int16_t)absmax.k};
+    uint32_t end = ftv_min_u32((task + 1U) * e->rows, e->patches_count);
+    for (uint32_t row = task * e->rows; row < end; row++) {
+        uint32_t patch = e->first_patch + row;
+        uint32_t y = patch / across * model->patch_size, x = patch % across * model->patch_size;
+        gather_patch(values, model, e->pixels + ((size_t)y * model->image_size + x) * 3U);
+        ftv_absmax absmax = ftv_quantise_row(e->patches.codes + (size_t)row * e->patches.stride, values,
+                                             model->patch.inputs, e->patches.stride, FTV_CODE_MAX);
+        e->patches.scales[row] = (ftv_multiplier){(uint16_t)absmax.a15, (int16_t)absmax.k};
     }
 }
 
@@ -50,36 +55,56 @@ static void add_row(int32_t *x, const int16_t *values, uint32_t shift, uint32_t 
 }
 
 /* The class token's row, and the position embedding on all rows that have one. */
-static void add_embeddings(const ftv_pass *pass) {
-    const ftv_model *model = pass->model;
-    const ftv_buffers *buffers = &pass->buffers;
-    uint32_t first = model->position_on_class_token ? 0U : 1U;
-    for (uint32_t c = 0; c < buffers->width_stride; c++) {
-        buffers->residual[c] = 0;
-    }
-    add_row(buffers->residual, model->cls, model->cls_shift, model->width);
-    for (uint32_t token = first; token < model->tokens; token++) {
-        add_row(buffers->residual + (size_t)token * buffers->width_stride,
-                model->position + (size_t)(token - first) * model->width, model->position_shift, model->width);
+static void add_embeddings(void *argument, uint32_t task, uint32_t worker) {
+    const embedding *e = argument;
+    const ftv_model *model = e->group->pass->model;
+    uint32_t stride = e->group->pass->buffers.width_stride, without = model->position_on_class_token ? 0U : 1U;
+    uint32_t end = ftv_min_u32((task + 1U) * e->rows, e->group->count);
+    (void)worker;
+    for (uint32_t row = task * e->rows; row < end; row++) {
+        int32_t *x = e->residual + (size_t)row * stride;
+        uint32_t token = e->group->first + row;
+        for (uint32_t c = 0; c < stride && token == 0U; c++) {
+            x[c] = 0;
+        }
+        if (token == 0U) {
+            add_row(x, model->cls, model->cls_shift, model->width);
+        }
+        if (token >= without) {
+            add_row(x, model->position + (size_t)(token - without) * model->width, model->position_shift, model->width);
+        }
     }
 }
 
-void ftv_embed(const ftv_pass *pass, const uint8_t *pixels) {
+static void share_rows(embedding *e, ftv_task_fn function, uint32_t rows) {
+    e->rows = ftv_share_rows(e->group->parallel, rows);
+    ftv_for_each(e->group->parallel, function, e, ftv_ceil_div(rows, e->rows));
+}
+
+void ftv_embed(const ftv_group *group, const uint8_t *pixels, int32_t *residual) {
+    const ftv_pass *pass = group->pass;
     const ftv_model *model = pass->model;
-    const ftv_buffers *buffers = &pass->buffers;
-    patch_task job = {pass, pixels};
-    ftv_for_each(pass->parallel, quantise_patches, &job, model->image_size / model->patch_size);
-    ftv_trace_s8(pass, FTV_SITE_PATCH_CODES, FTV_NO_BLOCK, buffers->patches, model->tokens - 1U, model->patch.inputs);
-    ftv_layer_job layer = {.layer = &model->patch,
-                           .encoding = model->encoding,
-                           .tiles = model->patch.stored_rows / FTV_TILE,
-                           .x = buffers->patches,
-                           .tokens = model->tokens - 1U,
-                           .output = FTV_STORE,
-                           .out = buffers->residual + buffers->width_stride,
-                           .out_stride = buffers->width_stride};
-    ftv_layer_all(pass, pass->parallel, &layer);
-    add_embeddings(pass);
-    ftv_trace_s32(pass, FTV_SITE_EMBEDDED, FTV_NO_BLOCK, buffers->residual, model->tokens, model->width,
-                  buffers->width_stride);
+    uint32_t has_class_token = group->first == 0U ? 1U : 0U;
+    embedding e = {.group = group,
+                   .pixels = pixels,
+                   .patches = ftv_patches_at(&pass->buffers, group->team),
+                   .residual = residual,
+                   .first_patch = group->first + has_class_token - 1U,
+                   .patches_count = group->count - has_class_token};
+    if (e.patches_count > 0U) {
+        share_rows(&e, quantise_patches, e.patches_count);
+        ftv_trace_s8(pass, FTV_SITE_PATCH_CODES, FTV_NO_BLOCK, e.patches, e.patches_count, model->patch.inputs);
+        ftv_layer_job layer = {.layer = &model->patch,
+                               .encoding = model->encoding,
+                               .tiles = model->patch.stored_rows / FTV_TILE,
+                               .x = e.patches,
+                               .tokens = e.patches_count,
+                               .output = FTV_STORE,
+                               .out = residual + has_class_token * pass->buffers.width_stride,
+                               .out_stride = pass->buffers.width_stride};
+        ftv_layer_all(pass, group->parallel, &layer);
+    }
+    share_rows(&e, add_embeddings, group->count);
+    ftv_trace_s32(pass, FTV_SITE_EMBEDDED, FTV_NO_BLOCK, residual, group->count, model->width,
+                  pass->buffers.width_stride);
 }

@@ -1,7 +1,8 @@
 """QACC and ACCX.
 
-QACC holds 320 bits: sixteen lanes of 20 bits to 8-bit instructions, eight of 40 bits to 16-bit ones, QACC_L the lower
-half (ESP32-S3 technical reference, 1.5.1). The model keeps it in the form that the last instruction left:
+QACC holds 320 bits: sixteen lanes of 20 bits to 8-bit instructions, eight of 40 bits to 16-bit ones, QACC_L
+the lower half (ESP32-S3 technical reference, 1.5.1). The model keeps it in the form that the last
+instruction left:
 
 ====  ==========================================================================
 RAW   the 320 bits
@@ -9,8 +10,8 @@ S8    sixteen fields of 32 bits, each the signed lane + 2^19
 S16   eight fields of 64 bits, each the signed lane + 2^39
 ====  ==========================================================================
 
-A signed multiply-accumulate is then one multiplication and one addition of long integers, and one AND that finds any
-lane which left its range.
+A signed multiply-accumulate is then one multiplication and one addition of long integers, and one AND that
+finds any lane which left its range.
 """
 
 from __future__ import annotations
@@ -150,7 +151,7 @@ def extend(width: int, is_signed: bool) -> Callable[[Register], int]:
 
 
 def read_out8(acc: int, amount: int) -> tuple[Register, int]:
-    """`EE.SRCMB.S8.QACC`: lanes shifted right (arithmetic, floor), their 8-bit saturation and the new QACC."""
+    """`EE.SRCMB.S8.QACC`: lanes shifted right (floor), their 8-bit saturation and the new QACC."""
     lanes = [v >> (amount & 31) for v in lanes8(acc)]
     clamped = bytes([max(-128, min(127, v)) & 255 for v in lanes])
     return clamped, from_lanes8(lanes)
@@ -167,13 +168,17 @@ def scalar(width: int, is_signed: bool) -> Callable[[int, Register, Register], i
     """`EE.VMULAS.*.ACCX`: the sum of all products onto ACCX, saturated to 40 bits, signed or not."""
     unpack = (signed if is_signed else unsigned)[width]
     if is_signed:
-        return lambda accx, x, y: max(-(2**39), min(2**39 - 1, accx + sum(map(mul, unpack(x), unpack(y)))))
 
-    def function(accx: int, x: Register, y: Register) -> int:
-        total = min((accx & 0xFFFFFFFFFF) + sum(map(mul, unpack(x), unpack(y))), 0xFFFFFFFFFF)
-        return (total ^ 2**39) - 2**39
+        def saturated(accx: int, x: Register, y: Register) -> int:
+            total: int = accx + sum(map(mul, unpack(x), unpack(y)))
+            return max(-(2**39), min(2**39 - 1, total))
+    else:
 
-    return function
+        def saturated(accx: int, x: Register, y: Register) -> int:
+            total: int = (accx & 0xFFFFFFFFFF) + sum(map(mul, unpack(x), unpack(y)))
+            return (min(total, 0xFFFFFFFFFF) ^ 2**39) - 2**39
+
+    return saturated
 
 
 def read_out_accx(accx: int, amount: int) -> tuple[int, int]:

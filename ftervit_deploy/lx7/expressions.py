@@ -44,7 +44,7 @@ _UNARY: dict[str, Callable[[int], int]] = {
 _ESCAPES = {"n": 10, "t": 9, "r": 13, "0": 0, "\\": 92, "'": 39, '"': 34}
 
 
-class UnknownSymbol(Exception):
+class UnknownSymbolError(Exception):
     """The name has no value yet."""
 
 
@@ -58,7 +58,7 @@ def evaluate(text: str, symbols: Mapping[str, int], place: Place | None) -> int:
     """The value of an expression.
 
     Raises:
-        UnknownSymbol: a name without a value.
+        UnknownSymbolError: a name without a value.
         AssemblyError: it is no expression.
     """
     try:
@@ -125,5 +125,5 @@ def _atom(token: str, symbols: Mapping[str, int]) -> int:
     if not re.match(r"[A-Za-z_.$]", token):
         raise ValueError
     if token not in symbols:
-        raise UnknownSymbol(token)
+        raise UnknownSymbolError(token)
     return symbols[token]

@@ -9,13 +9,20 @@ from ..errors import FtervitError
 
 @dataclass(frozen=True)
 class Place:
-    """A line of a `.S` file; inside a macro, of the macro's body."""
+    """A line of a `.S` file; inside a macro, of the macro's body.
+
+    Attributes:
+        used: where the macro was used.
+        depth: how many uses of macros the line is within.
+    """
 
     file: str
     line: int
+    used: Place | None = None
+    depth: int = 0
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
+        return f"{self.file}:{self.line}" + (f" (used at {self.used})" if self.used else "")
 
 
 class AssemblyError(FtervitError):
@@ -26,7 +33,7 @@ class AssemblyError(FtervitError):
         self.place = place
 
 
-class Lx7Fault(FtervitError):
+class Lx7Fault(FtervitError):  # noqa: N818
     """A kernel broke a rule while it ran.
 
     Attributes:
@@ -46,5 +53,5 @@ class Lx7Fault(FtervitError):
         self.instruction = instruction
 
 
-class Trap(Exception):
+class KernelError(Exception):
     """Raised where the line is not known; the core turns it into an `Lx7Fault`."""

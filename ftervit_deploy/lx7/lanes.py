@@ -1,7 +1,7 @@
 """Arithmetic on vector registers, which are 16 bytes, lane 0 first.
 
-Additions and comparisons work on all lanes at once in one 128-bit integer (Warren, Hacker's Delight, 2-18): `SIGN`
-has the highest bit of every lane set, and no carry leaves a lane.
+Additions and comparisons work on all lanes at once in one 128-bit integer (Warren, Hacker's Delight, 2-18):
+`SIGN` has the highest bit of every lane set, and no carry leaves a lane.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ _UNSIGNED = {8: Struct("<16B"), 16: Struct("<8H"), 32: Struct("<4I")}
 signed = {width: packing.unpack for width, packing in _SIGNED.items()}
 unsigned = {width: packing.unpack for width, packing in _UNSIGNED.items()}
 _pack = {width: packing.pack for width, packing in _UNSIGNED.items()}
+_LETTER = {1: "B", 2: "H", 4: "I"}
 ZERO = bytes(16)
 
 Binary = Callable[[Register, Register], Register]
@@ -162,7 +163,7 @@ def multiply(width: int, is_signed: bool) -> Callable[[Register, Register, int],
 def complex_multiply(x: Register, y: Register, z: Register | None, sel: int, amount: int) -> Register:
     """`EE.CMUL.S16`: two complex products, real parts in the lower halves, as its operation says.
 
-    The other 64 bits of z keep their value. (The description has real and imaginary parts the other way round.)
+    The other 64 bits of z keep their value. (The description has the two parts the other way round.)
     """
     a, b = signed[16](x), signed[16](y)
     sign = 1 if sel < 2 else -1
@@ -213,36 +214,37 @@ def shift_right(x: Register, amount: int) -> Register:
 
 def zip_lanes(size: int) -> Callable[[Register, Register], tuple[Register, Register]]:
     """`EE.VZIP`: lanes of `size` bytes of the two registers in turn."""
+    unpack, both = unsigned[8 * size], Struct(f"<{32 // size}{_LETTER[size]}")
 
     def function(x: Register, y: Register) -> tuple[Register, Register]:
-        out = bytearray(32)
-        for byte in range(size):
-            out[byte :: 2 * size] = x[byte::size]
-            out[size + byte :: 2 * size] = y[byte::size]
-        return bytes(out[:16]), bytes(out[16:])
+        lanes = [0] * (32 // size)
+        lanes[::2], lanes[1::2] = unpack(x), unpack(y)
+        mixed = both.pack(*lanes)
+        return mixed[:16], mixed[16:]
 
     return function
 
 
 def unzip_lanes(size: int) -> Callable[[Register, Register], tuple[Register, Register]]:
     """`EE.VUNZIP`: even lanes to the first register, odd lanes to the second."""
+    unpack, pack = Struct(f"<{32 // size}{_LETTER[size]}").unpack, _pack[8 * size]
 
     def function(x: Register, y: Register) -> tuple[Register, Register]:
-        whole = x + y
-        even, odd = bytearray(16), bytearray(16)
-        for byte in range(size):
-            even[byte::size] = whole[byte :: 2 * size]
-            odd[byte::size] = whole[size + byte :: 2 * size]
-        return bytes(even), bytes(odd)
+        lanes = unpack(x + y)
+        return pack(*lanes[::2]), pack(*lanes[1::2])
 
-    return function
+    def bytewise(x: Register, y: Register) -> tuple[Register, Register]:
+        whole = x + y
+        return whole[::2], whole[1::2]
+
+    return bytewise if size == 1 else function
 
 
 def bit_reversed(start: int, width: int) -> Register:
     """`EE.BITREV`: of start .. start+7 the larger of the number and its `width`-bit mirror image.
 
-    A width of 3 leaves the lanes 6 and 7 zero. Which FFT_BIT_WIDTH stands for which width: 3 means 3 here, as in
-    the instruction's operation.
+    A width of 3 leaves lanes 6 and 7 zero. FFT_BIT_WIDTH is the width itself, as in the instruction's
+    operation; Espressif's other texts say 0 for 3.
     """
     values = [(start + i) & ((1 << width) - 1) for i in range(8)]
     mirrored = [max(v, int(f"{v:0{width}b}"[::-1], 2)) for v in values]
@@ -281,6 +283,12 @@ def put(register: Register | Partial | None, start: int, piece: bytes) -> Regist
     data = data[:start] + piece + data[stop:]
     known |= (1 << stop) - (1 << start)
     return data if known == 0xFFFF else Partial(data, known)
+
+
+def lane16(register: Register, lane: int) -> int:
+    """One 16-bit lane, signed."""
+    value = register[2 * lane] | register[2 * lane + 1] << 8
+    return (value ^ 32768) - 32768
 
 
 def quos(s: int, t: int) -> int:

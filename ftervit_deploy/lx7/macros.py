@@ -1,7 +1,8 @@
 """Macros, repetitions, conditions and symbols of GNU as, worked off in the order of the text.
 
-What comes out are labels and statements without any of them. Symbols of `.set` are replaced by their value at that
-place, so a symbol may change within a repetition; local labels `1:`, `1b`, `1f` become names that occur once.
+What comes out are labels and statements without any of them. Symbols of `.set` are replaced by their value
+at that place, so a symbol may change within a repetition; local labels `1:`, `1b`, `1f` become names that
+occur once.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from .expressions import UnknownSymbol, evaluate
-from .faults import AssemblyError
+from .expressions import UnknownSymbolError, evaluate
+from .faults import AssemblyError, Place
 from .source import Line
 
 _LABEL = re.compile(r"\s*([A-Za-z_.$][\w.$]*|\d+)\s*:(?!:)\s*(.*)", re.S)
@@ -22,11 +23,14 @@ _LOCAL = re.compile(r"(?<![\w.$\"])(\d+)([bf])(?![\w.$])")
 _SYMBOL = re.compile(r'"(?:\\.|[^"\\])*"|(?<![\w.$\'])[A-Za-z_.$][\w.$]*')
 _OPENING = {".macro": ".endm", ".rept": ".endr", ".irp": ".endr", ".irpc": ".endr"}
 _LIMIT = 1_000_000
+_DEPTH = 50
+
+Include = Callable[[str, Line], Iterable[Line]]
 
 
 @dataclass(frozen=True)
 class Statement:
-    """One label (`name` ends with a colon) or one instruction or directive in lower case, with its arguments."""
+    """One label (`name` ends with a colon) or one instruction or directive, with its arguments."""
 
     name: str
     arguments: str
@@ -55,18 +59,23 @@ class Expander:
         self.deferred: list[tuple[str, str, Line]] = []
         self._macros: dict[str, _Macro] = {}
         self._pending: deque[Line] = deque()
+        self._include: Include = lambda name, line: []
         self._ifs: list[_If] = []
         self._locals: dict[str, int] = {}
         self._uses = 0
         self._steps = 0
 
-    def statements(self, lines: Iterable[Line]) -> Iterator[Statement]:
+    def statements(self, lines: Iterable[Line], include: Include) -> Iterator[Statement]:
         """Statements of one file.
+
+        Args:
+            include: the lines of a file that `.include` names on a line.
 
         Raises:
             AssemblyError: a block without its end, a macro used wrongly, an expression that is none.
         """
         self._pending = deque(lines)
+        self._include = include
         while self._pending:
             self._steps += 1
             line = self._pending.popleft()
@@ -132,7 +141,7 @@ class Expander:
     def _set(self, name: str, text: str, line: Line) -> None:
         try:
             self.symbols[name] = self._value(text, line)
-        except UnknownSymbol:
+        except UnknownSymbolError:
             self.symbols.pop(name, None)
             self.deferred.append((name, self._resolved(text), line))
 
@@ -146,7 +155,7 @@ class Expander:
     def _known_value(self, text: str, line: Line) -> int:
         try:
             return self._value(text, line)
-        except UnknownSymbol as error:
+        except UnknownSymbolError as error:
             raise AssemblyError(line.place, f"`{error}` has no value here.") from None
 
     # ---- conditions ----
@@ -182,10 +191,12 @@ class Expander:
         """Lines up to the end that fits; the end is taken away."""
         kind = _OPENING[name]
         openings = {key for key, end in _OPENING.items() if end == kind}
-        depth, body = 1, []
+        depth = 1
+        body: list[Line] = []
         while self._pending:
             inner = self._pending.popleft()
-            match = _STATEMENT.match(_LABEL.sub(lambda m: m[2], inner.text) or " ")
+            label = _LABEL.match(inner.text)
+            match = _STATEMENT.match(label[2] if label else inner.text)
             word = match[1].lower() if match else ""
             depth += (word in openings) - (word in (kind, ".endmacro" if kind == ".endm" else kind))
             if depth == 0:
@@ -204,10 +215,13 @@ class Expander:
         self._macros.pop(rest.strip().lower(), None)
 
     def _use(self, macro: _Macro, rest: str, line: Line) -> None:
+        if line.place.depth >= _DEPTH:
+            raise AssemblyError(line.place, "macros use one another without end.")
         values = _bound(macro, self._arguments(rest), line)
         self._uses += 1
         values["@"] = str(self._uses - 1)
-        self._pending.extendleft(reversed([_with(inner, values) for inner in macro.body]))
+        lines = [_with(inner, values) for inner in macro.body]
+        self._pending.extendleft(reversed([_used(inner, line.place) for inner in lines]))
 
     def _arguments(self, rest: str) -> list[str]:
         return [a.strip() for a in split_arguments(rest, blanks=True)]
@@ -216,6 +230,8 @@ class Expander:
         body = self._block(name, line)
         if name == ".rept":
             count = self._known_value(rest, line)
+            if count * len(body) > _LIMIT:
+                raise AssemblyError(line.place, f"{count} repetitions are too many.")
             self._pending.extendleft(reversed(body * max(count, 0)))
             return
         symbol, _, values = rest.partition(",")
@@ -228,6 +244,9 @@ class Expander:
 
     def _ignore(self, rest: str, line: Line) -> None:
         pass
+
+    def _included(self, rest: str, line: Line) -> None:
+        self._pending.extendleft(reversed(list(self._include(rest.strip().strip('"'), line))))
 
 
 _Test = Callable[[Expander, str, Line], bool]
@@ -252,6 +271,7 @@ _DIRECTIVES: dict[str, Callable[[Expander, str, Line], None]] = {
     ".purgem": Expander._purge,
     ".set": Expander._set_directive,
     ".equ": Expander._set_directive,
+    ".include": Expander._included,
     ".error": Expander._stop,
     ".err": Expander._stop,
     ".warning": Expander._ignore,
@@ -325,8 +345,12 @@ def _bound(macro: _Macro, arguments: list[str], line: Line) -> dict[str, str]:
     return values
 
 
+def _used(line: Line, place: Place) -> Line:
+    return replace(line, place=replace(line.place, used=place, depth=place.depth + 1))
+
+
 def _with(line: Line, values: dict[str, str]) -> Line:
-    """The line with ``\\name`` replaced, longest name first; ``\\()`` separates."""
+    r"""The line with ``\name`` replaced, longest name first; ``\()`` separates."""
     names = sorted(values, key=len, reverse=True)
     pattern = "|".join(re.escape(n) + ("" if n == "@" else r"(?![\w$])") for n in names)
     text = re.sub(rf"\\({pattern})", lambda m: values[m[1]], line.text)

@@ -1,7 +1,7 @@
 """The address space: arrays of the caller at addresses of the chip, every access checked.
 
-Nothing but what was mapped can be reached. Between two mappings at least 256 bytes stay free, so that running past an
-array's end is found. Addresses are those of the ESP32-S3 (technical reference, 4.3).
+Nothing but what was mapped can be reached. Between two mappings at least 256 bytes stay free, so that
+running past an array's end is found. Addresses are those of the ESP32-S3 (technical reference, 4.3).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from struct import Struct
 import numpy as np
 import numpy.typing as npt
 
-from .faults import Lx7Fault, Trap
+from .faults import KernelError, Lx7Fault
 
 AREAS = {
     "sram": (0x3FCA_0000, 0x3FD0_0000),
@@ -31,7 +31,7 @@ _read_q, _read_w, _read_h, _read_d = _q.unpack_from, _w.unpack_from, _h.unpack_f
 _write_q, _write_w, _write_h, _write_d = _q.pack_into, _w.pack_into, _h.pack_into, _d.pack_into
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Region:
     """Bytes that may be accessed."""
 
@@ -40,6 +40,7 @@ class Region:
     size: int
     writable: bool
     view: memoryview
+    whole: memoryview
 
     def __str__(self) -> str:
         return (
@@ -56,7 +57,6 @@ class Memory:
 
     def __init__(self, strict: bool = True) -> None:
         self.strict = strict
-        self.loads = self.stores = 0
         self._regions: list[Region] = []
         self._starts: list[int] = []
         self._pages: dict[int, Region] = {}
@@ -104,7 +104,7 @@ class Memory:
         view = _bytes_of(name, array, writable)
         if address is None:
             address = self._room(area, len(view), align)
-        region = Region(name, address, len(view), writable, view)
+        region = Region(name, address, len(view), writable, view, view)
         at = bisect_right(self._starts, address)
         for other in self._regions[max(at - 1, 0) : at + 1]:
             if address < other.address + other.size and other.address < address + len(view):
@@ -118,7 +118,7 @@ class Memory:
         """Takes a region away."""
         at = self._regions.index(region)
         del self._regions[at], self._starts[at]
-        self._pages = {page: r for page, r in self._pages.items() if r is not region}
+        self._clear_pages(region)
         for area, (start, end) in AREAS.items():
             if start <= region.address < end:
                 inside = [r.address + r.size for r in self._regions if start <= r.address < end]
@@ -126,15 +126,27 @@ class Memory:
 
     def _room(self, area: str, size: int, align: int) -> int:
         address = self._next[area] + align if align < _GAP else -(-self._next[area] // align) * align
-        self._next[area] = -(-(address + size) // _GAP) * _GAP + _GAP
         if address + size > AREAS[area][1]:
             raise Lx7Fault(f"{size:,} bytes more do not fit into {area}.")
+        self._next[area] = -(-(address + size) // _GAP) * _GAP + _GAP
         return address
 
+    def begin_at(self, region: Region, address: int) -> None:
+        """Lets a region begin elsewhere within what it was when it was added, its end where it is."""
+        whole = region.whole
+        offset = address - (region.address + region.size - len(whole))
+        self._starts[self._regions.index(region)] = address
+        region.address, region.size, region.view = address, len(whole) - offset, whole[offset:]
+
     def _fill_pages(self, region: Region) -> None:
-        if region.size:
-            for page in range(region.address >> _PAGE, (region.address + region.size - 1 >> _PAGE) + 1):
-                self._pages.setdefault(page, region)
+        for page in _pages(region):
+            self._pages.setdefault(page, region)
+
+    def _clear_pages(self, region: Region) -> None:
+        """Forgets the region; a page that it shared is found by searching from then on."""
+        for page in _pages(region):
+            if self._pages.get(page) is region:
+                del self._pages[page]
 
     # ---- accesses ----
 
@@ -142,14 +154,14 @@ class Memory:
         """View and offset.
 
         Raises:
-            Trap: the access is not allowed.
+            KernelError: the access is not allowed.
         """
         address &= 0xFFFFFFFF
         region = self._pages.get(address >> _PAGE)
         if region is None or not (0 <= address - region.address <= region.size - size):
             region = self._searched(address, size, write)
         if write and not region.writable:
-            raise Trap(f"store to 0x{address:08x}, offset {address - region.address} of {region}.")
+            raise KernelError(f"store to 0x{address:08x}, offset {address - region.address} of {region}.")
         return region.view, address - region.address
 
     def _searched(self, address: int, size: int, write: bool) -> Region:
@@ -158,7 +170,7 @@ class Memory:
         if below and address - below.address <= below.size - size:
             return below
         verb = "store" if write else "load"
-        raise Trap(f"{verb} of {size} bytes at 0x{address:08x}: {self._neighbours(address, size)}.")
+        raise KernelError(f"{verb} of {size} bytes at 0x{address:08x}: {self._neighbours(address, size)}.")
 
     def _neighbours(self, address: int, size: int) -> str:
         """Where the address stands in relation to the regions beside it."""
@@ -177,10 +189,10 @@ class Memory:
         """The address with its low bits cleared.
 
         Raises:
-            Trap: they were not clear, and the memory is strict.
+            KernelError: they were not clear, and the memory is strict.
         """
         if self.strict:
-            raise Trap(
+            raise KernelError(
                 f"0x{address & 0xFFFFFFFF:08x} is not a multiple of {size}; the chip would drop the low bits."
             )
         return address & -size
@@ -195,11 +207,6 @@ class Memory:
             if 0 <= offset <= region.size - 16:
                 return _read_q(region.view, offset)[0]  # type: ignore[no-any-return]
         view, offset = self._at(address, 16, False)
-        return _read_q(view, offset)[0]  # type: ignore[no-any-return]
-
-    def ld128_unaligned(self, address: int) -> bytes:
-        """Sixteen bytes from the multiple of 16 below, where that is what the instruction is for."""
-        view, offset = self._at(address & -16, 16, False)
         return _read_q(view, offset)[0]  # type: ignore[no-any-return]
 
     def st128(self, address: int, value: bytes) -> None:
@@ -284,7 +291,13 @@ class Memory:
     def _scalar(self, address: int, size: int) -> None:
         """The chip carries out unaligned scalar accesses, slowly; a kernel has no business doing so."""
         if self.strict:
-            raise Trap(f"0x{address & 0xFFFFFFFF:08x} is not a multiple of {size}.")
+            raise KernelError(f"0x{address & 0xFFFFFFFF:08x} is not a multiple of {size}.")
+
+
+def _pages(region: Region) -> range:
+    """Numbers of the pages on which the region's bytes, with all that it ever began with, lie."""
+    start, end = region.address + region.size - len(region.whole), region.address + region.size
+    return range(start >> _PAGE, (end - 1 >> _PAGE) + 1 if end > start else start >> _PAGE)
 
 
 def _bytes_of(name: str, array: npt.NDArray[np.generic], writable: bool) -> memoryview:
@@ -292,4 +305,4 @@ def _bytes_of(name: str, array: npt.NDArray[np.generic], writable: bool) -> memo
         raise Lx7Fault(f"{name} is not contiguous.")
     if writable and not array.flags.writeable:
         raise Lx7Fault(f"{name} is read-only in NumPy; map it with writable=False.")
-    return memoryview(array.reshape(-1).view(np.uint8))
+    return array.reshape(-1).view(np.uint8).data

@@ -13,9 +13,10 @@ Operands are ``name:kind``:
 ``L``       a place in the text
 ==========  =============================================================================
 
-Stages are those of the ESP32-S3 technical reference, table 1.7-1; those of the vector instructions come from its
-table 1.7-2. The third column is Python that carries the instruction out on local variables; `translate` puts the
-names of registers into it. A line that starts with ``@`` is an order to the translator (see there).
+Stages are those of the ESP32-S3 technical reference, table 1.7-1; those of the vector instructions come
+from its table 1.7-2. The third column is Python that carries the instruction out on local variables;
+`translate` puts the names of registers into it. A line that starts with ``@`` is an order to the translator
+(see there).
 """
 
 from __future__ import annotations

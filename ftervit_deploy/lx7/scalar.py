@@ -1,9 +1,9 @@
 """The core instructions, from the Xtensa Instruction Set Architecture manual, chapter 6.
 
-Registers hold 0 .. 2^32-1. `M` is 2^32-1, `H` is 2^31: ``(x ^ H) - H`` is the signed value. Sizes and the set of
-options (density, loops, MAC16, 32-bit multiply and divide, min/max, sign extension) are those of the ESP32-S3's core
-configuration (core-isa.h). Stages: an ALU result is ready after E, a load after M; the multiplier's are assumed
-(`timing`).
+Registers hold 0 .. 2^32-1. `M` is 2^32-1, `H` is 2^31: ``(x ^ H) - H`` is the signed value. Sizes and the
+set of options (density, loops, MAC16, 32-bit multiply and divide, min/max, sign extension) are those of
+the ESP32-S3's core configuration (core-isa.h). Stages: an ALU result is ready after E, a load after M;
+the multiplier's are assumed (`timing`).
 """
 
 from __future__ import annotations
@@ -77,7 +77,6 @@ def _shift() -> None:
 def _move() -> None:
     op("mov", "r:Aw s:Ar", "{r} = {s}")
     op("mov.n", "r:Aw s:Ar", "{r} = {s}", 2)
-    op("movsp", "r:Aw s:Ar", "{r} = {s}")
     op("movi", "t:Aw i:I-2048..2047", "{t} = {i} & M")
     op("movi.n", "t:Aw i:I-32..95", "{t} = {i} & M", 2)
     op("l32r=", "t:Aw2 i:I-2147483648..4294967295", "{t} = {i} & M")

@@ -1,11 +1,13 @@
-"""The PIE instructions, from the ESP32-S3 technical reference, chapter 1: operands, operation (1.8), stages (1.7).
+"""The PIE instructions, from the ESP32-S3 technical reference, chapter 1: operands, operation (1.8), stages
+(1.7).
 
-Where syntax line, description and operation of one instruction disagree, the operation counts, as far as the
-assembler's ranges allow it. Sizes, operand order and ranges are those that Espressif's assembler takes. The third
-operand of SRCMB and SRS.ACCX is documented nowhere; only 0 is allowed here. In fused forms everything is read before
-anything is written, which the order of the operations says.
+Where syntax line, description and operation of one instruction disagree, the operation counts, as far as
+the assembler's ranges allow it. Sizes, operand order and ranges are those that Espressif's assembler
+takes. The third operand of SRCMB and SRS.ACCX is documented nowhere; only 0 is allowed here. In fused
+forms everything is read before anything is written, which the order of the operations says.
 
-`acc` is QACC in the form that the line before orders: ``@8``, ``@16``, ``@raw`` convert, ``@is8`` ... declare.
+`acc` is QACC in the form that the line before orders: ``@8``, ``@16``, ``@raw`` convert, ``@is8`` ...
+declare.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ def _load_store() -> None:
     halves = "{qu}, {qu1} = zip16(t0, t0)"
     op("ee.vldhbc.16.incp", "qu:Qw2 qu1:Qw2 as:Am", f"t0 = ld128({{as}})\n{halves}\n" + _advance("16"))
     action = "{qu} = ld128({as})\nsar_byte = {as} & 15"
-    _pointer("ee.ld.128.usar", "qu:Qw2", action.replace("ld128", "ld128u"), _STEP[16], "SAR_BYTE:w")
+    _pointer("ee.ld.128.usar", "qu:Qw2", action.replace("ld128", "ld128_low"), _STEP[16], "SAR_BYTE:w")
     index = "{as} + int.from_bytes({qs}[2 * {sel8}:2 * {sel8} + 2], 'little') * 4"
     sel = "sel4:I0..3 sel8:I0..7"
     action = f"{{qu}} = put({{qu}}, 4 * {{sel4}}, ld32({index}).to_bytes(4, 'little'))"
@@ -99,7 +101,7 @@ def _moves() -> None:
     for name in ("andq", "orq", "xorq"):
         op(f"ee.{name}", "qa:Qw qx:Qr qy:Qr", f"{{qa}} = {name}({{qx}}, {{qy}})")
     op("ee.notq", "qa:Qw qx:Qr", "{qa} = notq({qx})")
-    for size, bits in ((1, 8), (2, 16), (4, 32)):
+    for bits in (8, 16, 32):
         op(f"ee.vzip.{bits}", "qs0:Qm qs1:Qm", f"{{qs0}}, {{qs1}} = zip{bits}({{qs0}}, {{qs1}})")
         op(f"ee.vunzip.{bits}", "qs0:Qm qs1:Qm", f"{{qs0}}, {{qs1}} = unzip{bits}({{qs0}}, {{qs1}})")
     op("ee.vsl.32", "qa:Qw qs:Qr", "{qa} = shift_left({qs}, sar)", state="SAR:r")

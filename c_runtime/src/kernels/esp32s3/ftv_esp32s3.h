@@ -1,5 +1,5 @@
 /* ESP32-S3: what the assembly functions of this folder take. Each has one argument, a struct of 32-bit fields, so that
- * the C files beside them also run on a 64-bit host with buffers below 2^32 and a model of the chip behind them.
+ * the C files beside them also run on a computer, with a model of the processor behind them.
  *
  * The C files here are empty unless FTV_ESP32S3 is defined, which the ESP-IDF component does for that chip. */
 #ifndef FTV_ESP32S3_H
@@ -9,9 +9,153 @@
 
 typedef uint32_t ftv_address; /* of data, 0 .. 2^32 - 1 */
 
-static inline ftv_address ftv_address_of(const void *data) {
-    return (ftv_address)(uintptr_t)data;
+#ifdef FTV_ESP32S3_WINDOW /* on a computer whose pointers are longer: the chip's memory is a piece of its own */
+extern uintptr_t ftv_esp32s3_window; /* what to subtract from a pointer */
+
+static inline ftv_address ftv_address_of(const void *pointer) {
+    return (ftv_address)((uintptr_t)pointer - ftv_esp32s3_window);
 }
+#else
+static inline ftv_address ftv_address_of(const void *pointer) {
+    return (ftv_address)(uintptr_t)pointer;
+}
+#endif
+
+/* The set. */
+FTV_API extern const ftv_kernels ftv_kernels_esp32s3;
+
+/* ---- linear layers ---- */
+
+/* ftv_decode_t2s8_esp32s3, ftv_decode_t5s8_esp32s3: one tile's trits as bytes. */
+typedef struct ftv_decode_args {
+    ftv_address tile;
+    ftv_address weights; /* int8 [16 or 5 times count][16]; t2: the 16 bytes before are overwritten */
+    uint32_t count;      /* t2: blocks of 16 inputs; t5: groups of 5 */
+} ftv_decode_args;
+
+/* A token's part of section 2 of NUMERICS.md. */
+typedef struct ftv_token_scale {
+    int16_t multiplier; /* M, or m_t where every channel has its own m_n */
+    uint8_t low;        /* shifts that give the low and the high half of a product's 32 bits */
+    uint8_t high;
+} ftv_token_scale;
+
+/* Room for what follows a decoded tile's last row, in vectors of 16 bytes. */
+#define FTV_TAIL_VECTORS 28
+
+/* ftv_linear_s8s8_esp32s3: a decoded tile over all tokens, with what happens to the outputs. */
+typedef struct ftv_linear_args {
+    ftv_address x;          /* int8 [tokens][x_stride] */
+    uint32_t x_stride;      /* bytes */
+    uint32_t blocks;        /* of 16 inputs */
+    uint32_t tokens;        /* at least 1 */
+    ftv_address weights;    /* int8 [16 blocks][16] and the tail */
+    ftv_address scales;     /* ftv_token_scale [tokens] */
+    ftv_address spill;      /* FTV_SPILL_BYTES */
+    uint32_t output;        /* ftv_output */
+    uint32_t per_channel;   /* 0 or 1 */
+    ftv_address out;        /* int32 [tokens][out_stride]; ACTIVATE: int16 */
+    uint32_t out_stride;    /* bytes */
+    ftv_address absmax;     /* ACTIVATE: int32, one a token */
+    uint32_t absmax_stride; /* bytes */
+    uint32_t tail_vectors;  /* what follows the weights, of 16 bytes */
+    ftv_address records;    /* of each token: int16 [16]; ADD: and int32 [16] */
+} ftv_linear_args;
+
+#define FTV_SPILL_BYTES 64U
+
+/* ftv_extremes_s16_esp32s3: the largest and the smallest sums of some tokens. */
+typedef struct ftv_extremes_args {
+    ftv_address records;  /* int16 [16] each */
+    uint32_t step;        /* bytes from one to the next */
+    uint32_t tokens;      /* at least 1 */
+    ftv_address extremes; /* int16 [2][8] */
+} ftv_extremes_args;
+
+void ftv_decode_t2s8_esp32s3(const ftv_decode_args *args);
+void ftv_decode_t5s8_esp32s3(const ftv_decode_args *args);
+void ftv_linear_s8s8_esp32s3(const ftv_linear_args *args);
+void ftv_extremes_s16_esp32s3(const ftv_extremes_args *args);
+
+/* Told before a tile is multiplied which bytes come next, so that they can be on their way into the cache. Does
+ * nothing unless the port has one of its own. */
+void ftv_prefetch_esp32s3(const void *data, uint32_t bytes);
+
+/* ftv_kernels' own. */
+size_t ftv_linear_scratch_bytes_esp32s3(uint32_t inputs);
+void ftv_linear_s8t2_esp32s3(int32_t *sums, const int8_t *x, uint32_t tokens, uint32_t stride, const uint8_t *tile,
+                             uint32_t inputs, void *scratch);
+void ftv_linear_s8t5_esp32s3(int32_t *sums, const int8_t *x, uint32_t tokens, uint32_t stride, const uint8_t *tile,
+                             uint32_t inputs, void *scratch);
+void ftv_layer_esp32s3(const ftv_layer_job *job, void *scratch);
+size_t ftv_layer_scratch_bytes_esp32s3(uint32_t tokens, uint32_t inputs);
+
+/* ---- rows: each .S says what it needs of them ---- */
+
+typedef struct ftv_quantise_row_args {
+    ftv_address x;       /* int32 [rows][16 groups] */
+    uint32_t x_row;      /* bytes from a row to the next */
+    uint32_t x_group;    /* bytes from sixteen columns to the next */
+    uint32_t rows;       /* at least 1 */
+    uint32_t groups;     /* sixteens of columns, at least 1 */
+    uint32_t levels_q21; /* levels << 21 */
+    ftv_address codes;   /* int8 */
+    uint32_t codes_row;
+    uint32_t codes_group;
+    ftv_address absmax; /* int32 [rows] */
+} ftv_quantise_row_args;
+
+void ftv_quantise_row_s32s8_esp32s3(const ftv_quantise_row_args *args);
+
+typedef struct ftv_quantise_narrow_args {
+    ftv_address values;  /* int16 [rows][16 groups] */
+    uint32_t values_row; /* bytes from a row to the next */
+    ftv_address absmax;  /* int32 [rows][groups] */
+    uint32_t absmax_row;
+    uint32_t rows;     /* at least 1 */
+    uint32_t groups;   /* sixteens of columns, at least 1 */
+    ftv_address codes; /* int8 */
+    uint32_t codes_row;
+    ftv_address scales; /* ftv_multiplier [rows] */
+} ftv_quantise_narrow_args;
+
+void ftv_quantise_narrow_esp32s3(const ftv_quantise_narrow_args *args);
+
+typedef struct ftv_unpack_trits_args {
+    ftv_address codes;
+    ftv_address trits; /* int16 [16 sixteens] */
+    uint32_t sixteens; /* at least 1 */
+} ftv_unpack_trits_args;
+
+void ftv_unpack_trits_t2s16_esp32s3(const ftv_unpack_trits_args *args);
+
+typedef struct ftv_norm_rows_args {
+    ftv_address x;  /* int32 [rows][columns] */
+    uint32_t x_row; /* bytes from a row to the next */
+    uint32_t rows;  /* at least 1 */
+    uint32_t columns;
+    int32_t limit;      /* of max|x|: (2^31 - 1) / (columns / 8) */
+    uint32_t inverse;   /* ceil(2^32 / columns) */
+    uint32_t inverse16; /* ceil(2^32 / (columns / 16)) */
+    uint32_t eps_low;   /* columns * eps_q32, two words */
+    uint32_t eps_high;
+    uint32_t beta_mantissa;
+    int32_t beta_exponent;
+    ftv_address gamma; /* int16 [columns + 8] */
+    ftv_address beta;  /* int16 [columns + 8] */
+    ftv_address row;   /* int32 [columns + 8], scratch */
+    ftv_address codes; /* int8 */
+    uint32_t codes_row;
+    ftv_address scales; /* ftv_multiplier [rows] */
+    ftv_address done;   /* uint32_t: rows that are ready, the next is not for this function */
+} ftv_norm_rows_args;
+
+void ftv_norm_s32s8_esp32s3(const ftv_norm_rows_args *args);
+
+/* The steps `norm` and `quantise` of ftv_kernels, and what norm needs of scratch. */
+void ftv_norm_esp32s3(const ftv_norm_job *job, void *scratch);
+size_t ftv_norm_scratch_bytes_esp32s3(uint32_t columns);
+void ftv_quantise_esp32s3(const ftv_quantise_job *job, void *scratch);
 
 /* ---- attention: each .S says what it needs ---- */
 
@@ -94,23 +238,21 @@ size_t ftv_qkv_scratch_bytes_esp32s3(uint32_t tokens, uint32_t inputs, uint32_t 
 void ftv_attend_esp32s3(const ftv_attend_job *job, void *scratch);
 size_t ftv_attend_scratch_bytes_esp32s3(uint32_t tokens, uint32_t head_rows);
 
-/* ---- of other steps, until their sections are here ---- */
-
-typedef struct ftv_quantise_row_args {
-    ftv_address x;       /* int32 [rows][16 groups] */
-    uint32_t x_row;      /* bytes from a row to the next */
-    uint32_t x_group;    /* bytes from sixteen columns to the next */
-    uint32_t rows;       /* at least 1 */
-    uint32_t groups;     /* sixteens of columns, at least 1 */
-    uint32_t levels_q21; /* levels << 21 */
-    ftv_address codes;   /* int8 */
-    uint32_t codes_row;
-    uint32_t codes_group;
-    ftv_address absmax; /* int32 [rows] */
-} ftv_quantise_row_args;
-
-void ftv_quantise_row_s32s8_esp32s3(const ftv_quantise_row_args *args);
-void ftv_layer_esp32s3(const ftv_layer_job *job, void *scratch);
-size_t ftv_layer_scratch_bytes_esp32s3(uint32_t tokens, uint32_t inputs);
+/* Every assembly function with what it takes. */
+#define FTV_ESP32S3_FUNCTIONS(X)                                                                                       \
+    X(ftv_decode_t2s8_esp32s3, ftv_decode_args)                                                                        \
+    X(ftv_decode_t5s8_esp32s3, ftv_decode_args)                                                                        \
+    X(ftv_linear_s8s8_esp32s3, ftv_linear_args)                                                                        \
+    X(ftv_extremes_s16_esp32s3, ftv_extremes_args)                                                                     \
+    X(ftv_quantise_row_s32s8_esp32s3, ftv_quantise_row_args)                                                           \
+    X(ftv_quantise_narrow_esp32s3, ftv_quantise_narrow_args)                                                           \
+    X(ftv_unpack_trits_t2s16_esp32s3, ftv_unpack_trits_args)                                                           \
+    X(ftv_norm_s32s8_esp32s3, ftv_norm_rows_args)                                                                      \
+    X(ftv_keys_s8_esp32s3, ftv_keys_args)                                                                              \
+    X(ftv_values_s8s16_esp32s3, ftv_values_args)                                                                       \
+    X(ftv_scores_s8s8_esp32s3, ftv_scores_args)                                                                        \
+    X(ftv_softmax_s32s16_esp32s3, ftv_softmax_args)                                                                    \
+    X(ftv_mix_s16s16_esp32s3, ftv_mix_args)                                                                            \
+    X(ftv_divide_s32s16_esp32s3, ftv_divide_args)
 
 #endif

@@ -56,8 +56,7 @@ static void quantise(const ftv_qkv_part *part, uint32_t first, uint32_t tokens, 
 static void put_keys(const ftv_qkv_part *part, uint32_t first, uint32_t tokens, int8_t *rows) {
     uint32_t all = ftv_round16(tokens);
     for (uint32_t token = tokens; token < all; token++) {
-        memcpy(rows + (size_t)token * part->head_rows, rows + (size_t)(tokens - 1U) * part->head_rows,
-               part->head_rows);
+        memcpy(rows + (size_t)token * part->head_rows, rows + (size_t)(tokens - 1U) * part->head_rows, part->head_rows);
     }
     ftv_keys_args args = {.rows = ftv_address_of(rows),
                           .keys = ftv_address_of(part->codes + (size_t)first * part->head_rows),
@@ -90,9 +89,9 @@ static void put_vectors(const ftv_qkv_part *part, uint32_t first, uint32_t token
 
 static void put_plainly(const ftv_qkv_part *part, uint32_t first, uint32_t tokens, const int32_t *y) {
     for (uint32_t token = 0; token < tokens; token++) {
-        ftv_absmax absmax = ftv_quantise_row(part->codes + (size_t)(first + token) * part->head_rows,
-                                             y + (size_t)token * part->head_rows, part->head_dim, part->head_rows,
-                                             part->levels);
+        ftv_absmax absmax =
+            ftv_quantise_row(part->codes + (size_t)(first + token) * part->head_rows,
+                             y + (size_t)token * part->head_rows, part->head_dim, part->head_rows, part->levels);
         part->absmax[first + token] = (int32_t)absmax.a;
     }
 }
