@@ -104,6 +104,7 @@ class Kernels(ctypes.Structure):
         ("linear_scratch_bytes", ctypes.CFUNCTYPE(c_size_t, c_uint32)),
         *((name, c_void_p) for name in ("linear_s8t2", "linear_s8t5", "scores_s8s8", "mix_s16s8")),
         ("layer", _step(LayerJob)), ("qkv", _step(QkvPart)), ("attend", _step(AttendJob)),
-        ("norm", _step(NormJob)), ("quantise", _step(QuantiseJob)), ("scratch_bytes", c_void_p),
+        ("norm", _step(NormJob)), ("quantise", _step(QuantiseJob)),
+        ("patches", c_void_p), ("embed", c_void_p), ("scratch_bytes", c_void_p),
         ("value_bytes", c_uint32), ("tiles", c_uint32),
     )  # fmt: skip

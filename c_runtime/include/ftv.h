@@ -238,6 +238,27 @@ typedef struct ftv_quantise_job {
     ftv_rows out;
 } ftv_quantise_job;
 
+/* Patches side by side as eight-bit rows, L = 127, NUMERICS.md, section 3. */
+typedef struct ftv_patches_job {
+    const uint8_t *pixels; /* RGB: the first patch's corner */
+    uint32_t line_bytes;   /* from a line of pixels to the next */
+    uint32_t patches;
+    uint32_t side;         /* pixels */
+    const int32_t *scale;  /* [3] */
+    const int32_t *offset; /* [3] */
+    ftv_rows out;          /* [patches] of 3 side^2 codes */
+} ftv_patches_job;
+
+/* Embeddings, x = sat30(x + (values << shift)), NUMERICS.md, section 3. */
+typedef struct ftv_embed_job {
+    int32_t *x;            /* [rows][x_stride], 16-byte aligned */
+    uint32_t x_stride;     /* words, a multiple of 4 */
+    const int16_t *values; /* [rows][columns] */
+    uint32_t rows;
+    uint32_t columns;
+    uint32_t shift;
+} ftv_embed_job;
+
 /* What is replaceable; every implementation equals `ref` to the last bit. */
 typedef struct ftv_kernels {
     const char *name;
@@ -269,6 +290,8 @@ typedef struct ftv_kernels {
     void (*attend)(const ftv_attend_job *job, void *scratch);
     void (*norm)(const ftv_norm_job *job, void *scratch);
     void (*quantise)(const ftv_quantise_job *job, void *scratch);
+    void (*patches)(const ftv_patches_job *job, void *scratch);
+    void (*embed)(const ftv_embed_job *job, void *scratch);
     /* Bytes of scratch that one call of any of these steps needs for the model; NULL where there are none. */
     size_t (*scratch_bytes)(const ftv_model *model);
     uint32_t value_bytes; /* of a code of V, as qkv() lays it out; 0 means 1 */

@@ -98,7 +98,6 @@ typedef struct ftv_group {
 
 /* NUMERICS.md, section 3: pixels [image_size][image_size][3] -> the group's rows of the residual stream. */
 void ftv_embed(const ftv_group *group, const uint8_t *pixels, int32_t *residual);
-size_t ftv_patch_scratch_bytes(const ftv_model *model);
 
 /* ---- steps, each by the set's own function or composed of its inner loops; scratch: ftv_step_scratch_bytes() ---- */
 
@@ -109,6 +108,8 @@ void ftv_qkv(const ftv_kernels *kernels, const ftv_qkv_part *part, void *scratch
 void ftv_attend(const ftv_kernels *kernels, const ftv_attend_job *job, void *scratch);
 void ftv_norm_rows(const ftv_kernels *kernels, const ftv_norm_job *job, void *scratch);
 void ftv_quantise_rows(const ftv_kernels *kernels, const ftv_quantise_job *job, void *scratch);
+void ftv_patches(const ftv_kernels *kernels, const ftv_patches_job *job, void *scratch);
+void ftv_embed_rows(const ftv_kernels *kernels, const ftv_embed_job *job, void *scratch);
 
 /* What defines each step: composed of a set's inner loops. Scratch is 16-byte aligned. */
 void ftv_layer_steps(const ftv_kernels *kernels, const ftv_layer_job *job, void *scratch);
@@ -122,6 +123,9 @@ size_t ftv_attend_scratch_bytes(uint32_t tokens, uint32_t head_rows);
 void ftv_norm_steps(const ftv_norm_job *job, void *scratch);
 size_t ftv_norm_scratch_bytes(uint32_t columns);
 void ftv_quantise_steps(const ftv_quantise_job *job);
+void ftv_patches_steps(const ftv_patches_job *job, void *scratch);
+size_t ftv_patches_scratch_bytes(uint32_t side);
+void ftv_embed_steps(const ftv_embed_job *job);
 
 /* ---- the same for whole sets of rows or tiles, shared out among workers ---- */
 
@@ -171,6 +175,13 @@ typedef struct ftv_softmax_scales {
     const int32_t *value; /* [rows] mv_j */
 } ftv_softmax_scales;
 uint32_t ftv_softmax(int16_t *weights, int32_t *scores, uint32_t rows, const ftv_softmax_scales *scales);
+
+/* Rows from `row` on. */
+static inline ftv_rows ftv_rows_from(ftv_rows all, uint32_t row) {
+    all.codes += (size_t)row * all.stride;
+    all.scales += row;
+    return all;
+}
 
 /* Calls the caller's hook, if there is one. */
 void ftv_trace_s8(const ftv_pass *pass, ftv_site site, uint32_t block, ftv_rows rows, uint32_t count, uint32_t columns);

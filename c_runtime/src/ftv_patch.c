@@ -2,21 +2,40 @@
 #include "ftv_engine.h"
 #include "ftv_fixed.h"
 
-size_t ftv_patch_scratch_bytes(const ftv_model *model) {
-    return (size_t)ftv_round16(3U * model->patch_size * model->patch_size) * sizeof(int32_t);
+size_t ftv_patches_scratch_bytes(uint32_t side) {
+    return (size_t)ftv_round16(3U * side * side) * sizeof(int32_t);
 }
 
 /* One patch in Q16, in the order colour, y, x. corner: its first pixel. */
-static void gather_patch(int32_t *row, const ftv_model *model, const uint8_t *corner) {
-    uint32_t side = model->patch_size;
+static void gather_patch(int32_t *row, const ftv_patches_job *job, const uint8_t *corner) {
     for (uint32_t colour = 0; colour < 3U; colour++) {
-        int32_t scale = model->pixel_scale[colour];
-        int32_t offset = model->pixel_offset[colour] + 128;
-        for (uint32_t y = 0; y < side; y++) {
-            const uint8_t *line = corner + (size_t)y * model->image_size * 3U + colour;
-            for (uint32_t x = 0; x < side; x++) {
+        int32_t scale = job->scale[colour];
+        int32_t offset = job->offset[colour] + 128;
+        for (uint32_t y = 0; y < job->side; y++) {
+            const uint8_t *line = corner + (size_t)y * job->line_bytes + colour;
+            for (uint32_t x = 0; x < job->side; x++) {
                 *row++ = (line[x * 3U] * scale + offset) >> 8;
             }
+        }
+    }
+}
+
+void ftv_patches_steps(const ftv_patches_job *job, void *scratch) {
+    int32_t *row = scratch;
+    for (uint32_t i = 0; i < job->patches; i++) {
+        gather_patch(row, job, job->pixels + (size_t)i * job->side * 3U);
+        ftv_absmax absmax = ftv_quantise_row(job->out.codes + (size_t)i * job->out.stride, row,
+                                             3U * job->side * job->side, job->out.stride, FTV_CODE_MAX);
+        job->out.scales[i] = (ftv_multiplier){(uint16_t)absmax.a15, (int16_t)absmax.k};
+    }
+}
+
+void ftv_embed_steps(const ftv_embed_job *job) {
+    for (uint32_t row = 0; row < job->rows; row++) {
+        int32_t *x = job->x + (size_t)row * job->x_stride;
+        const int16_t *values = job->values + (size_t)row * job->columns;
+        for (uint32_t c = 0; c < job->columns; c++) {
+            x[c] = ftv_sat30(x[c] + values[c] * (INT32_C(1) << job->shift));
         }
     }
 }
@@ -32,47 +51,50 @@ typedef struct embedding {
     uint32_t rows; /* of one task */
 } embedding;
 
+/* Patches of a task, as far as they lie side by side at a time. */
 static void quantise_patches(void *argument, uint32_t task, uint32_t worker) {
     const embedding *e = argument;
     const ftv_model *model = e->group->pass->model;
-    int32_t *values = (int32_t *)(void *)ftv_scratch(e->group->pass, worker);
-    uint32_t across = model->image_size / model->patch_size;
+    uint32_t across = model->image_size / model->patch_size, line_bytes = model->image_size * 3U;
     uint32_t end = ftv_min_u32((task + 1U) * e->rows, e->patches_count);
-    for (uint32_t row = task * e->rows; row < end; row++) {
-        uint32_t patch = e->first_patch + row;
-        uint32_t y = patch / across * model->patch_size, x = patch % across * model->patch_size;
-        gather_patch(values, model, e->pixels + ((size_t)y * model->image_size + x) * 3U);
-        ftv_absmax absmax = ftv_quantise_row(e->patches.codes + (size_t)row * e->patches.stride, values,
-                                             model->patch.inputs, e->patches.stride, FTV_CODE_MAX);
-        e->patches.scales[row] = (ftv_multiplier){(uint16_t)absmax.a15, (int16_t)absmax.k};
-    }
-}
-
-static void add_row(int32_t *x, const int16_t *values, uint32_t shift, uint32_t columns) {
-    for (uint32_t c = 0; c < columns; c++) {
-        x[c] = ftv_sat30(x[c] + values[c] * (INT32_C(1) << shift));
+    ftv_patches_job job = {.line_bytes = line_bytes,
+                           .side = model->patch_size,
+                           .scale = model->pixel_scale,
+                           .offset = model->pixel_offset};
+    for (uint32_t row = task * e->rows; row < end; row += job.patches) {
+        uint32_t y = (e->first_patch + row) / across, x = (e->first_patch + row) % across;
+        job.pixels = e->pixels + (size_t)y * model->patch_size * line_bytes + (size_t)x * model->patch_size * 3U;
+        job.patches = ftv_min_u32(across - x, end - row);
+        job.out = ftv_rows_from(e->patches, row);
+        ftv_patches(e->group->pass->kernels, &job, ftv_scratch(e->group->pass, worker));
     }
 }
 
 /* The class token's row, and the position embedding on all rows that have one. */
 static void add_embeddings(void *argument, uint32_t task, uint32_t worker) {
     const embedding *e = argument;
-    const ftv_model *model = e->group->pass->model;
-    uint32_t stride = e->group->pass->buffers.width_stride, without = model->position_on_class_token ? 0U : 1U;
-    uint32_t end = ftv_min_u32((task + 1U) * e->rows, e->group->count);
-    (void)worker;
-    for (uint32_t row = task * e->rows; row < end; row++) {
-        int32_t *x = e->residual + (size_t)row * stride;
-        uint32_t token = e->group->first + row;
-        for (uint32_t c = 0; c < stride && token == 0U; c++) {
-            x[c] = 0;
+    const ftv_pass *pass = e->group->pass;
+    const ftv_model *model = pass->model;
+    uint32_t stride = pass->buffers.width_stride, without = model->position_on_class_token ? 0U : 1U;
+    uint32_t row = task * e->rows, token = e->group->first + row;
+    uint32_t end = ftv_min_u32(row + e->rows, e->group->count);
+    ftv_embed_job job = {.x = e->residual + (size_t)row * stride, .x_stride = stride, .columns = model->width};
+    if (token == 0U) {
+        for (uint32_t c = 0; c < stride; c++) {
+            job.x[c] = 0;
         }
-        if (token == 0U) {
-            add_row(x, model->cls, model->cls_shift, model->width);
-        }
-        if (token >= without) {
-            add_row(x, model->position + (size_t)(token - without) * model->width, model->position_shift, model->width);
-        }
+        job.values = model->cls;
+        job.rows = 1;
+        job.shift = model->cls_shift;
+        ftv_embed_rows(pass->kernels, &job, ftv_scratch(pass, worker));
+    }
+    uint32_t skipped = token < without ? 1U : 0U;
+    job.x += (size_t)skipped * stride;
+    job.values = model->position + (size_t)(token + skipped - without) * model->width;
+    job.rows = end - row - skipped;
+    job.shift = model->position_shift;
+    if (job.rows > 0U) {
+        ftv_embed_rows(pass->kernels, &job, ftv_scratch(pass, worker));
     }
 }
 

@@ -21,12 +21,6 @@ static ftv_narrow narrow_from(ftv_narrow all, uint32_t row) {
     return all;
 }
 
-static ftv_rows rows_from(ftv_rows all, uint32_t row) {
-    all.codes += (size_t)row * all.stride;
-    all.scales += row;
-    return all;
-}
-
 static int32_t *residual_of(const ftv_group *group) {
     const ftv_buffers *b = &group->pass->buffers;
     return b->residual + (size_t)group->first * b->width_stride;
@@ -36,7 +30,7 @@ static group_view view_of(const ftv_group *group) {
     const ftv_buffers *b = &group->pass->buffers;
     ftv_hidden hidden = ftv_hidden_at(b, group->team);
     group_view view = {.residual = residual_of(group),
-                       .rows = rows_from(b->rows, group->first),
+                       .rows = ftv_rows_from(b->rows, group->first),
                        .mixed = narrow_from(b->mixed, group->first),
                        .hidden = hidden.narrow,
                        .hidden_rows = hidden.rows};

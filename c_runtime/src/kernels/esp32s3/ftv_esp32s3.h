@@ -152,10 +152,37 @@ typedef struct ftv_norm_rows_args {
 
 void ftv_norm_s32s8_esp32s3(const ftv_norm_rows_args *args);
 
-/* The steps `norm` and `quantise` of ftv_kernels, and what norm needs of scratch. */
+typedef struct ftv_patch_args {
+    ftv_address pixels;  /* uint8, RGB */
+    uint32_t line_bytes; /* from a line of pixels to the next */
+    uint32_t side;       /* a multiple of 4 */
+    ftv_address row;     /* int32 [3][side][side] */
+    struct {
+        int32_t scale;
+        int32_t offset; /* and 128 */
+    } colours[3];
+} ftv_patch_args;
+
+void ftv_patch_u8s32_esp32s3(const ftv_patch_args *args);
+
+typedef struct ftv_embed_args {
+    ftv_address x;      /* int32 [rows][8 eights] */
+    uint32_t x_row;     /* bytes from a row to the next */
+    ftv_address values; /* int16 [rows][8 eights], not 16-byte aligned */
+    uint32_t rows;      /* at least 1 */
+    uint32_t eights;    /* of columns, at least 1 */
+    uint32_t shift;
+} ftv_embed_args;
+
+void ftv_embed_s16s32_esp32s3(const ftv_embed_args *args);
+
+/* The steps of ftv_kernels, and what they need of scratch. */
 void ftv_norm_esp32s3(const ftv_norm_job *job, void *scratch);
 size_t ftv_norm_scratch_bytes_esp32s3(uint32_t columns);
 void ftv_quantise_esp32s3(const ftv_quantise_job *job, void *scratch);
+void ftv_patches_esp32s3(const ftv_patches_job *job, void *scratch);
+size_t ftv_patches_scratch_bytes_esp32s3(uint32_t side);
+void ftv_embed_esp32s3(const ftv_embed_job *job, void *scratch);
 
 /* ---- attention: each .S says what it needs ---- */
 
@@ -248,6 +275,8 @@ size_t ftv_attend_scratch_bytes_esp32s3(uint32_t tokens, uint32_t head_rows);
     X(ftv_quantise_narrow_esp32s3, ftv_quantise_narrow_args)                                                           \
     X(ftv_unpack_trits_t2s16_esp32s3, ftv_unpack_trits_args)                                                           \
     X(ftv_norm_s32s8_esp32s3, ftv_norm_rows_args)                                                                      \
+    X(ftv_patch_u8s32_esp32s3, ftv_patch_args)                                                                         \
+    X(ftv_embed_s16s32_esp32s3, ftv_embed_args)                                                                        \
     X(ftv_keys_s8_esp32s3, ftv_keys_args)                                                                              \
     X(ftv_values_s8s16_esp32s3, ftv_values_args)                                                                       \
     X(ftv_scores_s8s8_esp32s3, ftv_scores_args)                                                                        \
