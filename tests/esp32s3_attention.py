@@ -22,7 +22,7 @@ Ints = npt.NDArray[np.int64]
 KERNELS = RUNTIME / "src" / "kernels" / "esp32s3"
 SOFTMAX_CONSTANTS = np.repeat(
     np.array(
-        [-1296, 7566, -22654, 32767, 2047, -2, 0x0404, 0x2020, 0x1010, 0x0808, 0x0202, 0x3F3F],
+        [-1296, 7566, -22654, 32767, 2047, -2, 0x0404, 0x2020, 0x0808, 0x0202, 0x1010, 0x3F3F],
         np.int16,
     ),
     8,

@@ -85,7 +85,7 @@ static attend_scratch lay_out(void *base, uint32_t tokens, uint32_t head_rows) {
  * pairs of bytes that make a power of two of an exponent's bits. */
 static void put_constants(int16_t *constants) {
     static const int16_t values[FTV_SOFTMAX_CONSTANTS] = {-1296,  7566,   -22654, 32767,  2047,   -2,
-                                                          0x0404, 0x2020, 0x1010, 0x0808, 0x0202, 0x3F3F};
+                                                          0x0404, 0x2020, 0x0808, 0x0202, 0x1010, 0x3F3F};
     for (uint32_t i = 0; i < FTV_SOFTMAX_CONSTANTS; i++) {
         for (uint32_t lane = 0; lane < 8U; lane++) {
             *constants++ = values[i];
@@ -112,12 +112,17 @@ static void put_scales(head *h, const attend_scratch *scratch) {
     uint32_t tokens = h->job->tokens;
     int32_t shk = ftv_max_s32(0, bits_of(largest_of(k, tokens)) - KEY_BITS);
     int32_t shv = bits_of(largest_of(v, tokens)) - 15;
-    int32_t right = ftv_max_s32(shv, 0), left = ftv_max_s32(-shv, 0);
     for (uint32_t j = 0; j < tokens; j++) {
         scratch->key[j] = (uint16_t)(k[j] >> shk);
     }
-    for (uint32_t j = 0; j < tokens; j++) {
-        scratch->value[j] = (int16_t)ftv_shift_left(v[j] >> right, (uint32_t)left);
+    if (shv >= 0) {
+        for (uint32_t j = 0; j < tokens; j++) {
+            scratch->value[j] = (int16_t)(v[j] >> shv);
+        }
+    } else {
+        for (uint32_t j = 0; j < tokens; j++) {
+            scratch->value[j] = (int16_t)ftv_shift_left(v[j], (uint32_t)-shv);
+        }
     }
     for (uint32_t j = tokens; j < h->keys; j++) {
         scratch->key[j] = scratch->key[tokens - 1U];

@@ -157,6 +157,7 @@ ftv_scores_s8s8_esp32s3:
     ee.vst.128.ip \q, a5, 16
     .endr
     l32i    a6, a2, ARG_BLOCKS
+    addi    a6, a6, -4
     l32i    a4, a2, ARG_QUERIES
     l32i    a9, a2, ARG_SCORES
     l32i    a13, a2, ARG_ROWS
@@ -168,7 +169,7 @@ ftv_scores_s8s8_esp32s3:
     l32i    a3, a2, ARG_KEYS
     addi    a7, a14, -1
     mov     a5, a10
-    bnei    a6, 4, .Lfew
+    bnez    a6, .Lfew
     ee.vld.128.ip q4, a4, 16
     ee.vld.128.ip q5, a4, 16
     ee.vld.128.ip q6, a4, 16
@@ -242,7 +243,7 @@ ftv_scores_s8s8_esp32s3:
 .Lfew:
     ee.vld.128.ip q0, a3, 16
     ee.vld.128.ip q1, a3, 16
-    addi    a8, a6, -1
+    addi    a8, a6, 3                   /* blocks but the last */
     mov     a15, a4
     ee.zero.qacc
     loopgtz a8, .Lbut_one
