@@ -380,3 +380,22 @@ def test_steps_are_exact_for_odd_multipliers(attention: Attention, mantissa: int
 def test_steps_are_exact_where_all_tokens_are_alike(attention: Attention, value: int) -> None:
     rows = [np.full((33, 64), value) for _ in range(3)]
     check_steps(attention, rows, count=4)
+
+
+# ---- time ----
+
+
+@pytest.mark.parametrize(
+    ("function", "cycles"),
+    [
+        ("ftv_scores_s8s8_esp32s3", 1483),
+        ("ftv_softmax_s32s16_esp32s3", 949),
+        ("ftv_mix_s16s16_esp32s3", 2064),
+        ("ftv_divide_s32s16_esp32s3", 225),
+    ],
+)
+def test_cycles_of_a_query(attention: Attention, function: str, cycles: int) -> None:
+    """197 keys of 64 channels, as the heads of the files say."""
+    rng = np.random.default_rng(0)
+    check_steps(attention, parts_of(rng, 197, 64, (1.0, 1.0, 1.0)), count=4)
+    assert attention.cycles[function] / 4 <= cycles

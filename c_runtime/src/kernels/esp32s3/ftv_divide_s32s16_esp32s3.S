@@ -8,7 +8,7 @@
  *        absmax: int32 [tiles]
  * range  factor 0 .. 32767, shift 0 .. 31, |y| < 2^30, and |o| < 2^(15 + shift): the caller's to prove; tiles >= 1
  * alias  nothing overlaps
- * cycles modelled: see below
+ * cycles modelled: 51 for sixteen columns and 21 for a call: 225 for 64
  */
 
     .set ARG_SUMS, 0

@@ -8,7 +8,8 @@
  * out    sums: int32 [8 groups], 16-byte aligned
  * range  the sums fit int32; eights, groups >= 1
  * alias  nothing overlaps
- * cycles modelled: @@
+ * cycles modelled: 9 for eight keys and eight channels, 30 for eight channels (37 where eights is even) and 24 for a
+ *        call: 2064 for 197 keys and 64 channels
  */
 
     .set ARG_WEIGHTS, 0

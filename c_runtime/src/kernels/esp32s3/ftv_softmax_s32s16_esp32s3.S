@@ -13,7 +13,7 @@
  *        sum: uint32, of the numerators
  * range  multiplier 0 .. 32767, right 0 .. 39: the distance is diff * multiplier >> (right + 16); tiles >= 1
  * alias  nothing overlaps
- * cycles modelled: see below
+ * cycles modelled: 66 for sixteen keys and 91 for a call: 949 for 197 keys
  */
 
     .set ARG_SCORES, 0
