@@ -115,7 +115,7 @@ class _Steps:
         where = "window" if window else "residual"
         groups = list(self._groups(a.tokens))
         yield Step(
-            "patches", -1, tuple((1, PatchCall(self._busy_rows(rows), a.patch_values)) for rows in groups),
+            "patches", -1, tuple((1, PatchCall(self._busy_rows(rows), a.patch_size)) for rows in groups),
             read_bytes={"pixels": 3 * a.image_size**2},
             written_bytes={"patches": a.patches * (values + MULTIPLIER)}, dispatches=len(groups),
         )  # fmt: skip
