@@ -195,7 +195,7 @@ class Attention:
         self.cycles.clear()
 
     def room(self, shape: tuple[int, ...], kind: type[np.generic]) -> Array:
-        """An array below 2^32, with nothing beside it, at an address that is a multiple of 16 and not of 32."""
+        """An array below 2^32 with nothing beside it; its address is a multiple of 16, not of 32."""
         size = int(np.prod(shape)) * np.dtype(kind).itemsize
         start = -(-(self._arena.ctypes.data + self._used + _GAP) // 32) * 32 + 16 - self._arena.ctypes.data
         self._used = start + size

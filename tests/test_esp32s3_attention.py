@@ -10,8 +10,8 @@ import pytest
 from esp32s3_attention import (
     SOFTMAX_CONSTANTS,
     After,
-    Attention,
     AttendJob,
+    Attention,
     Ints,
     Narrow,
     Part,
@@ -285,7 +285,8 @@ def attended(
     steps.call("ftv_attend_esp32s3", ctypes.byref(job), ctypes.c_void_p(scratch.ctypes.data))
     inside = np.zeros_like(values, bool)
     inside[first : first + count, head_rows : 2 * head_rows] = True
-    assert (values[~inside] == -77).all() and (absmax[~inside[:, ::16]] == -77).all()
+    assert (values[~inside] == -77).all()
+    assert (absmax[~inside[:, ::16]] == -77).all()
     rows, columns = slice(first, first + count), slice(head_rows, 2 * head_rows)
     return values[rows, columns], absmax[rows, head_rows // 16 : 2 * head_rows // 16]
 
@@ -357,7 +358,9 @@ def test_one_query_is_enough(attention: Attention) -> None:
     check_steps(attention, [q[:1], k, v])
 
 
-@pytest.mark.parametrize("exponents", [(-16, -16, -16), (0, -14, 3), (-14, 0, 8), (10, 10, -12), (12, 12, 12)])
+@pytest.mark.parametrize(
+    "exponents", [(-16, -16, -16), (0, -14, 3), (-14, 0, 8), (10, 10, -12), (12, 12, 12)]
+)
 def test_steps_are_exact_at_every_magnitude(attention: Attention, exponents: tuple[int, int, int]) -> None:
     """From values of one unit in Q16 to those that saturate: every rare way in C is gone."""
     rng = np.random.default_rng(7)

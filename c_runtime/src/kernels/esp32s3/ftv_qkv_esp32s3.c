@@ -8,17 +8,24 @@
 #include "ftv_engine.h"
 #include "ftv_fixed.h"
 
-#define PART_TOKENS 64U /* at a time; whole tiles */
+#define PART_TOKENS 80U /* at most, at a time; every time, the layer decodes its weights anew */
 
+/* Even shares, whole tiles. */
 static uint32_t part_tokens(uint32_t tokens) {
-    return ftv_min_u32(PART_TOKENS, ftv_round16(tokens));
+    return ftv_round16(ftv_ceil_div(tokens, ftv_ceil_div(tokens, PART_TOKENS)));
 }
 
-/* Wide values, rows of codes, what the layer needs. */
+/* Rows of codes take the place of wide values that have been used up: a row's codes end where its wide values begin, or
+ * before. */
+static size_t rows_bytes(uint32_t head_rows) {
+    return ftv_align(head_rows);
+}
+
+/* A row of codes, wide values, what the layer needs. */
 size_t ftv_qkv_scratch_bytes_esp32s3(uint32_t tokens, uint32_t inputs, uint32_t head_rows) {
-    size_t most = part_tokens(tokens);
-    return most * head_rows * (sizeof(int32_t) + sizeof(int8_t)) +
-           ftv_layer_scratch_bytes_esp32s3((uint32_t)most, inputs);
+    uint32_t most = ftv_min_u32(PART_TOKENS, ftv_round16(tokens)); /* fewer tokens may have larger shares */
+    return rows_bytes(head_rows) + (size_t)most * head_rows * sizeof(int32_t) +
+           ftv_layer_scratch_bytes_esp32s3(most, inputs);
 }
 
 /* A part's layer over tokens first .. first + tokens - 1: y [tokens][head_rows]. */
@@ -98,9 +105,9 @@ static void put_plainly(const ftv_qkv_part *part, uint32_t first, uint32_t token
 
 void ftv_qkv_esp32s3(const ftv_qkv_part *part, void *scratch) {
     uint32_t most = part_tokens(part->count), end = part->first + part->count;
-    int32_t *y = scratch;
-    int8_t *rows = (int8_t *)(y + (size_t)most * part->head_rows);
-    void *rest = rows + (size_t)most * part->head_rows;
+    int8_t *rows = scratch;
+    int32_t *y = (int32_t *)(void *)(rows + rows_bytes(part->head_rows));
+    void *rest = y + (size_t)most * part->head_rows;
     for (uint32_t first = part->first; first < end; first += most) {
         uint32_t tokens = ftv_min_u32(most, end - first);
         project(part, first, tokens, y, rest);
