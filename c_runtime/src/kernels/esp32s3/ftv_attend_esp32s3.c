@@ -23,8 +23,8 @@
 typedef struct attend_scratch {
     uint8_t *scores;  /* int32 [FTV_SCORE_ROWS][keys], overrun */
     int16_t *weights; /* [keys], overrun */
-    uint16_t *key;    /* [keys] a_K >> shk */
-    int16_t *value;   /* [keys] mv */
+    int16_t *key;     /* [keys] a_K >> shk, in the order of the scores' assembly */
+    int16_t *value;   /* [keys] mv, in the order of the scores */
     int16_t *padding; /* [16] */
     int16_t *constants;
     int32_t *sums; /* [head_rows] */
@@ -70,8 +70,8 @@ static attend_scratch lay_out(void *base, uint32_t tokens, uint32_t head_rows) {
     at += FTV_SCORE_ROWS * score_row_bytes(tokens) + OVERRUN;
     s.weights = (int16_t *)(void *)at;
     at += keys * sizeof(int16_t) + OVERRUN;
-    s.key = (uint16_t *)(void *)at;
-    s.value = (int16_t *)(void *)(s.key + keys);
+    s.key = (int16_t *)(void *)at;
+    s.value = s.key + keys;
     s.padding = s.value + keys;
     s.constants = s.padding + FTV_TILE;
     s.sums = (int32_t *)(void *)(s.constants + FTV_SOFTMAX_CONSTANTS * BLOCK_BYTES / sizeof(int16_t));
@@ -105,31 +105,28 @@ static int32_t bits_of(uint32_t v) {
     return v == 0U ? 0 : 32 - __builtin_clz(v);
 }
 
-/* The keys' and the values' scales, and their shifts. */
-static void put_scales(head *h, const attend_scratch *scratch) {
-    const int32_t *k = h->job->absmax[FTV_K];
-    const int32_t *v = h->job->absmax[FTV_V];
-    uint32_t tokens = h->job->tokens;
-    int32_t shk = ftv_max_s32(0, bits_of(largest_of(k, tokens)) - KEY_BITS);
-    int32_t shv = bits_of(largest_of(v, tokens)) - 15;
-    for (uint32_t j = 0; j < tokens; j++) {
-        scratch->key[j] = (uint16_t)(k[j] >> shk);
-    }
-    if (shv >= 0) {
-        for (uint32_t j = 0; j < tokens; j++) {
-            scratch->value[j] = (int16_t)(v[j] >> shv);
-        }
-    } else {
-        for (uint32_t j = 0; j < tokens; j++) {
-            scratch->value[j] = (int16_t)ftv_shift_left(v[j], (uint32_t)-shv);
+/* Scales a_j * 2^-shift of all keys, which fit 15 bits. In a group of four tiles, keys 2 l and 2 l + 1 of all its tiles
+ * come together, `step` after those of l - 1 and `half` after those of l - 4. */
+static void put_scales(int16_t *scales, const int32_t *a, uint32_t tokens, int32_t shift, uint32_t step,
+                       uint32_t half) {
+    uint32_t grouped = ftv_grouped_tiles(tokens) * FTV_TILE;
+    uint32_t right = (uint32_t)ftv_max_s32(shift, 0), left = (uint32_t)ftv_max_s32(-shift, 0);
+    for (uint32_t first = 0; first < grouped; first += 64U) {
+        for (uint32_t l = 0; l < 8U; l++) {
+            const int32_t *from = a + first + 2U * l;
+            int16_t *to = scales + first + l % 4U * step + l / 4U * half;
+            for (uint32_t tile = 0; tile < 4U; tile++) {
+                to[2U * tile] = (int16_t)ftv_shift_left(from[16U * tile] >> right, left);
+                to[2U * tile + 1U] = (int16_t)ftv_shift_left(from[16U * tile + 1U] >> right, left);
+            }
         }
     }
-    for (uint32_t j = tokens; j < h->keys; j++) {
-        scratch->key[j] = scratch->key[tokens - 1U];
-        scratch->value[j] = 0;
+    for (uint32_t j = grouped; j < tokens; j++) {
+        scales[j] = (int16_t)ftv_shift_left(a[j] >> right, left);
     }
-    h->shk = shk;
-    h->shv = shv;
+    for (uint32_t j = tokens; j < ftv_round16(tokens); j++) {
+        scales[j] = scales[tokens - 1U];
+    }
 }
 
 static void put_padding(const head *h, int16_t *padding) {
@@ -146,7 +143,10 @@ static void prepare(head *h, const ftv_attend_job *job, void *base) {
     h->sums = scratch.sums;
     h->sum = scratch.sum;
     h->keys = keys;
-    put_scales(h, &scratch);
+    h->shk = ftv_max_s32(0, bits_of(largest_of(job->absmax[FTV_K], job->tokens)) - KEY_BITS);
+    h->shv = bits_of(largest_of(job->absmax[FTV_V], job->tokens)) - 15;
+    put_scales(scratch.key, job->absmax[FTV_K], job->tokens, h->shk, 8, 32);
+    put_scales(scratch.value, job->absmax[FTV_V], job->tokens, h->shv, 16, 8); /* as ftv_key_place */
     put_padding(h, scratch.padding);
     put_constants(scratch.constants);
     h->exponent = job->attention.exponent + 6 - h->shk;

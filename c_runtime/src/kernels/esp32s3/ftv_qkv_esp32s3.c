@@ -72,13 +72,19 @@ static void put_keys(const ftv_qkv_part *part, uint32_t first, uint32_t tokens, 
     ftv_keys_s8_esp32s3(&args);
 }
 
+/* The keys' places in V are those of the scores: tiles of a group are spread over it. */
 static void put_values(const ftv_qkv_part *part, uint32_t first, uint32_t tokens, const int8_t *rows) {
-    ftv_values_args args = {.rows = ftv_address_of(rows),
-                            .values = ftv_address_of(part->codes + (size_t)first * FTV_ALIGN),
-                            .group = ftv_round16(part->tokens) * FTV_ALIGN,
-                            .count = tokens,
-                            .blocks = part->head_rows / FTV_TILE};
-    ftv_values_s8s16_esp32s3(&args);
+    uint32_t grouped = ftv_grouped_tiles(part->tokens) * FTV_TILE, done = 0;
+    ftv_values_args args = {.group = ftv_round16(part->tokens) * FTV_ALIGN, .blocks = part->head_rows / FTV_TILE};
+    while (done < tokens) {
+        uint32_t key = first + done;
+        args.rows = ftv_address_of(rows + (size_t)done * part->head_rows);
+        args.values = ftv_address_of(part->codes + (size_t)ftv_key_place(key, part->tokens) * FTV_ALIGN);
+        args.spread = key < grouped;
+        args.count = args.spread ? FTV_TILE : tokens - done;
+        ftv_values_s8s16_esp32s3(&args);
+        done += args.count;
+    }
 }
 
 static void put_vectors(const ftv_qkv_part *part, uint32_t first, uint32_t tokens, const int32_t *y, int8_t *rows) {
