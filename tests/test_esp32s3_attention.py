@@ -408,7 +408,7 @@ def test_steps_are_exact_where_all_tokens_are_alike(attention: Attention, value:
 @pytest.mark.parametrize(
     ("function", "cycles"),
     [
-        ("ftv_scores_s8s8_esp32s3", 1483),
+        ("ftv_scores_s8s8_esp32s3", 1445),
         ("ftv_softmax_s32s16_esp32s3", 949),
         ("ftv_mix_s16s16_esp32s3", 2064),
         ("ftv_divide_s32s16_esp32s3", 225),

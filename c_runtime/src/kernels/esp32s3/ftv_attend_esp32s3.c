@@ -6,8 +6,9 @@
 #include "ftv_esp32s3.h"
 
 #ifdef FTV_ESP32S3
-#include <string.h>
+#include <stdbool.h>
 
+#include "ftv_clones.h"
 #include "ftv_engine.h"
 #include "ftv_fixed.h"
 
@@ -105,27 +106,57 @@ static int32_t bits_of(uint32_t v) {
     return v == 0U ? 0 : 32 - __builtin_clz(v);
 }
 
-/* Scales a_j * 2^-shift of all keys, which fit 15 bits. In a group of four tiles, keys 2 l and 2 l + 1 of all its tiles
- * come together, `step` after those of l - 1 and `half` after those of l - 4. */
-static void put_scales(int16_t *scales, const int32_t *a, uint32_t tokens, int32_t shift, uint32_t step,
-                       uint32_t half) {
-    uint32_t grouped = ftv_grouped_tiles(tokens) * FTV_TILE;
-    uint32_t right = (uint32_t)ftv_max_s32(shift, 0), left = (uint32_t)ftv_max_s32(-shift, 0);
+/* How scales are shifted and where those of a group of four tiles go: those of keys 2 l and 2 l + 1 of all its tiles
+ * together, `step` after those of l - 1 and `half` after those of l - 4. */
+typedef struct scale_order {
+    uint32_t tokens;
+    uint32_t shift;
+    uint32_t step;
+    uint32_t half;
+} scale_order;
+
+FTV_INLINE int16_t shifted(int32_t a, uint32_t shift, bool left) {
+    return (int16_t)(left ? ftv_shift_left(a, shift) : a >> shift);
+}
+
+/* `left` is known where this is compiled: a shift either way would cost more than all the rest. */
+FTV_INLINE void put_shifted(int16_t *scales, const int32_t *a, scale_order order, bool left) {
+    uint32_t grouped = ftv_grouped_tiles(order.tokens) * FTV_TILE;
     for (uint32_t first = 0; first < grouped; first += 64U) {
         for (uint32_t l = 0; l < 8U; l++) {
             const int32_t *from = a + first + 2U * l;
-            int16_t *to = scales + first + l % 4U * step + l / 4U * half;
-            for (uint32_t tile = 0; tile < 4U; tile++) {
-                to[2U * tile] = (int16_t)ftv_shift_left(from[16U * tile] >> right, left);
-                to[2U * tile + 1U] = (int16_t)ftv_shift_left(from[16U * tile + 1U] >> right, left);
-            }
+            int16_t *to = scales + first + l % 4U * order.step + l / 4U * order.half;
+            to[0] = shifted(from[0], order.shift, left);
+            to[1] = shifted(from[1], order.shift, left);
+            to[2] = shifted(from[16], order.shift, left);
+            to[3] = shifted(from[17], order.shift, left);
+            to[4] = shifted(from[32], order.shift, left);
+            to[5] = shifted(from[33], order.shift, left);
+            to[6] = shifted(from[48], order.shift, left);
+            to[7] = shifted(from[49], order.shift, left);
         }
     }
-    for (uint32_t j = grouped; j < tokens; j++) {
-        scales[j] = (int16_t)ftv_shift_left(a[j] >> right, left);
+    for (uint32_t j = grouped; j < order.tokens; j++) {
+        scales[j] = shifted(a[j], order.shift, left);
     }
-    for (uint32_t j = tokens; j < ftv_round16(tokens); j++) {
-        scales[j] = scales[tokens - 1U];
+    for (uint32_t j = order.tokens; j < ftv_round16(order.tokens); j++) {
+        scales[j] = scales[order.tokens - 1U];
+    }
+}
+
+/* The keys' scales a_K >> shk. */
+static void put_keys(int16_t *scales, const ftv_attend_job *job, int32_t shk) {
+    scale_order order = {job->tokens, (uint32_t)shk, 8, 32};
+    put_shifted(scales, job->absmax[FTV_K], order, false);
+}
+
+/* The values' scales mv, where the scores are (ftv_key_place). */
+static void put_values(int16_t *scales, const ftv_attend_job *job, int32_t shv) {
+    scale_order order = {job->tokens, (uint32_t)(shv < 0 ? -shv : shv), 16, 8};
+    if (shv < 0) {
+        put_shifted(scales, job->absmax[FTV_V], order, true);
+    } else {
+        put_shifted(scales, job->absmax[FTV_V], order, false);
     }
 }
 
@@ -145,8 +176,8 @@ static void prepare(head *h, const ftv_attend_job *job, void *base) {
     h->keys = keys;
     h->shk = ftv_max_s32(0, bits_of(largest_of(job->absmax[FTV_K], job->tokens)) - KEY_BITS);
     h->shv = bits_of(largest_of(job->absmax[FTV_V], job->tokens)) - 15;
-    put_scales(scratch.key, job->absmax[FTV_K], job->tokens, h->shk, 8, 32);
-    put_scales(scratch.value, job->absmax[FTV_V], job->tokens, h->shv, 16, 8); /* as ftv_key_place */
+    put_keys(scratch.key, job, h->shk);
+    put_values(scratch.value, job, h->shv);
     put_padding(h, scratch.padding);
     put_constants(scratch.constants);
     h->exponent = job->attention.exponent + 6 - h->shk;

@@ -11,8 +11,8 @@
  *        the order of ftv_key_place; rows beyond `rows` are written, with anything
  * range  rows 1 .. 4, tiles >= 1, blocks 1 .. 4: a sum of 64 products is below 2^19 and fits an accumulator's lane
  * alias  nothing overlaps
- * cycles modelled, four queries: 449 for a tile of 64 channels, 286 of them products, and 110 for a call: 1483 for a
- *        query of 197 keys; 363 and 87 for 32 channels
+ * cycles modelled, four queries: 432 for a tile of 64 channels in a group, 449 for one that is left, 286 of either
+ *        products, and 140 for a call: 1444 for a query of 197 keys
  *
  * A tile of keys is an outer product: sixteen keys in the sixteen lanes of QACC, one channel of the query an
  * instruction. The lanes' 20 bits lie five bytes to a pair in memory, where no vector instruction can pick them up one

@@ -8,7 +8,7 @@
  *        16 (l mod 4) + 8 (l / 4) + h
  * range  count >= 1, blocks >= 1; count 16 if `spread`
  * alias  nothing overlaps
- * cycles modelled: @@
+ * cycles modelled: 5 for sixteen channels of a key: 20 for 64
  */
 
     .set ARG_ROWS, 0
