@@ -354,9 +354,10 @@ class MadeUpModel:
     def embed_job(self) -> c.EmbedJob:
         """All rows."""
         x = self._chip.put(self._values((self._tokens, self._inputs), 18))
-        values = self._random.integers(-(2**15), 2**15, (self._tokens, self._inputs), np.int16)
+        drawn = self._random.integers(-(2**15), 2**15, self._tokens * self._inputs + 10, np.int16)
+        values = self._chip.put(drawn)[2:]  # four bytes behind a multiple of 16, as in an image
         return c.EmbedJob(
-            x=x.ctypes.data, x_stride=self._inputs, values=self._chip.put(values).ctypes.data,
+            x=x.ctypes.data, x_stride=self._inputs, values=values.ctypes.data,
             rows=self._tokens, columns=self._inputs, shift=2,
         )  # fmt: skip
 

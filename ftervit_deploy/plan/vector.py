@@ -8,16 +8,18 @@ from .kernels import KernelSet, RoughCycles
 
 _ALIGN = 16
 _WORD = 4
-_TAIL_VECTORS = 16
-_SPILL_BYTES = 128
-_GROUP = 16
-"""Tokens that go the generic way together (GROUP in ftv_layer_esp32s3.c)."""
+_TAIL_VECTORS = 28
+_SPILL_BYTES = 64
+_GROUP, _RUN = 8, 80
+"""Tokens that go the generic way together, and tokens of one call of the assembly (ftv_layer_esp32s3.c)."""
+_RECORD_BYTES = TILE * (2 + _WORD)
+_READ_BEYOND = 32
 _PART_TOKENS = 64
 """Tokens whose wide values exist at a time (ftv_qkv_esp32s3.c)."""
 _SCORE_ROWS = 4
-_OVERRUN = 32
+_OVERRUN = 64
 _BLOCK_BYTES = 16
-_SOFTMAX_CONSTANTS = 14
+_SOFTMAX_CONSTANTS = 12
 
 VECTOR = RoughCycles("esp32s3", mac=1 / 15, weight=0.35, output=4.5, attend_mac=0.12, score=9.0, value=1.6)
 """Rounded from what the LX7 model counts; see tests/test_chip.py."""
@@ -38,17 +40,18 @@ def vector_kernels(a: Architecture) -> KernelSet:
 def linear_scratch_bytes(inputs: int) -> int:
     """Of one tile: decoded, with what the assembly keeps beside it."""
     weights = TILE * (round_up(inputs, TILE) + _TAIL_VECTORS)
-    return _ALIGN + weights + _SPILL_BYTES + _GROUP * (TILE * _WORD + _WORD)
+    return _ALIGN + weights + _SPILL_BYTES + 2 * _ALIGN + _GROUP * (TILE * _WORD + _WORD + _RECORD_BYTES)
 
 
 def layer_scratch_bytes(tokens: int, inputs: int) -> int:
-    """Of the step `layer`: a tile, and a scale for each token."""
-    return linear_scratch_bytes(inputs) + round_up(tokens * _WORD, _ALIGN)
+    """Of the step `layer`: a tile, sums of a run, and a scale for each token."""
+    run = _RUN * _RECORD_BYTES + _READ_BEYOND
+    return linear_scratch_bytes(inputs) + run + round_up(tokens * _WORD, _ALIGN)
 
 
 def qkv_scratch_bytes(tokens: int, inputs: int, head_dim: int) -> int:
     """Of the step `qkv`: outputs of some tokens as words and as codes, and the layer's own."""
-    most = min(_PART_TOKENS, tokens)
+    most = min(_PART_TOKENS, round_up(tokens, TILE))
     return most * round_up(head_dim, TILE) * 5 + layer_scratch_bytes(most, inputs)
 
 

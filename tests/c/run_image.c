@@ -127,6 +127,9 @@ static void expect_broken_plans(const ftv_model *model, const ftv_options *optio
     broken = *plan;
     broken.window = 2;
     expect_broken_plan(model, options, broken);
+    broken = *plan;
+    broken.resident = model->tokens + 1U;
+    expect_broken_plan(model, options, broken);
 }
 
 /* The engine's own tiling, or the one that needs least memory. */
@@ -135,6 +138,7 @@ static ftv_plan tiled(const ftv_model *model, const ftv_options *options, int ti
     if (tight) {
         plan.group = model->tokens < 5U ? 1U : 5U;
         plan.teams = plan.wave = plan.window = 1;
+        plan.resident = model->tokens / 3U;
     }
     return plan;
 }

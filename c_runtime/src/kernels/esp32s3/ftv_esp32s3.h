@@ -23,6 +23,7 @@ static inline ftv_address ftv_address_of(const void *pointer) {
 
 /* The set. */
 FTV_API extern const ftv_kernels ftv_kernels_esp32s3;
+size_t ftv_scratch_bytes_esp32s3(const ftv_model *model); /* ftv_kernels.scratch_bytes */
 
 /* ---- linear layers ---- */
 

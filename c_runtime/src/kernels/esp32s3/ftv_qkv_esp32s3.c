@@ -3,8 +3,6 @@
 #include "ftv_esp32s3.h"
 
 #ifdef FTV_ESP32S3
-#include <string.h>
-
 #include "ftv_engine.h"
 #include "ftv_fixed.h"
 
@@ -61,9 +59,9 @@ static void quantise(const ftv_qkv_part *part, uint32_t first, uint32_t tokens, 
 
 /* Keys beyond the last are copies of it: with its scale, too, their scores change no maximum. */
 static void put_keys(const ftv_qkv_part *part, uint32_t first, uint32_t tokens, int8_t *rows) {
-    uint32_t all = ftv_round16(tokens);
-    for (uint32_t token = tokens; token < all; token++) {
-        memcpy(rows + (size_t)token * part->head_rows, rows + (size_t)(tokens - 1U) * part->head_rows, part->head_rows);
+    uint32_t all = ftv_round16(tokens), end = all * part->head_rows;
+    for (uint32_t i = tokens * part->head_rows; i < end; i++) {
+        rows[i] = rows[i - part->head_rows];
     }
     ftv_keys_args args = {.rows = ftv_address_of(rows),
                           .keys = ftv_address_of(part->codes + (size_t)first * part->head_rows),
