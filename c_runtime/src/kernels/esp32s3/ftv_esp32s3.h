@@ -60,23 +60,34 @@ typedef struct ftv_linear_args {
     ftv_address absmax;     /* ACTIVATE: int32, one a token */
     uint32_t absmax_stride; /* bytes */
     uint32_t tail_vectors;  /* what follows the weights, of 16 bytes */
-    ftv_address records;    /* of each token: int16 [16]; ADD: and int32 [16] */
+    ftv_address records;    /* of each token: int8 [16]; ADD: and int32 [16] */
 } ftv_linear_args;
 
 #define FTV_SPILL_BYTES 64U
 
-/* ftv_extremes_s16_esp32s3: the largest and the smallest sums of some tokens. */
+/* ftv_token_scales_esp32s3: all of a layer's. */
+typedef struct ftv_token_scales_args {
+    ftv_address tokens; /* ftv_multiplier [count] */
+    ftv_address scales; /* ftv_token_scale [count] */
+    uint32_t count;     /* at least 1 */
+    uint32_t mantissa;  /* 2^15 where every channel has its own */
+    int32_t exponent;   /* what to add to a token's to get the shift */
+    int32_t least;      /* smallest shift that the product takes; a smaller one gives low = 255 */
+} ftv_token_scales_args;
+
+/* ftv_extremes_s8_esp32s3: the largest and the smallest of some records in each of their lanes. */
 typedef struct ftv_extremes_args {
-    ftv_address records;  /* int16 [16] each */
+    ftv_address records;  /* int8 [16] each */
     uint32_t step;        /* bytes from one to the next */
     uint32_t tokens;      /* at least 1 */
-    ftv_address extremes; /* int16 [2][8] */
+    ftv_address extremes; /* int8 [2][16] */
 } ftv_extremes_args;
 
 void ftv_decode_t2s8_esp32s3(const ftv_decode_args *args);
 void ftv_decode_t5s8_esp32s3(const ftv_decode_args *args);
 void ftv_linear_s8s8_esp32s3(const ftv_linear_args *args);
-void ftv_extremes_s16_esp32s3(const ftv_extremes_args *args);
+void ftv_token_scales_esp32s3(const ftv_token_scales_args *args);
+void ftv_extremes_s8_esp32s3(const ftv_extremes_args *args);
 
 /* Told before a tile is multiplied which bytes come next, so that they can be on their way into the cache. Does
  * nothing unless the port has one of its own. */
@@ -287,7 +298,8 @@ size_t ftv_attend_scratch_bytes_esp32s3(uint32_t tokens, uint32_t head_rows);
     X(ftv_decode_t2s8_esp32s3, ftv_decode_args)                                                                        \
     X(ftv_decode_t5s8_esp32s3, ftv_decode_args)                                                                        \
     X(ftv_linear_s8s8_esp32s3, ftv_linear_args)                                                                        \
-    X(ftv_extremes_s16_esp32s3, ftv_extremes_args)                                                                     \
+    X(ftv_token_scales_esp32s3, ftv_token_scales_args)                                                                 \
+    X(ftv_extremes_s8_esp32s3, ftv_extremes_args)                                                                      \
     X(ftv_quantise_row_s32s8_esp32s3, ftv_quantise_row_args)                                                           \
     X(ftv_quantise_narrow_esp32s3, ftv_quantise_narrow_args)                                                           \
     X(ftv_unpack_trits_t2s16_esp32s3, ftv_unpack_trits_args)                                                           \
