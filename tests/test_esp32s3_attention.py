@@ -247,6 +247,7 @@ def run_parts(steps: Attention, qkv: list[Ints], head_dim: int, piece: int) -> t
     """Codes and absmax of Q, K, V from Q16 rows [tokens, head_dim], `piece` tokens a call."""
     tokens, head_rows = len(qkv[1]), -(-head_dim // 16) * 16
     all_codes, all_absmax = [], []
+    layer = steps.room((64,), np.uint8)  # a struct that nothing looks into
     for part, rows in enumerate(qkv):
         y = steps.put(np.pad(rows, ((0, 0), (0, head_rows - head_dim))).astype(np.int32))
         x = steps.room((tokens, 16), np.int8)
@@ -255,10 +256,11 @@ def run_parts(steps: Attention, qkv: list[Ints], head_dim: int, piece: int) -> t
         absmax = steps.room((tokens + 1,), np.int32)[1:]
         for first in range(0, len(rows), piece):
             count = min(piece, len(rows) - first)
-            size = steps.library.ftv_qkv_scratch_bytes_esp32s3(count, 64, head_rows)
+            size = steps.library.ftv_qkv_scratch_bytes_esp32s3(64, head_rows)
             scratch = steps.room((size,), np.uint8)
             job = Part(
                 part=part,
+                layer=layer.ctypes.data,
                 x=Rows(x.ctypes.data, 0, 16),
                 tokens=tokens,
                 first=first,

@@ -34,10 +34,22 @@ IN_ASSEMBLY(ftv_mix_s16s16_esp32s3, ftv_mix_args)
 IN_ASSEMBLY(ftv_divide_s32s16_esp32s3, ftv_divide_args)
 IN_ASSEMBLY(ftv_quantise_row_s32s8_esp32s3, ftv_quantise_row_args)
 
-void ftv_layer_esp32s3(const ftv_layer_job *job, void *scratch) {
+void ftv_decode_tiles_esp32s3(const ftv_layer_job *job, void *tiles) {
+    (void)job;
+    (void)tiles;
+}
+
+void ftv_multiply_tiles_esp32s3(const ftv_layer_job *job, void *tiles, void *scratch) {
     size_t first = (size_t)(job->x.codes - inputs) / job->x.stride;
+    (void)tiles;
     (void)scratch;
     memcpy(job->out, outputs + first * job->out_stride, (size_t)job->tokens * job->out_stride * sizeof(int32_t));
+}
+
+size_t ftv_tiles_bytes_esp32s3(uint32_t columns, uint32_t tiles) {
+    (void)columns;
+    (void)tiles;
+    return 0;
 }
 
 size_t ftv_layer_scratch_bytes_esp32s3(uint32_t tokens, uint32_t columns) {

@@ -102,6 +102,13 @@ void ftv_linear_s8t5_esp32s3(int32_t *sums, const int8_t *x, uint32_t tokens, ui
 void ftv_layer_esp32s3(const ftv_layer_job *job, void *scratch);
 size_t ftv_layer_scratch_bytes_esp32s3(uint32_t tokens, uint32_t inputs);
 
+/* A layer in two parts: its tiles are decoded once, then multiplied with some tokens after others. Both take a job that
+ * differs in its tokens alone. tiles: ftv_tiles_bytes_esp32s3() bytes, 16-byte aligned; scratch:
+ * ftv_layer_scratch_bytes_esp32s3(tokens, 0) */
+size_t ftv_tiles_bytes_esp32s3(uint32_t inputs, uint32_t tiles);
+void ftv_decode_tiles_esp32s3(const ftv_layer_job *job, void *tiles);
+void ftv_multiply_tiles_esp32s3(const ftv_layer_job *job, void *tiles, void *scratch);
+
 /* ---- rows: each .S says what it needs of them ---- */
 
 typedef struct ftv_quantise_row_args {
@@ -289,7 +296,7 @@ void ftv_divide_s32s16_esp32s3(const ftv_divide_args *args);
 
 /* ftv_kernels' own. value_bytes is 2. */
 void ftv_qkv_esp32s3(const ftv_qkv_part *part, void *scratch);
-size_t ftv_qkv_scratch_bytes_esp32s3(uint32_t tokens, uint32_t inputs, uint32_t head_rows);
+size_t ftv_qkv_scratch_bytes_esp32s3(uint32_t inputs, uint32_t head_rows);
 void ftv_attend_esp32s3(const ftv_attend_job *job, void *scratch);
 size_t ftv_attend_scratch_bytes_esp32s3(uint32_t tokens, uint32_t head_rows);
 

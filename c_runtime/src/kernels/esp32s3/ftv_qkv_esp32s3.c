@@ -1,33 +1,37 @@
-/* ESP32-S3: a head's Q, K or V. A few tokens at a time: the matrix product, eight-bit rows, and the layout that the
- * vector unit likes. */
+/* ESP32-S3: a head's Q, K or V. Its part of the matrix is decoded once. Then, a few tokens at a time: the product,
+ * eight-bit rows, and the layout that the vector unit likes. */
 #include "ftv_esp32s3.h"
 
 #ifdef FTV_ESP32S3
 #include "ftv_engine.h"
 #include "ftv_fixed.h"
 
-#define PART_TOKENS 80U /* at most, at a time; every time, the layer decodes its weights anew */
+#define PART_TOKENS FTV_TILE /* whose wide values exist at a time */
 
-/* Even shares, whole tiles. */
-static uint32_t part_tokens(uint32_t tokens) {
-    return ftv_round16(ftv_ceil_div(tokens, ftv_ceil_div(tokens, PART_TOKENS)));
+typedef struct qkv_scratch {
+    void *tiles;  /* decoded */
+    int8_t *rows; /* [PART_TOKENS][head_rows]: codes where wide values have been used up. A row ends before its own
+                   * wide values begin */
+    int32_t *y;   /* [PART_TOKENS][head_rows] */
+    void *rest;   /* of the layer */
+} qkv_scratch;
+
+static qkv_scratch lay_out(void *scratch, uint32_t inputs, uint32_t head_rows) {
+    qkv_scratch s;
+    s.tiles = scratch;
+    s.rows = (int8_t *)scratch + ftv_tiles_bytes_esp32s3(inputs, head_rows / FTV_TILE);
+    s.y = (int32_t *)(void *)(s.rows + head_rows);
+    s.rest = s.y + (size_t)PART_TOKENS * head_rows;
+    return s;
 }
 
-/* Rows of codes take the place of wide values that have been used up: a row's codes end where its wide values begin, or
- * before. */
-static size_t rows_bytes(uint32_t head_rows) {
-    return ftv_align(head_rows);
-}
-
-/* A row of codes, wide values, what the layer needs. */
-size_t ftv_qkv_scratch_bytes_esp32s3(uint32_t tokens, uint32_t inputs, uint32_t head_rows) {
-    uint32_t most = ftv_min_u32(PART_TOKENS, ftv_round16(tokens)); /* fewer tokens may have larger shares */
-    return rows_bytes(head_rows) + (size_t)most * head_rows * sizeof(int32_t) +
-           ftv_layer_scratch_bytes_esp32s3(most, inputs);
+size_t ftv_qkv_scratch_bytes_esp32s3(uint32_t inputs, uint32_t head_rows) {
+    return ftv_tiles_bytes_esp32s3(inputs, head_rows / FTV_TILE) + head_rows +
+           PART_TOKENS * head_rows * sizeof(int32_t) + ftv_layer_scratch_bytes_esp32s3(PART_TOKENS, 0);
 }
 
 /* A part's layer over tokens first .. first + tokens - 1: y [tokens][head_rows]. */
-static void project(const ftv_qkv_part *part, uint32_t first, uint32_t tokens, int32_t *y, void *scratch) {
+static ftv_layer_job layer_job(const ftv_qkv_part *part, uint32_t first, uint32_t tokens, int32_t *y) {
     ftv_layer_job job = {.layer = part->layer,
                          .encoding = part->encoding,
                          .first_tile = part->first_row / FTV_TILE,
@@ -39,7 +43,7 @@ static void project(const ftv_qkv_part *part, uint32_t first, uint32_t tokens, i
                          .out_stride = part->head_rows};
     job.x.codes += (size_t)first * part->x.stride;
     job.x.scales += first;
-    ftv_layer_esp32s3(&job, scratch);
+    return job;
 }
 
 /* Rows [tokens][head_rows] of codes, and their absmax. */
@@ -108,17 +112,18 @@ static void put_plainly(const ftv_qkv_part *part, uint32_t first, uint32_t token
 }
 
 void ftv_qkv_esp32s3(const ftv_qkv_part *part, void *scratch) {
-    uint32_t most = part_tokens(part->count), end = part->first + part->count;
-    int8_t *rows = scratch;
-    int32_t *y = (int32_t *)(void *)(rows + rows_bytes(part->head_rows));
-    void *rest = y + (size_t)most * part->head_rows;
-    for (uint32_t first = part->first; first < end; first += most) {
-        uint32_t tokens = ftv_min_u32(most, end - first);
-        project(part, first, tokens, y, rest);
+    qkv_scratch s = lay_out(scratch, part->layer->inputs, part->head_rows);
+    uint32_t end = part->first + part->count;
+    ftv_layer_job job = layer_job(part, part->first, part->count, s.y);
+    ftv_decode_tiles_esp32s3(&job, s.tiles);
+    for (uint32_t first = part->first; first < end; first += PART_TOKENS) {
+        uint32_t tokens = ftv_min_u32(PART_TOKENS, end - first);
+        job = layer_job(part, first, tokens, s.y);
+        ftv_multiply_tiles_esp32s3(&job, s.tiles, s.rest);
         if (ftv_head_in_vectors(part->head_dim)) {
-            put_vectors(part, first, tokens, y, rows);
+            put_vectors(part, first, tokens, s.y, s.rows);
         } else {
-            put_plainly(part, first, tokens, y);
+            put_plainly(part, first, tokens, s.y);
         }
     }
 }
