@@ -14,8 +14,8 @@
 
 #define ALWAYS_EXACT 258U /* inputs: 127 * 258 < 2^15 */
 #define PART         256U /* inputs of one part, whole blocks of 16 */
-#define GROUP        8U   /* tokens that go the generic way together */
-#define RUN          80U  /* tokens of one call of the assembly */
+#define GROUP        4U  /* tokens that go the generic way together */
+#define RUN          16U /* tokens of one call of the assembly */
 
 __attribute__((weak)) void ftv_prefetch_esp32s3(const void *data, uint32_t bytes) {
     (void)data;
