@@ -27,9 +27,9 @@ class _Plan(ctypes.Structure):
     """ftv_plan."""
 
     _fields_ = (
-        ("places", ctypes.c_uint32 * 27), ("bytes", ctypes.c_uint32 * 2), ("workers", ctypes.c_uint32),
+        ("places", ctypes.c_uint32 * 30), ("bytes", ctypes.c_uint32 * 2), ("workers", ctypes.c_uint32),
         ("group", ctypes.c_uint32), ("teams", ctypes.c_uint32), ("wave", ctypes.c_uint32),
-        ("window", ctypes.c_uint32),
+        ("window", ctypes.c_uint32), ("resident", ctypes.c_uint32),
     )  # fmt: skip
 
 
@@ -47,17 +47,21 @@ class _Opened:
         assert self.library.ftv_open(self.model, ctypes.c_void_p(self._image.ctypes.data), len(content)) == 0
 
     def scratch(self, kernels: Kernels) -> int:
-        function = ctypes.CFUNCTYPE(ctypes.c_size_t, ctypes.c_void_p)(kernels.scratch_bytes)
-        return int(function(ctypes.addressof(self.model)))
+        return int(kernels.scratch_bytes(ctypes.addressof(self.model)))
 
     def needs(self, kernels: Kernels, tiling: Tiling) -> list[int]:
         """Bytes of every buffer."""
         parallel = (ctypes.c_uint64 * 3)(0, 0, tiling.workers)
         options = (ctypes.c_uint64 * 7)(ctypes.addressof(kernels), ctypes.addressof(parallel))
         plan = _Plan(
-            workers=tiling.workers, group=tiling.group, teams=1, wave=tiling.wave, window=int(tiling.window)
+            workers=tiling.workers,
+            group=tiling.group,
+            teams=1,
+            wave=tiling.wave,
+            window=int(tiling.window),
+            resident=tiling.resident,
         )
-        found = (ctypes.c_uint32 * 9)()
+        found = (ctypes.c_uint32 * 10)()
         self.library.ftv_plan_needs(found, self.model, ctypes.byref(options), ctypes.byref(plan))
         return list(found)
 
@@ -93,7 +97,7 @@ def test_every_buffer_has_the_bytes_that_a_pass_needs(vector: Kernels, name: str
     a = SHAPES[name]
     kernels, opened = planned(board_named("esp32s3-eye"), a, "t2"), _Opened(a, "t2")
     reference = Kernels.in_dll(opened.library, "ftv_kernels_ref")
-    for tiling in (Tiling(workers, a.tokens, a.heads, False), Tiling(workers, -(-a.tokens // 3), 1, True)):
+    for tiling in (Tiling(workers, a.tokens, a.heads, False), Tiling(workers, -(-a.tokens // 3), 1, True, 1)):
         scratch, *others = (buffer.bytes for buffer in buffers_of(a, kernels, tiling))
         needed, *rest = opened.needs(vector, tiling)
         assert others == rest

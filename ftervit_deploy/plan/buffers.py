@@ -77,6 +77,7 @@ def buffers_of(a: Architecture, kernels: KernelSet, tiling: Tiling) -> tuple[Buf
     into_width, into_hidden = width / TILE, hidden / TILE
     waves, groups = -(-a.heads // tiling.wave), len(list(tiling.groups(a.tokens)))
     residual_touches = 3.0 if tiling.window else 8.0
+    window = _words(group, width) if tiling.window else 0
     return (
         Buffer("scratch", tiling.workers * worker_bytes(a, kernels), ALWAYS, 1e9),
         Buffer("resident", _words(tiling.resident, width), ALWAYS, 8.0 * a.depth),
@@ -91,7 +92,7 @@ def buffers_of(a: Architecture, kernels: KernelSet, tiling: Tiling) -> tuple[Buf
         ),
         Buffer("absmax", _words(parts, 1), ATTENTION, a.depth * waves * a.tokens / ROW_GROUP),
         Buffer("mixed", narrow_bytes(a.tokens, a.heads * head_rows), ATTENTION | TOKENS, 3.0 * a.depth),
-        Buffer("window", _words(group, width) if tiling.window else 0, EMBEDDING | TOKENS, 7.0 * a.depth * groups),
+        Buffer("window", window, EMBEDDING | TOKENS, 7.0 * a.depth * groups),
         Buffer(
             "hidden", narrow_bytes(group, hidden) + _aligned(group * MULTIPLIER), TOKENS,
             a.depth * groups * (2 + into_width / 2),
