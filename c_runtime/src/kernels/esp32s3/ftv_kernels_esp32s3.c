@@ -13,7 +13,7 @@ static size_t larger(size_t a, size_t b) {
 size_t ftv_scratch_bytes_esp32s3(const ftv_model *model) {
     uint32_t inputs = model->width > model->hidden ? model->width : model->hidden;
     inputs = inputs > model->patch.inputs ? inputs : model->patch.inputs;
-    size_t attention = larger(ftv_qkv_scratch_bytes_esp32s3(model->tokens, model->width, model->head_rows),
+    size_t attention = larger(ftv_qkv_scratch_bytes_esp32s3(model->width, model->head_rows),
                               ftv_attend_scratch_bytes_esp32s3(model->tokens, model->head_rows));
     size_t rows =
         larger(ftv_norm_scratch_bytes_esp32s3(model->width), ftv_patches_scratch_bytes_esp32s3(model->patch_size));

@@ -7,7 +7,7 @@
  * out    codes: int8, -levels .. levels, in the same way with `codes_row` and `codes_group`, 16-byte aligned
  *        absmax: int32 [rows], max(1, max|x|)
  * range  rows >= 1, groups >= 1, levels <= 127 (levels_q21 = levels << 21)
- * alias  codes and x must not overlap
+ * alias  a row's codes may lie where rows of x before it lay, up to its own beginning; else codes and x do not overlap
  * cycles modelled: 24 for sixteen columns and 55 for a row: 151 for a row of 64, 343 for 192, 631 for 384
  */
 
