@@ -33,10 +33,12 @@ MAX_THREADS = 64
 ALIGN = 16
 """Bytes; of an image and of an arena (FTV_ALIGN)."""
 
-SITES = (
-    "patch_codes", "embedded", "norm1_codes", "attention", "attention_codes", "proj_residual",
-    "norm2_codes", "hidden_codes", "fc2_residual", "norm_codes", "logits",
-)  # fmt: skip
+SITES = {
+    1: "patch_codes", 2: "embedded", 3: "norm1_codes", 5: "attention_codes", 6: "proj_residual",
+    7: "norm2_codes", 8: "hidden_codes", 9: "fc2_residual", 10: "norm_codes", 11: "logits",
+}  # fmt: skip
+"""Names by number."""
+SITE_NUMBERS = {name: number for number, name in SITES.items()}
 _NO_BLOCK = 0xFFFF
 _FORMAT_STATUSES = {
     -3: "FTV_ERR_TRUNCATED", -4: "FTV_ERR_MAGIC", -5: "FTV_ERR_VERSION", -6: "FTV_ERR_LENGTH",
@@ -125,7 +127,7 @@ class Engine:
         def keep(
             _: int, site: int, block: int, data: int, rows: int, columns: int, size: int, stride: int
         ) -> None:
-            name = (SITES[site - 1], -1 if block == _NO_BLOCK else block)
+            name = (SITES[site], -1 if block == _NO_BLOCK else block)
             pieces.setdefault(name, []).append(_rows_at(data, rows, columns, size, stride))
 
         (image,) = self._checked(pixels[None])

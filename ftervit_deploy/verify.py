@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .engine import SITES, Engine, Site
+from .engine import SITE_NUMBERS, Engine, Site
 from .errors import LinkError
 from .link import BoardError, BoardInfo, ErrorCode, Inference, Link, SiteRecord
 
@@ -95,7 +95,7 @@ def first_difference(engine: Engine, pixels: Pixels, sites: tuple[SiteRecord, ..
     """The first site where a board's digests are not the host's; None if all agree."""
     digests = {(record.site, record.block): record.crc32 for record in sites}
     for (name, block), values in engine.trace(pixels).items():
-        if digests.get((SITES.index(name) + 1, block)) != binascii.crc32(values.tobytes()):
+        if digests.get((SITE_NUMBERS[name], block)) != binascii.crc32(values.tobytes()):
             return name, block
     return None
 

@@ -68,7 +68,7 @@ def _read_trace(data: bytes) -> Trace:
         site, block, rows, columns, size = struct.unpack_from("<5I", data, offset)
         dtype = np.int8 if size == 1 else np.int32
         values = np.frombuffer(data, dtype, rows * columns, offset + 20).reshape(rows, columns)
-        pieces.setdefault((SITES[site - 1], -1 if block == 0xFFFF else block), []).append(values)
+        pieces.setdefault((SITES[site], -1 if block == 0xFFFF else block), []).append(values)
         offset += 20 + values.nbytes
     return {site: np.concatenate(parts) for site, parts in pieces.items()}
 

@@ -14,7 +14,7 @@ from line_board import Board, running_board
 from line_proxy import Damage, flips, log_lines, losses, proxy, repeats
 
 from ftervit_deploy.architecture import Architecture
-from ftervit_deploy.engine import SITES, Engine
+from ftervit_deploy.engine import SITE_NUMBERS, Engine
 from ftervit_deploy.errors import LinkError
 from ftervit_deploy.image import read_info, write_image
 from ftervit_deploy.link import (
@@ -79,7 +79,7 @@ def test_the_board_gives_the_hosts_logits_and_digests(board: Board, engine: Engi
             found = link.infer(pixels, digests=True, times=True)
             assert (found.logits == engine.logits(pixels[None])[0]).all()
             expected = [
-                (SITES.index(name) + 1, block, values.size, _crc32(name, values))
+                (SITE_NUMBERS[name], block, values.size, _crc32(name, values))
                 for (name, block), values in reference_trace(MODEL, pixels).items()
             ]
             assert [(s.site, s.block, s.values, s.crc32) for s in found.sites] == expected

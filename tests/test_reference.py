@@ -112,4 +112,4 @@ def test_only_the_class_token_is_computed_in_the_last_block() -> None:
     reference.forward(lower(random_graph(architecture)), pixels, note)
     assert shapes["fc2_residual", 0] == (65, 64)
     assert shapes["norm1_codes", 1] == (65, 64)
-    assert shapes["attention", 1] == shapes["fc2_residual", 1] == (1, 64)
+    assert shapes["attention_codes", 1] == shapes["fc2_residual", 1] == (1, 64)

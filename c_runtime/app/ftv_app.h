@@ -107,11 +107,11 @@ _Static_assert(sizeof(ftv_app_descriptor) == 96, "its layout is a format");
 ftv_app_shape ftv_app_shape_of(const ftv_model *model);
 
 /* Bytes of ftv_app_config.scratch, as a constant and as a function. `inputs`: the largest of 3 patch_size^2, width and
- * hidden; `linear_scratch_bytes`: what the kernels' function of that name says for them, or qkv_scratch_bytes if that is
+ * hidden; `linear_scratch_bytes`: what the kernels' function of that name says for them, or scratch_bytes if that is
  * more; `camera_side`: the shorter side of the camera's frames, 0 without a camera. BENCH serves what fits; more memory serves larger shapes. */
 #define FTV_APP_SCRATCH_BYTES(inputs, linear_scratch_bytes, camera_side)                                               \
     (8192U + 12U * (((inputs) + 15U) / 16U * 16U) + ((linear_scratch_bytes) + 15U) / 16U * 16U + 16U * (camera_side))
-size_t ftv_app_scratch_bytes(const ftv_app_shape *shape, const ftv_kernels *kernels, uint32_t camera_side);
+size_t ftv_app_scratch_bytes(const ftv_model *model, const ftv_kernels *kernels, uint32_t camera_side);
 
 /* ---- the application ---- */
 

@@ -23,17 +23,16 @@ static uint32_t larger(uint32_t a, uint32_t b) {
     return a > b ? a : b;
 }
 
-static uint32_t most_inputs(const ftv_app_shape *shape) {
-    return larger(3U * shape->patch_size * shape->patch_size, larger(shape->width, shape->hidden));
+static uint32_t most_inputs(const ftv_model *model) {
+    return larger(model->patch.inputs, larger(model->width, model->hidden));
 }
 
-size_t ftv_app_scratch_bytes(const ftv_app_shape *shape, const ftv_kernels *kernels, uint32_t camera_side) {
-    uint32_t inputs = most_inputs(shape);
+size_t ftv_app_scratch_bytes(const ftv_model *model, const ftv_kernels *kernels, uint32_t camera_side) {
+    uint32_t inputs = most_inputs(model);
     size_t scratch = kernels->linear_scratch_bytes(inputs);
-    if (kernels->qkv != NULL) {
-        uint32_t head_rows = (shape->width / shape->heads + 15U) / 16U * 16U;
-        size_t fused = kernels->qkv_scratch_bytes(shape->width, head_rows);
-        scratch = fused > scratch ? fused : scratch;
+    if (kernels->scratch_bytes != NULL) {
+        size_t steps = kernels->scratch_bytes(model);
+        scratch = steps > scratch ? steps : scratch;
     }
     return FTV_APP_SCRATCH_BYTES(inputs, scratch, camera_side);
 }

@@ -126,43 +126,46 @@ typedef struct qkv_job {
     ftv_qkv_part part;
     int8_t *codes[2];   /* [QKV_TOKENS][head_rows] */
     int32_t *absmax[2]; /* [QKV_TOKENS] */
-    int8_t *x;
-    ftv_multiplier *scales;
     uint8_t *scratch;
 } qkv_job;
 
+static size_t part_bytes(const ftv_model *model) {
+    return ftv_part_bytes(&ftv_kernels_ref, FTV_Q, QKV_TOKENS, model->head_rows);
+}
+
 static size_t qkv_values_bytes(const ftv_model *model) {
-    size_t rows = QKV_TOKENS * (ftv_round_16(model->width) + 2U * model->head_rows);
+    size_t rows = QKV_TOKENS * ftv_round_16(model->width) + 2U * part_bytes(model);
     return rows + 3U * ftv_round_16(QKV_TOKENS * sizeof(int32_t));
 }
 
 static qkv_job lay_out_qkv(const ftv_app *app) {
     const ftv_model *model = &app->model;
-    qkv_job job = {.part = {.stride = (uint32_t)ftv_round_16(model->width),
+    qkv_job job = {.part = {.layer = &model->blocks[0].qkv,
+                            .encoding = model->encoding,
+                            .x = {.stride = (uint32_t)ftv_round_16(model->width)},
                             .head_dim = model->head_dim,
-                            .head_rows = model->head_rows,
-                            .layer = &model->blocks[0].qkv}};
+                            .head_rows = model->head_rows}};
     uint8_t *at = app->config->scratch;
     for (uint32_t i = 0; i < 2U; i++) {
         job.codes[i] = (int8_t *)at;
-        at += QKV_TOKENS * job.part.head_rows;
+        at += part_bytes(model);
         job.absmax[i] = (int32_t *)(void *)at;
         at += ftv_round_16(QKV_TOKENS * sizeof(int32_t));
     }
-    job.part.scales = job.scales = (ftv_multiplier *)(void *)at;
+    job.part.x.scales = (ftv_multiplier *)(void *)at;
     at += ftv_round_16(QKV_TOKENS * sizeof(ftv_multiplier));
-    job.part.x = job.x = (int8_t *)at;
-    job.scratch = at + QKV_TOKENS * job.part.stride;
+    job.part.x.codes = (int8_t *)at;
+    job.scratch = at + QKV_TOKENS * job.part.x.stride;
     return job;
 }
 
 static void fill_qkv(const ftv_app *app, qkv_job *job, ftv_made_up kind) {
-    uint32_t stride = job->part.stride;
+    uint32_t stride = job->part.x.stride;
     for (uint32_t token = 0; token < QKV_TOKENS; token++) {
         ftv_absmax absmax = ftv_absmax_of(30000U + 65536U * token);
-        job->scales[token] = (ftv_multiplier){(uint16_t)absmax.a15, (int16_t)absmax.k};
+        job->part.x.scales[token] = (ftv_multiplier){(uint16_t)absmax.a15, (int16_t)absmax.k};
         for (uint32_t k = 0; k < stride; k++) {
-            job->x[token * stride + k] = k < app->model.width ? code(kind, token, k) : 0;
+            job->part.x.codes[token * stride + k] = k < app->model.width ? code(kind, token, k) : 0;
         }
     }
     for (uint32_t i = 0; i < QKV_TOKENS * job->part.head_rows; i++) {
@@ -172,9 +175,9 @@ static void fill_qkv(const ftv_app *app, qkv_job *job, ftv_made_up kind) {
 }
 
 static bool qkv_is_right(const ftv_app *app, qkv_job *job, uint32_t which, uint32_t tokens) {
-    const ftv_pass definition = {.model = &app->model, .kernels = &ftv_kernels_ref};
     bool right = true;
-    job->part.tokens = tokens;
+    job->part.tokens = job->part.count = tokens;
+    job->part.part = (ftv_part)(which % FTV_PARTS);
     job->part.first_row = which * job->part.head_rows;
     job->part.levels = which % 3U == 0U ? FTV_QUERY_MAX : FTV_CODE_MAX;
     job->part.codes = job->codes[0];
@@ -182,7 +185,7 @@ static bool qkv_is_right(const ftv_app *app, qkv_job *job, uint32_t which, uint3
     app->options.kernels->qkv(&job->part, job->scratch);
     job->part.codes = job->codes[1];
     job->part.absmax = job->absmax[1];
-    ftv_qkv_rows(&definition, &job->part, job->scratch);
+    ftv_qkv_steps(&ftv_kernels_ref, &job->part, job->scratch);
     for (uint32_t i = 0; i < tokens * job->part.head_rows; i++) {
         right = right && job->codes[0][i] == job->codes[1][i];
     }
@@ -286,8 +289,8 @@ static size_t qkv_bytes(const ftv_model *model, const ftv_kernels *kernels) {
     if (kernels->qkv == NULL) {
         return 0;
     }
-    size_t definition = QKV_TOKENS * (4U * model->head_rows + 64U) + ftv_kernels_ref.linear_scratch_bytes(model->width);
-    return qkv_values_bytes(model) + larger(kernels->qkv_scratch_bytes(model->width, model->head_rows), definition);
+    size_t definition = ftv_qkv_scratch_bytes(&ftv_kernels_ref, QKV_TOKENS, model->width, model->head_rows);
+    return qkv_values_bytes(model) + larger(kernels->scratch_bytes(model), definition);
 }
 
 size_t ftv_selftest_bytes(const ftv_model *model, const ftv_kernels *kernels) {

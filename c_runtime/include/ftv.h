@@ -145,24 +145,105 @@ typedef struct ftv_parallel {
     uint32_t workers;
 } ftv_parallel;
 
-/* One head's Q, K or V over all tokens: `head_rows` stored rows of the fused QKV matrix, from `first_row` on. */
-typedef struct ftv_qkv_part {
-    const int8_t *x;              /* codes [tokens][stride], as in linear_s8t2 */
-    const ftv_multiplier *scales; /* [tokens] */
-    uint32_t tokens;
-    uint32_t stride;
+/* Eight-bit rows with their token scales. */
+typedef struct ftv_rows {
+    int8_t *codes;          /* [rows][stride], zero beyond the row's own values */
+    ftv_multiplier *scales; /* [rows] */
+    uint32_t stride;        /* bytes, a multiple of 16 */
+} ftv_rows;
+
+/* Q16 rows kept in 16 bits, exactly as far as eight-bit rows need them: sixteen neighbours share an absmax a, and a
+ * value is y >> max(0, bits(a) - 15). Floors compose, so quantise_row (NUMERICS.md, section 1) needs nothing else. */
+typedef struct ftv_narrow {
+    int16_t *values; /* [rows][stride] */
+    int32_t *absmax; /* [rows][stride / 16], max|y|, 0 .. 2^30 */
+    uint32_t stride; /* values, a multiple of 16 */
+} ftv_narrow;
+
+/* What happens to a matrix's Q16 outputs y. */
+typedef enum ftv_output {
+    FTV_STORE,   /* out = y */
+    FTV_ADD,     /* out = sat30(out + y) */
+    FTV_ACTIVATE /* narrow = GELU(y) */
+} ftv_output;
+
+/* Tiles first_tile .. first_tile + tiles - 1 of a matrix over all rows of x, NUMERICS.md, section 2 (and 6). */
+typedef struct ftv_layer_job {
     const ftv_linear *layer;
+    ftv_encoding encoding;
+    uint32_t first_tile;
+    uint32_t tiles;
+    ftv_rows x;
+    uint32_t tokens;
+    ftv_output output;
+    int32_t *out;        /* FTV_STORE, FTV_ADD: [tokens][out_stride], 16-byte aligned */
+    uint32_t out_stride; /* words, a multiple of 4 */
+    ftv_narrow narrow;   /* FTV_ACTIVATE: [tokens][narrow.stride]; absmax is that of real channels */
+    uint32_t column;     /* of the job's first channel in out or narrow, a multiple of 16 */
+} ftv_layer_job;
+
+/* One head's Q, K or V over all tokens: `head_rows` stored rows of the fused QKV matrix, from `first_row` on. */
+typedef enum ftv_part { FTV_Q = 0, FTV_K = 1, FTV_V = 2 } ftv_part;
+
+typedef struct ftv_qkv_part {
+    ftv_part part;
+    const ftv_linear *layer;
+    ftv_encoding encoding;
     uint32_t first_row;
+    ftv_rows x;
+    uint32_t tokens; /* of x */
+    uint32_t first;  /* tokens first .. first + count - 1 are computed; first is a multiple of 16 */
+    uint32_t count;
     uint32_t head_dim;
     uint32_t head_rows; /* head_dim rounded up to 16 */
     int32_t levels;     /* largest code: 63 for Q, 127 for K and V */
-    int8_t *codes;      /* out: [tokens][head_rows], zero beyond head_dim */
-    int32_t *absmax;    /* out: [tokens], Q16 */
+    int8_t *codes;      /* of all tokens: ftv_part_bytes() bytes, 16-byte aligned, laid out as the kernels like */
+    int32_t *absmax;    /* [tokens], Q16 */
 } ftv_qkv_part;
 
-/* The replaceable inner loops; every implementation equals `ref` to the last bit. */
+/* Query rows first .. first + count - 1 of one head, NUMERICS.md, section 5, from its Q, K and V to its columns of the
+ * attention's output. */
+typedef struct ftv_attend_job {
+    const int8_t *codes[3];   /* Q, K, V, as the kernels' own qkv() laid them out */
+    const int32_t *absmax[3]; /* [tokens] each */
+    uint32_t tokens;
+    uint32_t first;
+    uint32_t count;
+    uint32_t head_dim;
+    uint32_t head_rows;
+    ftv_multiplier attention; /* m_a, e_a */
+    ftv_narrow out;           /* [tokens][heads * head_rows] */
+    uint32_t column;          /* of the head in out: head * head_rows */
+} ftv_attend_job;
+
+/* LayerNorm of Q16 rows, NUMERICS.md, section 4. */
+typedef struct ftv_norm_job {
+    const int32_t *x;  /* [rows][x_stride], 16-byte aligned */
+    uint32_t x_stride; /* words, a multiple of 4 */
+    uint32_t rows;
+    uint32_t columns;
+    const ftv_norm *norm;
+    uint32_t eps_q32;
+    ftv_rows out;
+} ftv_norm_job;
+
+/* Eight-bit rows of narrow ones, L = 127. Pieces of `piece` values, each `piece_stride` values after the last, become
+ * neighbours. out.codes may be in.values: row by row in place, with out.stride = 2 * in.stride. */
+typedef struct ftv_quantise_job {
+    ftv_narrow in;
+    uint32_t rows;
+    uint32_t pieces;
+    uint32_t piece;
+    uint32_t piece_stride; /* a multiple of 16 */
+    ftv_rows out;
+} ftv_quantise_job;
+
+/* What is replaceable; every implementation equals `ref` to the last bit. */
 typedef struct ftv_kernels {
     const char *name;
+
+    /* ---- inner loops: every set has them ---- */
+
     /* Bytes of scratch that one call of linear() needs for `inputs` inputs. */
     size_t (*linear_scratch_bytes)(uint32_t inputs);
     /* sums[token * 16 + channel] = sum_k x[token * stride + k] * w[channel][k], for one tile of 16 channels.
@@ -180,33 +261,43 @@ typedef struct ftv_kernels {
      * `stride` values. */
     void (*mix_s16s8)(int32_t *sums, const int16_t *weights, const int8_t *v, uint32_t rows, uint32_t stride,
                       uint32_t head_dim);
-    /* Product, requantisation and 8-bit rows of one head's Q, K or V in one go. NULL: the engine takes these steps one
-     * after the other, with linear(). qkv_scratch_bytes: of one call; only where qkv is not NULL. */
-    void (*qkv)(const ftv_qkv_part *part, void *scratch);
-    size_t (*qkv_scratch_bytes)(uint32_t inputs, uint32_t head_rows);
+
+    /* ---- whole steps: NULL: the engine composes the step of inner loops ---- */
+
+    void (*layer)(const ftv_layer_job *job, void *scratch);
+    void (*qkv)(const ftv_qkv_part *part, void *scratch); /* without attend(): codes [tokens][head_rows] */
+    void (*attend)(const ftv_attend_job *job, void *scratch);
+    void (*norm)(const ftv_norm_job *job, void *scratch);
+    void (*quantise)(const ftv_quantise_job *job, void *scratch);
+    /* Bytes of scratch that one call of any of these steps needs for the model; NULL where there are none. */
+    size_t (*scratch_bytes)(const ftv_model *model);
+    uint32_t value_bytes; /* of a code of V, as qkv() lays it out; 0 means 1 */
+    uint32_t tiles;       /* that layer() likes to do together; 0 means 1 */
 } ftv_kernels;
+
+/* Bytes of one head's Q, K or V as a set of kernels lays it out: whole tiles of 16 tokens. */
+FTV_API size_t ftv_part_bytes(const ftv_kernels *kernels, ftv_part part, uint32_t tokens, uint32_t head_rows);
 
 FTV_API extern const ftv_kernels ftv_kernels_ref;
 FTV_API extern const ftv_kernels ftv_kernels_portable;
 
 /* Where a trace hook is called; see ftv_run. `rows` x `columns` values of `bytes_per_value` bytes (int8 or int32). */
 typedef enum ftv_site {
-    FTV_SITE_PATCH_CODES = 1, /* int8 [patches][3 patch^2] */
-    FTV_SITE_EMBEDDED,        /* int32 Q16 [tokens][width], start of the residual stream */
-    FTV_SITE_NORM1_CODES,     /* int8 [tokens][width] */
-    FTV_SITE_ATTENTION,       /* int32 Q16 [query tokens][width], heads side by side */
-    FTV_SITE_ATTENTION_CODES, /* int8 [query tokens][width] */
-    FTV_SITE_PROJ_RESIDUAL,   /* int32 Q16 [query tokens][width] */
-    FTV_SITE_NORM2_CODES,     /* int8 [query tokens][width] */
-    FTV_SITE_HIDDEN_CODES,    /* int8 [query tokens][hidden] */
-    FTV_SITE_FC2_RESIDUAL,    /* int32 Q16 [query tokens][width] */
-    FTV_SITE_NORM_CODES,      /* int8 [1][width] */
-    FTV_SITE_LOGITS           /* int32 Q16 [1][classes] */
+    FTV_SITE_PATCH_CODES = 1,     /* int8 [patches][3 patch^2] */
+    FTV_SITE_EMBEDDED = 2,        /* int32 Q16 [tokens][width], start of the residual stream */
+    FTV_SITE_NORM1_CODES = 3,     /* int8 [tokens][width] */
+    FTV_SITE_ATTENTION_CODES = 5, /* int8 [query tokens][width], heads side by side */
+    FTV_SITE_PROJ_RESIDUAL = 6,   /* int32 Q16 [query tokens][width] */
+    FTV_SITE_NORM2_CODES = 7,     /* int8 [query tokens][width] */
+    FTV_SITE_HIDDEN_CODES = 8,    /* int8 [query tokens][hidden] */
+    FTV_SITE_FC2_RESIDUAL = 9,    /* int32 Q16 [query tokens][width] */
+    FTV_SITE_NORM_CODES = 10,     /* int8 [1][width] */
+    FTV_SITE_LOGITS = 11          /* int32 Q16 [1][classes] */
 } ftv_site;
 
 /* data: `rows` rows, `stride_bytes` from one to the next. `block` is 0xFFFF outside blocks. query tokens: tokens, or 1
- * in the last block. The rows of FTV_SITE_HIDDEN_CODES come in several calls, from first to last, where the MLP runs on
- * groups of tokens. */
+ * in the last block. From a block's attention codes to the codes of the next norm, rows come in groups of tokens: several
+ * calls a site, first rows first, each group passing all of these sites before the next group does. */
 typedef void (*ftv_trace_fn)(void *context, ftv_site site, uint32_t block, const void *data, uint32_t rows,
                              uint32_t columns, uint32_t bytes_per_value, uint32_t stride_bytes);
 
@@ -216,7 +307,8 @@ typedef void (*ftv_trace_fn)(void *context, ftv_site site, uint32_t block, const
 typedef enum ftv_memory { FTV_NEAR = 0, FTV_FAR = 1 } ftv_memory;
 #define FTV_MEMORIES 2
 
-/* What a pass keeps in memory. Patches, attention and MLP are used in turn and may lie on top of each other. */
+/* What a pass keeps in memory. Embedding, attention and tokens (proj and MLP) take turns and may lie on top of each
+ * other. */
 typedef enum ftv_buffer {
     FTV_BUFFER_SCRATCH = 0, /* of all workers */
     FTV_BUFFER_RESIDUAL,    /* the residual stream */
@@ -224,9 +316,9 @@ typedef enum ftv_buffer {
     FTV_BUFFER_PATCHES,     /* embedding: codes and scales of the patches */
     FTV_BUFFER_QKV,         /* attention: codes of Q, K and V */
     FTV_BUFFER_ABSMAX,      /* attention: their scales */
-    FTV_BUFFER_MIXED,       /* attention: its output */
-    FTV_BUFFER_HIDDEN,      /* MLP: output of GELU */
-    FTV_BUFFER_HIDDEN_ROWS  /* MLP: its codes and scales */
+    FTV_BUFFER_MIXED,       /* attention and tokens: what attention puts out */
+    FTV_BUFFER_WINDOW,      /* tokens: copies of residual rows; no bytes where they are worked on in place */
+    FTV_BUFFER_HIDDEN       /* tokens: what GELU puts out, its codes and scales */
 } ftv_buffer;
 #define FTV_BUFFERS 9
 
@@ -241,7 +333,10 @@ typedef struct ftv_plan {
     ftv_plan_place places[FTV_BUFFERS];
     uint32_t bytes[FTV_MEMORIES]; /* that the plan needs of each memory */
     uint32_t workers;
-    uint32_t mlp_tokens; /* tokens that go through the MLP together */
+    uint32_t group;  /* tokens that go through proj and MLP together */
+    uint32_t teams;  /* groups at a time: 1, all workers on it, or as many as workers, one each */
+    uint32_t wave;   /* heads at a time */
+    uint32_t window; /* 1: a group's residual rows are copied, worked on and copied back */
 } ftv_plan;
 
 typedef struct ftv_options {
@@ -256,6 +351,11 @@ typedef struct ftv_options {
 
 /* The engine's own plan, everything near; all zeros for an impossible number of workers. options: may be NULL. */
 FTV_API ftv_plan ftv_make_plan(const ftv_model *model, const ftv_options *options);
+
+/* The bytes that each buffer needs for the plan's workers, group, teams, wave and window, all within ftv_check_plan's
+ * limits. options: for their kernels; may be NULL. */
+FTV_API void ftv_plan_needs(uint32_t bytes[FTV_BUFFERS], const ftv_model *model, const ftv_options *options,
+                            const ftv_plan *plan);
 
 /* FTV_OK if options->plan serves this model with these kernels and workers: every buffer is large enough, aligned,
  * within its memory, and apart from those that are in use at the same time. Else FTV_ERR_PLAN. */

@@ -54,7 +54,7 @@ typedef struct ftv_line_site {
 } ftv_line_site;
 
 /* Sites of a model of `depth` blocks: room that ftv_line_config.sites needs. */
-#define FTV_LINE_SITES(depth) (4U + 7U * (depth))
+#define FTV_LINE_SITES(depth) (4U + 6U * (depth))
 
 typedef struct ftv_line_bench {
     const char *name; /* of a kernel as NUMERICS.md's README table has it, e.g. linear_s8t2_ref; not terminated */

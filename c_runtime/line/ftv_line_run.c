@@ -21,12 +21,14 @@ void ftv_line_working(ftv_line *line, uint16_t id, ftv_line_progress progress) {
     ftv_line_send(line, FTV_LINE_VERSION, FTV_LINE_WORKING, id, 12);
 }
 
-/* The record of a site: the last one again where a site comes in several calls; NULL if there is no room. */
+/* The record of a site, the same one where a site comes in several calls; NULL if there is no room. The last block's
+ * sites are the last records. */
 static ftv_line_site *record_of(ftv_line *line, ftv_site site, uint32_t block) {
     ftv_line_site *sites = line->config->sites;
-    if (line->sites > 0U && sites[line->sites - 1U].site == (uint16_t)site &&
-        sites[line->sites - 1U].block == (uint16_t)block) {
-        return &sites[line->sites - 1U];
+    for (uint32_t i = line->sites; i-- > 0U;) {
+        if (sites[i].site == (uint16_t)site && sites[i].block == (uint16_t)block) {
+            return &sites[i];
+        }
     }
     if (line->sites == line->config->sites_capacity) {
         return NULL;

@@ -1,59 +1,45 @@
 /* NUMERICS.md, section 5: fused QKV and attention. One head's Q, K or V is computed over all tokens and turned into
- * 8-bit rows at once, so that the wide values never exist for more than one head. */
+ * 8-bit rows at once, so that the wide values never exist for more than a few tokens of one head. */
 #include "ftv_engine.h"
 #include "ftv_fixed.h"
-
-enum { PART_Q = 0, PART_K = 1, PART_V = 2, PARTS = 3 };
-
-typedef struct attention_task {
-    const ftv_pass *pass;
-    const ftv_linear *qkv;
-    uint32_t queries;
-} attention_task;
-
-/* Codes [tokens][head_rows] of one head's Q, K or V. */
-static int8_t *part_codes(const ftv_pass *pass, uint32_t head, uint32_t part) {
-    const ftv_model *model = pass->model;
-    return pass->buffers.qkv + (size_t)(head * PARTS + part) * model->tokens * model->head_rows;
-}
-
-/* Absmax [tokens] of the same rows. */
-static int32_t *part_absmax(const ftv_pass *pass, uint32_t head, uint32_t part) {
-    return pass->buffers.absmax + (size_t)(head * PARTS + part) * pass->model->tokens;
-}
 
 /* ---- a head's Q, K or V ---- */
 
 #define PART_TOKENS 64U /* tokens whose wide values exist at a time, where no kernel does it in one go */
 
-static uint32_t part_tokens(const ftv_model *model) {
-    return ftv_min_u32(PART_TOKENS, model->tokens);
+static uint32_t part_tokens(uint32_t tokens) {
+    return ftv_min_u32(PART_TOKENS, tokens);
 }
 
-/* All channels of one part for `tokens` tokens from x: y [tokens][head_rows] in Q16. */
-static void project_part(const ftv_pass *pass, const ftv_qkv_part *part, ftv_rows x, uint32_t tokens, int32_t *y,
-                         uint8_t *scratch) {
-    int32_t *sums = (int32_t *)(void *)scratch;
-    for (uint32_t tile = 0; tile < part->head_rows / FTV_TILE; tile++) {
-        ftv_tile which = {part->layer, part->first_row / FTV_TILE + tile};
-        ftv_linear_tile(pass, which, x, tokens, sums, scratch + ftv_sums_bytes(tokens));
-        for (uint32_t token = 0; token < tokens; token++) {
-            for (uint32_t c = 0; c < FTV_TILE; c++) {
-                y[(size_t)token * part->head_rows + tile * FTV_TILE + c] = sums[token * FTV_TILE + c];
-            }
-        }
-    }
+size_t ftv_qkv_scratch_bytes(const ftv_kernels *kernels, uint32_t tokens, uint32_t inputs, uint32_t head_rows) {
+    size_t most = part_tokens(tokens);
+    return most * head_rows * sizeof(int32_t) + ftv_layer_scratch_bytes(kernels, (uint32_t)most, inputs);
 }
 
-void ftv_qkv_rows(const ftv_pass *pass, const ftv_qkv_part *part, uint8_t *scratch) {
-    uint32_t most = ftv_min_u32(PART_TOKENS, part->tokens);
-    int32_t *y = (int32_t *)(void *)scratch;
-    uint8_t *rest = scratch + (size_t)most * part->head_rows * sizeof(int32_t);
-    for (uint32_t first = 0; first < part->tokens; first += most) {
-        uint32_t tokens = ftv_min_u32(most, part->tokens - first);
-        ftv_rows x = {(int8_t *)(uintptr_t)part->x + (size_t)first * part->stride,
-                      (ftv_multiplier *)(uintptr_t)part->scales + first, part->stride};
-        project_part(pass, part, x, tokens, y, rest);
+/* A part's layer over tokens first .. first + tokens - 1: y [tokens][head_rows]. */
+static void project(const ftv_kernels *kernels, const ftv_qkv_part *part, uint32_t first, uint32_t tokens, int32_t *y,
+                    void *scratch) {
+    ftv_layer_job job = {.layer = part->layer,
+                         .encoding = part->encoding,
+                         .first_tile = part->first_row / FTV_TILE,
+                         .tiles = part->head_rows / FTV_TILE,
+                         .x = part->x,
+                         .tokens = tokens,
+                         .output = FTV_STORE,
+                         .out = y,
+                         .out_stride = part->head_rows};
+    job.x.codes += (size_t)first * part->x.stride;
+    job.x.scales += first;
+    ftv_layer_steps(kernels, &job, scratch);
+}
+
+void ftv_qkv_steps(const ftv_kernels *kernels, const ftv_qkv_part *part, void *scratch) {
+    uint32_t most = part_tokens(part->count), end = part->first + part->count;
+    int32_t *y = scratch;
+    uint8_t *rest = (uint8_t *)scratch + (size_t)most * part->head_rows * sizeof(int32_t);
+    for (uint32_t first = part->first; first < end; first += most) {
+        uint32_t tokens = ftv_min_u32(most, end - first);
+        project(kernels, part, first, tokens, y, rest);
         for (uint32_t token = 0; token < tokens; token++) {
             int8_t *codes = part->codes + (size_t)(first + token) * part->head_rows;
             const int32_t *row = y + (size_t)token * part->head_rows;
@@ -63,59 +49,21 @@ void ftv_qkv_rows(const ftv_pass *pass, const ftv_qkv_part *part, uint8_t *scrat
     }
 }
 
-static void make_part(void *argument, uint32_t task, uint32_t worker) {
-    const attention_task *job = argument;
-    const ftv_pass *pass = job->pass;
-    const ftv_model *model = pass->model;
-    uint32_t head = task / PARTS, which = task % PARTS;
-    ftv_qkv_part part = {.x = pass->buffers.rows.codes,
-                         .scales = pass->buffers.rows.scales,
-                         .tokens = which == PART_Q ? job->queries : model->tokens,
-                         .stride = pass->buffers.rows.stride,
-                         .layer = job->qkv,
-                         .first_row = task * model->head_rows,
-                         .head_dim = model->head_dim,
-                         .head_rows = model->head_rows,
-                         .levels = which == PART_Q ? FTV_QUERY_MAX : FTV_CODE_MAX,
-                         .codes = part_codes(pass, head, which),
-                         .absmax = part_absmax(pass, head, which)};
-    if (pass->kernels->qkv != NULL) {
-        pass->kernels->qkv(&part, ftv_scratch(pass, worker));
-    } else {
-        ftv_qkv_rows(pass, &part, ftv_scratch(pass, worker));
-    }
-}
-
-/* ---- a group of query rows of one head ---- */
+/* ---- query rows of one head ---- */
 
 typedef struct head_scratch {
     int32_t *scores;  /* [tokens] */
     int32_t *key;     /* [tokens] a_K >> shk */
     int32_t *value;   /* [tokens] mv */
-    int32_t *sums;    /* [head_rows] */
+    int32_t *sums;    /* [head_rows], then y */
     int16_t *weights; /* [tokens] */
     int32_t shk;
     int32_t shv;
 } head_scratch;
 
-static size_t head_scratch_bytes(const ftv_model *model) {
-    size_t row = ftv_align((size_t)model->tokens * sizeof(int32_t));
-    return 3U * row + model->head_rows * sizeof(int32_t) + ftv_align((size_t)model->tokens * sizeof(int16_t));
-}
-
-static size_t part_scratch_bytes(const ftv_model *model, const ftv_kernels *kernels) {
-    if (kernels->qkv != NULL) {
-        return kernels->qkv_scratch_bytes(model->width, model->head_rows);
-    }
-    size_t tokens = part_tokens(model);
-    return tokens * model->head_rows * sizeof(int32_t) + ftv_sums_bytes(part_tokens(model)) +
-           kernels->linear_scratch_bytes(model->width);
-}
-
-size_t ftv_attention_scratch_bytes(const ftv_model *model, const ftv_kernels *kernels) {
-    size_t make = part_scratch_bytes(model, kernels);
-    size_t attend = head_scratch_bytes(model);
-    return make > attend ? make : attend;
+size_t ftv_attend_scratch_bytes(uint32_t tokens, uint32_t head_rows) {
+    size_t row = ftv_align((size_t)tokens * sizeof(int32_t));
+    return 3U * row + head_rows * sizeof(int32_t) + ftv_align((size_t)tokens * sizeof(int16_t));
 }
 
 static uint32_t largest_of(const int32_t *values, uint32_t count) {
@@ -131,65 +79,154 @@ static int32_t key_scale_bits(uint32_t head_dim) {
     return head_dim <= 64U ? 12 : head_dim <= 128U ? 11 : 10;
 }
 
-static head_scratch prepare_head(const ftv_pass *pass, uint32_t head, uint8_t *base) {
-    const ftv_model *model = pass->model;
-    const int32_t *k = part_absmax(pass, head, PART_K);
-    const int32_t *v = part_absmax(pass, head, PART_V);
-    size_t row = ftv_align((size_t)model->tokens * sizeof(int32_t)) / sizeof(int32_t);
-    int32_t *words = (int32_t *)(void *)base;
+static head_scratch prepare_head(const ftv_attend_job *job, void *base) {
+    const int32_t *k = job->absmax[FTV_K];
+    const int32_t *v = job->absmax[FTV_V];
+    size_t row = ftv_align((size_t)job->tokens * sizeof(int32_t)) / sizeof(int32_t);
+    int32_t *words = base;
     head_scratch scratch = {words, words + row, words + 2U * row, words + 3U * row, NULL, 0, 0};
-    scratch.weights = (int16_t *)(void *)(scratch.sums + model->head_rows);
-    scratch.shk = ftv_max_s32(0, ftv_bits32(largest_of(k, model->tokens)) - key_scale_bits(model->head_dim));
-    scratch.shv = ftv_bits32(largest_of(v, model->tokens)) - 15;
-    for (uint32_t j = 0; j < model->tokens; j++) {
+    scratch.weights = (int16_t *)(void *)(scratch.sums + job->head_rows);
+    scratch.shk = ftv_max_s32(0, ftv_bits32(largest_of(k, job->tokens)) - key_scale_bits(job->head_dim));
+    scratch.shv = ftv_bits32(largest_of(v, job->tokens)) - 15;
+    for (uint32_t j = 0; j < job->tokens; j++) {
         scratch.key[j] = k[j] >> scratch.shk;
         scratch.value[j] = scratch.shv >= 0 ? v[j] >> scratch.shv : ftv_shift_left(v[j], (uint32_t)-scratch.shv);
     }
     return scratch;
 }
 
-/* y = sums / S, in Q16. The shift is 2 .. 44. */
-static void normalise(int32_t *y, const int32_t *sums, uint32_t columns, uint32_t total, int32_t shv) {
+/* sums become y = sums / S, in Q16. The shift is 2 .. 44. */
+static void normalise(int32_t *sums, uint32_t columns, uint32_t total, int32_t shv) {
     int32_t bits = ftv_bits32(total);
     uint32_t total16 = bits >= 16 ? total >> (bits - 16) : total << (16 - bits);
     uint32_t reciprocal = ftv_min_u32(32767U, (UINT32_C(1) << 30) / total16);
     int64_t factor = (int64_t)((reciprocal * 16513U + (1U << 14)) >> 15);
     for (uint32_t c = 0; c < columns; c++) {
-        y[c] = ftv_shift_sat30(sums[c] * factor, bits + 3 - shv);
+        sums[c] = ftv_shift_sat30(sums[c] * factor, bits + 3 - shv);
     }
 }
 
-static void attend_row(const ftv_pass *pass, uint32_t head, uint32_t row, const head_scratch *scratch) {
-    const ftv_model *model = pass->model;
-    const ftv_kernels *kernels = pass->kernels;
-    const int8_t *query = part_codes(pass, head, PART_Q) + (size_t)row * model->head_rows;
-    ftv_absmax absmax = ftv_absmax_of((uint32_t)part_absmax(pass, head, PART_Q)[row]);
-    uint32_t c = (absmax.a15 * model->attention.mantissa + (1U << 14)) >> 15;
-    int32_t shift = absmax.k + model->attention.exponent + 6 - scratch->shk;
+static void attend_row(const ftv_kernels *kernels, const ftv_attend_job *job, uint32_t row,
+                       const head_scratch *scratch) {
+    const int8_t *query = job->codes[FTV_Q] + (size_t)row * job->head_rows;
+    ftv_absmax absmax = ftv_absmax_of((uint32_t)job->absmax[FTV_Q][row]);
+    uint32_t c = (absmax.a15 * job->attention.mantissa + (1U << 14)) >> 15;
+    int32_t shift = absmax.k + job->attention.exponent + 6 - scratch->shk;
     ftv_softmax_scales scales = {c, shift, scratch->key, scratch->value};
-    kernels->scores_s8s8(scratch->scores, query, part_codes(pass, head, PART_K), model->tokens, model->head_rows,
-                         model->head_dim);
-    uint32_t total = ftv_softmax(scratch->weights, scratch->scores, model->tokens, &scales);
-    kernels->mix_s16s8(scratch->sums, scratch->weights, part_codes(pass, head, PART_V), model->tokens, model->head_rows,
-                       model->head_dim);
-    normalise(pass->buffers.mixed + (size_t)row * pass->buffers.width_stride + (size_t)head * model->head_dim,
-              scratch->sums, model->head_dim, total, scratch->shv);
+    kernels->scores_s8s8(scratch->scores, query, job->codes[FTV_K], job->tokens, job->head_rows, job->head_dim);
+    uint32_t total = ftv_softmax(scratch->weights, scratch->scores, job->tokens, &scales);
+    kernels->mix_s16s8(scratch->sums, scratch->weights, job->codes[FTV_V], job->tokens, job->head_rows, job->head_dim);
+    normalise(scratch->sums, job->head_dim, total, scratch->shv);
+}
+
+/* One row's y [head_dim] to its columns. */
+static void put_row(const ftv_attend_job *job, uint32_t row, const int32_t *y) {
+    for (uint32_t c = 0; c < job->head_rows; c += FTV_TILE) {
+        ftv_narrow one = job->out;
+        one.values += (size_t)row * one.stride;
+        one.absmax += (size_t)row * (one.stride / FTV_TILE);
+        ftv_narrow_tile(&one, job->column + c, y + c, 1, ftv_min_u32(FTV_TILE, job->head_dim - c));
+    }
+}
+
+void ftv_attend_steps(const ftv_kernels *kernels, const ftv_attend_job *job, void *scratch) {
+    head_scratch head = prepare_head(job, scratch);
+    for (uint32_t row = job->first; row < job->first + job->count; row++) {
+        attend_row(kernels, job, row, &head);
+        put_row(job, row, head.sums);
+    }
+}
+
+/* ---- waves of heads ---- */
+
+/* `heads` heads from `head` on, whose parts and query rows are shared out. */
+typedef struct wave {
+    const ftv_pass *pass;
+    const ftv_block *block;
+    uint32_t queries;
+    uint32_t head;
+    uint32_t heads;
+    uint32_t part_tokens;  /* tokens of one task that makes a part */
+    uint32_t query_tokens; /* query rows of one task */
+} wave;
+
+static size_t part_bytes(const wave *w, ftv_part part) {
+    return ftv_part_bytes(w->pass->kernels, part, w->pass->model->tokens, w->pass->model->head_rows);
+}
+
+/* Codes of Q, K or V of a head of the wave. */
+static int8_t *part_codes(const wave *w, uint32_t head, uint32_t part) {
+    size_t offset = (part_bytes(w, FTV_Q) + part_bytes(w, FTV_K) + part_bytes(w, FTV_V)) * (head - w->head);
+    for (uint32_t before = 0; before < part; before++) {
+        offset += part_bytes(w, (ftv_part)before);
+    }
+    return w->pass->buffers.qkv + offset;
+}
+
+/* Absmax [tokens] of the same rows. */
+static int32_t *part_absmax(const wave *w, uint32_t head, uint32_t part) {
+    return w->pass->buffers.absmax + (size_t)((head - w->head) * FTV_PARTS + part) * w->pass->model->tokens;
+}
+
+static void make_part(void *argument, uint32_t task, uint32_t worker) {
+    const wave *w = argument;
+    const ftv_model *model = w->pass->model;
+    uint32_t groups = ftv_ceil_div(model->tokens, w->part_tokens);
+    uint32_t head = w->head + task / groups / FTV_PARTS, part = task / groups % FTV_PARTS;
+    uint32_t needed = part == FTV_Q ? w->queries : model->tokens;
+    ftv_qkv_part job = {.part = (ftv_part)part,
+                        .layer = &w->block->qkv,
+                        .encoding = model->encoding,
+                        .first_row = (head * FTV_PARTS + part) * model->head_rows,
+                        .x = w->pass->buffers.rows,
+                        .tokens = model->tokens,
+                        .first = task % groups * w->part_tokens,
+                        .head_dim = model->head_dim,
+                        .head_rows = model->head_rows,
+                        .levels = part == FTV_Q ? FTV_QUERY_MAX : FTV_CODE_MAX,
+                        .codes = part_codes(w, head, part),
+                        .absmax = part_absmax(w, head, part)};
+    if (job.first < needed) {
+        job.count = ftv_min_u32(w->part_tokens, needed - job.first);
+        ftv_qkv(w->pass->kernels, &job, ftv_scratch(w->pass, worker));
+    }
 }
 
 static void attend_group(void *argument, uint32_t task, uint32_t worker) {
-    const attention_task *job = argument;
-    uint32_t groups = ftv_ceil_div(job->queries, FTV_ROW_GROUP);
-    uint32_t head = task / groups;
-    uint32_t first = task % groups * FTV_ROW_GROUP;
-    uint32_t end = ftv_min_u32(first + FTV_ROW_GROUP, job->queries);
-    head_scratch scratch = prepare_head(job->pass, head, ftv_scratch(job->pass, worker));
-    for (uint32_t row = first; row < end; row++) {
-        attend_row(job->pass, head, row, &scratch);
+    const wave *w = argument;
+    const ftv_model *model = w->pass->model;
+    uint32_t groups = ftv_ceil_div(w->queries, w->query_tokens);
+    uint32_t head = w->head + task / groups;
+    ftv_attend_job job = {.tokens = model->tokens,
+                          .first = task % groups * w->query_tokens,
+                          .head_dim = model->head_dim,
+                          .head_rows = model->head_rows,
+                          .attention = model->attention,
+                          .out = w->pass->buffers.mixed,
+                          .column = head * model->head_rows};
+    for (uint32_t part = 0; part < FTV_PARTS; part++) {
+        job.codes[part] = part_codes(w, head, part);
+        job.absmax[part] = part_absmax(w, head, part);
     }
+    job.count = ftv_min_u32(w->query_tokens, w->queries - job.first);
+    ftv_attend(w->pass->kernels, &job, ftv_scratch(w->pass, worker));
 }
 
-void ftv_attend(ftv_pass *pass, const ftv_block *block, uint32_t queries) {
-    attention_task job = {pass, &block->qkv, queries};
-    ftv_for_each(pass, make_part, &job, pass->model->heads * PARTS);
-    ftv_for_each(pass, attend_group, &job, pass->model->heads * ftv_ceil_div(queries, FTV_ROW_GROUP));
+/* Tokens of one task where `pieces` pieces of `tokens` tokens are shared out: whole pieces if that is even, else four
+ * tasks for each worker or so, in whole tiles. */
+static uint32_t share_tokens(uint32_t workers, uint32_t pieces, uint32_t tokens) {
+    uint32_t splits = pieces % workers == 0U ? 1U : ftv_ceil_div(4U * workers, pieces);
+    return ftv_round16(ftv_ceil_div(tokens, splits));
+}
+
+void ftv_attention(const ftv_pass *pass, const ftv_block *block, uint32_t queries) {
+    uint32_t heads = pass->model->heads, workers = pass->parallel->workers, tokens = pass->model->tokens;
+    wave w = {.pass = pass, .block = block, .queries = queries};
+    for (; w.head < heads; w.head += w.heads) {
+        w.heads = ftv_min_u32(pass->buffers.wave, heads - w.head);
+        w.part_tokens = share_tokens(workers, w.heads * FTV_PARTS, tokens);
+        w.query_tokens = share_tokens(workers, w.heads, queries);
+        ftv_for_each(pass->parallel, make_part, &w, w.heads * FTV_PARTS * ftv_ceil_div(tokens, w.part_tokens));
+        ftv_for_each(pass->parallel, attend_group, &w, w.heads * ftv_ceil_div(queries, w.query_tokens));
+    }
 }

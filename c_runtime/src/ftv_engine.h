@@ -9,28 +9,26 @@
 #define FTV_NO_BLOCK    0xFFFFU
 #define FTV_ROW_GROUP   16U /* rows of one task */
 #define FTV_MAX_WORKERS 64U
+#define FTV_PARTS       3U /* Q, K and V */
+#define FTV_HEAD_TILES  4U /* tiles of the classifier that one task does */
 
-/* Eight-bit rows with their token scales. */
-typedef struct ftv_rows {
-    int8_t *codes;          /* [rows][stride], zero beyond the row's own values */
-    ftv_multiplier *scales; /* [rows] */
-    uint32_t stride;        /* bytes, a multiple of 16 */
-} ftv_rows;
-
-/* Where everything lies. Patches, attention and MLP use their buffers in turn. */
+/* Where everything lies. Embedding, attention and tokens use their buffers in turn. */
 typedef struct ftv_buffers {
-    int32_t *residual;    /* Q16 [tokens][width_stride]; columns beyond the width are written, never read */
-    ftv_rows rows;        /* [tokens][width_stride]: what LayerNorm or attention hands to a matrix */
-    ftv_rows patches;     /* [patches][patch_stride] */
-    int8_t *qkv;          /* codes [heads][3][tokens][head_rows] */
-    int32_t *absmax;      /* of the rows in qkv, Q16 [heads][3][tokens] */
-    int32_t *mixed;       /* attention's output, Q16 [tokens][width_stride] */
-    int32_t *hidden;      /* GELU's output, Q16 [mlp_tokens][hidden_stride] */
-    ftv_rows hidden_rows; /* [mlp_tokens][hidden_stride] */
-    uint8_t *scratch;     /* [workers][scratch_bytes] */
+    int32_t *residual; /* Q16 [tokens][width_stride]; columns beyond the width are written, never read */
+    ftv_rows rows;     /* [tokens][width_stride]: what LayerNorm or attention hands to a matrix */
+    ftv_rows patches;  /* [patches][patch_stride] */
+    int8_t *qkv;       /* codes of Q, K and V of `wave` heads, each of ftv_part_bytes() */
+    int32_t *absmax;   /* of the rows in qkv, Q16 [wave][3][tokens] */
+    ftv_narrow mixed;  /* attention's output [tokens][heads * head_rows] */
+    int32_t *window;   /* residual rows of a group, Q16 [teams][group][width_stride]; NULL: worked on in place */
+    uint8_t *hidden;   /* [teams][hidden_bytes]: see ftv_hidden */
+    uint8_t *scratch;  /* [workers][scratch_bytes] */
     uint32_t width_stride;
     uint32_t hidden_stride;
-    uint32_t mlp_tokens; /* tokens that go through the MLP together */
+    uint32_t group; /* tokens that go through proj and MLP together */
+    uint32_t teams; /* groups at a time: 1, all workers on it, or one for each worker */
+    uint32_t wave;  /* heads at a time */
+    size_t hidden_bytes;
     size_t scratch_bytes;
 } ftv_buffers;
 
@@ -61,54 +59,68 @@ static inline size_t ftv_align(size_t bytes) {
     return (bytes + (FTV_ALIGN - 1U)) & ~(size_t)(FTV_ALIGN - 1U);
 }
 
-static inline void ftv_for_each(const ftv_pass *pass, ftv_task_fn function, void *argument, uint32_t tasks) {
-    pass->parallel->run(pass->parallel->context, function, argument, tasks);
+static inline void ftv_for_each(const ftv_parallel *parallel, ftv_task_fn function, void *argument, uint32_t tasks) {
+    parallel->run(parallel->context, function, argument, tasks);
 }
 
-/* Scratch that a task of each step needs, bytes. */
-size_t ftv_patch_scratch_bytes(const ftv_model *model);
-size_t ftv_norm_scratch_bytes(const ftv_model *model);
-size_t ftv_attention_scratch_bytes(const ftv_model *model, const ftv_kernels *kernels);
+/* Rows or tiles of one task: all of them where nobody shares the work, else `least`. */
+static inline uint32_t ftv_share(const ftv_parallel *parallel, uint32_t all, uint32_t least) {
+    return parallel->workers == 1U ? all : least;
+}
+
+/* What GELU puts out for a group, and the 8-bit rows that it becomes in place. */
+typedef struct ftv_hidden {
+    ftv_narrow narrow; /* [group][hidden_stride] */
+    ftv_rows rows;     /* codes over the values */
+} ftv_hidden;
+
+ftv_hidden ftv_hidden_at(const ftv_buffers *buffers, uint32_t team);
+
+/* Tokens first .. first + count - 1 on their way through proj and MLP, and who works on them. */
+typedef struct ftv_group {
+    const ftv_pass *pass;
+    const ftv_parallel *parallel;
+    uint32_t team;
+    uint32_t first;
+    uint32_t count;
+} ftv_group;
 
 /* NUMERICS.md, section 3: pixels [image_size][image_size][3] -> residual. */
-void ftv_embed(ftv_pass *pass, const uint8_t *pixels);
+void ftv_embed(const ftv_pass *pass, const uint8_t *pixels);
+size_t ftv_patch_scratch_bytes(const ftv_model *model);
 
-/* Section 4: the first `rows` rows of the residual stream -> buffers.rows. */
-void ftv_norm_rows(ftv_pass *pass, const ftv_norm *norm, uint32_t rows);
+/* ---- steps, each by the set's own function or composed of its inner loops; scratch: ftv_step_scratch_bytes() ---- */
 
-/* Section 5: buffers.rows (all tokens) -> buffers.mixed (the first `queries` tokens). */
-void ftv_attend(ftv_pass *pass, const ftv_block *block, uint32_t queries);
+size_t ftv_step_scratch_bytes(const ftv_model *model, const ftv_kernels *kernels);
 
-/* What ftv_kernels.qkv computes, step by step with the pass's model and linear kernels. scratch: 16-byte aligned,
- * (4 head_rows + 64) bytes for each token, at most 64 of them, then that of the linear kernel. */
-void ftv_qkv_rows(const ftv_pass *pass, const ftv_qkv_part *part, uint8_t *scratch);
+void ftv_layer(const ftv_kernels *kernels, const ftv_layer_job *job, void *scratch);
+void ftv_qkv(const ftv_kernels *kernels, const ftv_qkv_part *part, void *scratch);
+void ftv_attend(const ftv_kernels *kernels, const ftv_attend_job *job, void *scratch);
+void ftv_norm_rows(const ftv_kernels *kernels, const ftv_norm_job *job, void *scratch);
+void ftv_quantise_rows(const ftv_kernels *kernels, const ftv_quantise_job *job, void *scratch);
 
-/* Section 1: Q16 [rows][stride] of `columns` values -> 8-bit rows of the same stride. */
-void ftv_quantise_rows(ftv_pass *pass, const int32_t *q16, uint32_t rows, uint32_t columns, ftv_rows out);
+/* What defines each step: composed of a set's inner loops. Scratch is 16-byte aligned. */
+void ftv_layer_steps(const ftv_kernels *kernels, const ftv_layer_job *job, void *scratch);
+size_t ftv_layer_scratch_bytes(const ftv_kernels *kernels, uint32_t tokens, uint32_t inputs);
+void ftv_qkv_steps(const ftv_kernels *kernels, const ftv_qkv_part *part, void *scratch);
+size_t ftv_qkv_scratch_bytes(const ftv_kernels *kernels, uint32_t tokens, uint32_t inputs, uint32_t head_rows);
+void ftv_attend_steps(const ftv_kernels *kernels, const ftv_attend_job *job, void *scratch);
+size_t ftv_attend_scratch_bytes(uint32_t tokens, uint32_t head_rows);
+void ftv_norm_steps(const ftv_norm_job *job, void *scratch);
+size_t ftv_norm_scratch_bytes(uint32_t columns);
+void ftv_quantise_steps(const ftv_quantise_job *job);
 
-/* ---- linear layers, section 2 ---- */
+/* ---- the same for whole sets of rows or tiles, shared out among workers ---- */
 
-/* Sixteen output channels of a layer over `tokens` rows: sums[token * 16 + channel], Q16. */
-typedef struct ftv_tile {
-    const ftv_linear *layer;
-    uint32_t index; /* of the tile */
-} ftv_tile;
+void ftv_attention(const ftv_pass *pass, const ftv_block *block, uint32_t queries);
+void ftv_norm_all(const ftv_pass *pass, const ftv_parallel *parallel, const ftv_norm_job *job);
+void ftv_quantise_all(const ftv_pass *pass, const ftv_parallel *parallel, const ftv_quantise_job *job);
+void ftv_layer_all(const ftv_pass *pass, const ftv_parallel *parallel, const ftv_layer_job *job);
 
-/* sums: [tokens][16], then `linear_scratch_bytes` of scratch for the kernel. */
-void ftv_linear_tile(const ftv_pass *pass, ftv_tile tile, ftv_rows x, uint32_t tokens, int32_t *sums, void *scratch);
+/* Q16 outputs y [tokens][16], the first `channels` of them real, become narrow ones from column `column` on. */
+void ftv_narrow_tile(const ftv_narrow *narrow, uint32_t column, const int32_t *y, uint32_t tokens, uint32_t channels);
 
-/* What happens to a tile's Q16 outputs: out[token * out_stride + 0..15]. */
-typedef enum ftv_output {
-    FTV_STORE,    /* out = y */
-    FTV_ACTIVATE, /* out = GELU(y) */
-    FTV_ADD       /* out = sat30(out + y) */
-} ftv_output;
-
-/* A whole layer, one task a tile. out: [tokens][out_stride], out_stride >= stored rows. */
-void ftv_linear_layer(ftv_pass *pass, const ftv_linear *layer, ftv_rows x, uint32_t tokens, ftv_output output,
-                      int32_t *out, uint32_t out_stride);
-
-/* Scratch of ftv_linear_layer's tasks: sums of `tokens` rows, then the kernel's own. */
+/* Sums of `tokens` rows and a tile. */
 static inline size_t ftv_sums_bytes(uint32_t tokens) {
     return (size_t)tokens * 16U * sizeof(int32_t);
 }

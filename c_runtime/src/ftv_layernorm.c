@@ -93,22 +93,16 @@ static ftv_multiplier token_scale(ftv_absmax absmax, row_scale row) {
     return (ftv_multiplier){(uint16_t)mantissa, (int16_t)exponent};
 }
 
-typedef struct norm_task {
-    const ftv_pass *pass;
-    const ftv_norm *norm;
-    uint32_t rows;
-} norm_task;
-
-/* A worker's scratch: one row, and the trits of gamma and beta. */
+/* Scratch: one row, and the trits of gamma and beta. */
 typedef struct norm_scratch {
     int32_t *d;
     int8_t *gamma;
     int8_t *beta;
 } norm_scratch;
 
-size_t ftv_norm_scratch_bytes(const ftv_model *model) {
-    size_t columns = ftv_round16(model->width);
-    return columns * sizeof(int32_t) + 2U * columns;
+size_t ftv_norm_scratch_bytes(uint32_t columns) {
+    size_t stride = ftv_round16(columns);
+    return stride * sizeof(int32_t) + 2U * stride;
 }
 
 static int8_t trit_at(const uint8_t *codes, uint32_t i) {
@@ -116,46 +110,60 @@ static int8_t trit_at(const uint8_t *codes, uint32_t i) {
     return (int8_t)((int32_t)((byte >> (2U * (i % 4U))) & 3U) - 1);
 }
 
-static norm_scratch unpack_affine(const norm_task *job, uint32_t worker) {
-    uint32_t columns = job->pass->model->width;
-    uint8_t *base = ftv_scratch(job->pass, worker);
-    int8_t *trits = (int8_t *)(base + (size_t)job->pass->buffers.width_stride * sizeof(int32_t));
-    norm_scratch scratch = {(int32_t *)(void *)base, trits, trits + job->pass->buffers.width_stride};
-    for (uint32_t i = 0; i < columns; i++) {
+static norm_scratch unpack_affine(const ftv_norm_job *job, void *base) {
+    uint32_t stride = ftv_round16(job->columns);
+    int8_t *trits = (int8_t *)base + (size_t)stride * sizeof(int32_t);
+    norm_scratch scratch = {base, trits, trits + stride};
+    for (uint32_t i = 0; i < job->columns; i++) {
         scratch.gamma[i] = trit_at(job->norm->gamma, i);
         scratch.beta[i] = trit_at(job->norm->beta, i);
     }
     return scratch;
 }
 
-static void norm_row(const norm_task *job, norm_scratch scratch, uint32_t token) {
-    const ftv_model *model = job->pass->model;
-    const ftv_buffers *buffers = &job->pass->buffers;
-    uint32_t columns = model->width;
-    const int32_t *x = buffers->residual + (size_t)token * buffers->width_stride;
+static void norm_row(const ftv_norm_job *job, norm_scratch scratch, uint32_t index) {
+    uint32_t columns = job->columns;
+    const int32_t *x = job->x + (size_t)index * job->x_stride;
     int64_t sum = row_sum(x, columns);
     int32_t mean = ftv_floor_divide(sum, columns);
     uint32_t rem = (uint32_t)(sum - (int64_t)mean * (int64_t)columns);
     uint32_t a = deviations(scratch.d, x, columns, mean);
-    row_scale row = scale_of(scratch.d, columns, a, rem, model->eps_q32);
+    row_scale row = scale_of(scratch.d, columns, a, rem, job->eps_q32);
     int32_t fraction = row.n >= 0 ? (int32_t)((rem << row.n) / columns) : 0;
     apply_affine(scratch.d, columns, scratch.gamma, scratch.beta, row.n, fraction,
                  beta_step(job->norm->beta_ratio, row));
-    ftv_absmax absmax = ftv_quantise_row(buffers->rows.codes + (size_t)token * buffers->rows.stride, scratch.d, columns,
-                                         buffers->rows.stride, FTV_CODE_MAX);
-    buffers->rows.scales[token] = token_scale(absmax, row);
+    ftv_absmax absmax = ftv_quantise_row(job->out.codes + (size_t)index * job->out.stride, scratch.d, columns,
+                                         job->out.stride, FTV_CODE_MAX);
+    job->out.scales[index] = token_scale(absmax, row);
 }
 
-static void norm_group(void *argument, uint32_t task, uint32_t worker) {
-    const norm_task *job = argument;
-    uint32_t end = ftv_min_u32((task + 1U) * FTV_ROW_GROUP, job->rows);
-    norm_scratch scratch = unpack_affine(job, worker);
-    for (uint32_t token = task * FTV_ROW_GROUP; token < end; token++) {
-        norm_row(job, scratch, token);
+void ftv_norm_steps(const ftv_norm_job *job, void *scratch) {
+    norm_scratch unpacked = unpack_affine(job, scratch);
+    for (uint32_t row = 0; row < job->rows; row++) {
+        norm_row(job, unpacked, row);
     }
 }
 
-void ftv_norm_rows(ftv_pass *pass, const ftv_norm *norm, uint32_t rows) {
-    norm_task job = {pass, norm, rows};
-    ftv_for_each(pass, norm_group, &job, ftv_ceil_div(rows, FTV_ROW_GROUP));
+/* ---- many rows, some a task ---- */
+
+typedef struct norm_tasks {
+    const ftv_pass *pass;
+    const ftv_norm_job *all;
+    uint32_t rows; /* of one task */
+} norm_tasks;
+
+static void norm_task(void *argument, uint32_t task, uint32_t worker) {
+    const norm_tasks *tasks = argument;
+    ftv_norm_job job = *tasks->all;
+    uint32_t first = task * tasks->rows;
+    job.x += (size_t)first * job.x_stride;
+    job.out.codes += (size_t)first * job.out.stride;
+    job.out.scales += first;
+    job.rows = ftv_min_u32(tasks->rows, job.rows - first);
+    ftv_norm_rows(tasks->pass->kernels, &job, ftv_scratch(tasks->pass, worker));
+}
+
+void ftv_norm_all(const ftv_pass *pass, const ftv_parallel *parallel, const ftv_norm_job *job) {
+    norm_tasks tasks = {pass, job, ftv_share(parallel, job->rows, FTV_ROW_GROUP)};
+    ftv_for_each(parallel, norm_task, &tasks, ftv_ceil_div(job->rows, tasks.rows));
 }

@@ -44,76 +44,97 @@ void ftv_requantise(int32_t *restrict sums, uint32_t tokens, const ftv_multiplie
 }
 
 /* The tile's own multipliers and biases, widened. */
-static void tile_affine(ftv_tile tile, int32_t *mantissas, int32_t *bias) {
-    const ftv_linear *layer = tile.layer;
+static void tile_affine(const ftv_linear *layer, uint32_t index, int32_t *mantissas, int32_t *bias) {
     for (uint32_t c = 0; c < FTV_TILE; c++) {
-        uint32_t row = tile.index * FTV_TILE + c;
+        uint32_t row = index * FTV_TILE + c;
         mantissas[c] = layer->mantissas[layer->per_channel ? row : 0U];
         bias[c] = layer->bias[row] * (INT32_C(1) << layer->bias_shift);
     }
 }
 
-void ftv_linear_tile(const ftv_pass *pass, ftv_tile tile, ftv_rows x, uint32_t tokens, int32_t *sums, void *scratch) {
-    const ftv_linear *layer = tile.layer;
-    const uint8_t *trits = layer->tiles + (size_t)tile.index * layer->tile_bytes;
+/* One tile over all of the job's tokens: y [tokens][16], Q16. */
+static void tile_outputs(const ftv_kernels *kernels, const ftv_layer_job *job, uint32_t index, int32_t *y,
+                         void *scratch) {
+    const ftv_linear *layer = job->layer;
+    const uint8_t *trits = layer->tiles + (size_t)index * layer->tile_bytes;
     int32_t mantissas[FTV_TILE];
     int32_t bias[FTV_TILE];
-    if (pass->model->encoding == FTV_T2) {
-        pass->kernels->linear_s8t2(sums, x.codes, tokens, x.stride, trits, layer->inputs, scratch);
+    if (job->encoding == FTV_T2) {
+        kernels->linear_s8t2(y, job->x.codes, job->tokens, job->x.stride, trits, layer->inputs, scratch);
     } else {
-        pass->kernels->linear_s8t5(sums, x.codes, tokens, x.stride, trits, layer->inputs, scratch);
+        kernels->linear_s8t5(y, job->x.codes, job->tokens, job->x.stride, trits, layer->inputs, scratch);
     }
-    tile_affine(tile, mantissas, bias);
-    ftv_requantise(sums, tokens, x.scales, mantissas, bias, layer->exponent);
+    tile_affine(layer, index, mantissas, bias);
+    ftv_requantise(y, job->tokens, job->x.scales, mantissas, bias, layer->exponent);
 }
 
-typedef struct linear_task {
+static void store_tile(const ftv_layer_job *job, uint32_t column, const int32_t *restrict y) {
+    for (uint32_t token = 0; token < job->tokens; token++) {
+        int32_t *restrict out = job->out + (size_t)token * job->out_stride + column;
+        for (uint32_t c = 0; c < FTV_TILE; c++) {
+            out[c] = y[token * FTV_TILE + c];
+        }
+    }
+}
+
+static void add_tile(const ftv_layer_job *job, uint32_t column, const int32_t *restrict y) {
+    for (uint32_t token = 0; token < job->tokens; token++) {
+        int32_t *restrict out = job->out + (size_t)token * job->out_stride + column;
+        for (uint32_t c = 0; c < FTV_TILE; c++) {
+            out[c] = ftv_sat30(out[c] + y[token * FTV_TILE + c]);
+        }
+    }
+}
+
+static void put_tile(const ftv_layer_job *job, uint32_t tile, int32_t *y) {
+    uint32_t column = job->column + (tile - job->first_tile) * FTV_TILE;
+    switch (job->output) {
+    case FTV_STORE:
+        store_tile(job, column, y);
+        break;
+    case FTV_ADD:
+        add_tile(job, column, y);
+        break;
+    case FTV_ACTIVATE:
+        ftv_gelu(y, job->tokens * FTV_TILE);
+        ftv_narrow_tile(&job->narrow, column, y, job->tokens,
+                        ftv_min_u32(FTV_TILE, job->layer->rows - tile * FTV_TILE));
+        break;
+    }
+}
+
+size_t ftv_layer_scratch_bytes(const ftv_kernels *kernels, uint32_t tokens, uint32_t inputs) {
+    return ftv_sums_bytes(tokens) + kernels->linear_scratch_bytes(inputs);
+}
+
+void ftv_layer_steps(const ftv_kernels *kernels, const ftv_layer_job *job, void *scratch) {
+    int32_t *y = scratch;
+    for (uint32_t tile = job->first_tile; tile < job->first_tile + job->tiles; tile++) {
+        tile_outputs(kernels, job, tile, y, (uint8_t *)scratch + ftv_sums_bytes(job->tokens));
+        put_tile(job, tile, y);
+    }
+}
+
+/* ---- a whole layer, some tiles a task ---- */
+
+typedef struct layer_tasks {
     const ftv_pass *pass;
-    const ftv_linear *layer;
-    ftv_rows x;
-    uint32_t tokens;
-    ftv_output output;
-    int32_t *out;
-    uint32_t out_stride;
-} linear_task;
+    const ftv_layer_job *all;
+    uint32_t tiles; /* of one task */
+} layer_tasks;
 
-static void store_tile(const linear_task *job, uint32_t tile, const int32_t *restrict sums) {
-    for (uint32_t token = 0; token < job->tokens; token++) {
-        int32_t *restrict out = job->out + (size_t)token * job->out_stride + tile * FTV_TILE;
-        const int32_t *restrict y = sums + token * FTV_TILE;
-        for (uint32_t c = 0; c < FTV_TILE; c++) {
-            out[c] = y[c];
-        }
-    }
+static void layer_task(void *argument, uint32_t task, uint32_t worker) {
+    const layer_tasks *tasks = argument;
+    ftv_layer_job job = *tasks->all;
+    uint32_t first = task * tasks->tiles;
+    job.first_tile += first;
+    job.column += first * FTV_TILE;
+    job.tiles = ftv_min_u32(tasks->tiles, job.tiles - first);
+    ftv_layer(tasks->pass->kernels, &job, ftv_scratch(tasks->pass, worker));
 }
 
-static void add_tile(const linear_task *job, uint32_t tile, const int32_t *restrict sums) {
-    for (uint32_t token = 0; token < job->tokens; token++) {
-        int32_t *restrict out = job->out + (size_t)token * job->out_stride + tile * FTV_TILE;
-        const int32_t *restrict y = sums + token * FTV_TILE;
-        for (uint32_t c = 0; c < FTV_TILE; c++) {
-            out[c] = ftv_sat30(out[c] + y[c]);
-        }
-    }
-}
-
-static void layer_tile(void *argument, uint32_t task, uint32_t worker) {
-    const linear_task *job = argument;
-    int32_t *sums = (int32_t *)(void *)ftv_scratch(job->pass, worker);
-    uint8_t *scratch = ftv_scratch(job->pass, worker) + ftv_sums_bytes(job->tokens);
-    ftv_linear_tile(job->pass, (ftv_tile){job->layer, task}, job->x, job->tokens, sums, scratch);
-    if (job->output == FTV_ACTIVATE) {
-        ftv_gelu(sums, job->tokens * FTV_TILE);
-    }
-    if (job->output == FTV_ADD) {
-        add_tile(job, task, sums);
-    } else {
-        store_tile(job, task, sums);
-    }
-}
-
-void ftv_linear_layer(ftv_pass *pass, const ftv_linear *layer, ftv_rows x, uint32_t tokens, ftv_output output,
-                      int32_t *out, uint32_t out_stride) {
-    linear_task job = {pass, layer, x, tokens, output, out, out_stride};
-    ftv_for_each(pass, layer_tile, &job, layer->stored_rows / FTV_TILE);
+void ftv_layer_all(const ftv_pass *pass, const ftv_parallel *parallel, const ftv_layer_job *job) {
+    uint32_t together = pass->kernels->tiles != 0U ? pass->kernels->tiles : 1U;
+    layer_tasks tasks = {pass, job, ftv_share(parallel, job->tiles, together)};
+    ftv_for_each(parallel, layer_task, &tasks, ftv_ceil_div(job->tiles, tasks.tiles));
 }

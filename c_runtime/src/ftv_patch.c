@@ -50,7 +50,7 @@ static void add_row(int32_t *x, const int16_t *values, uint32_t shift, uint32_t 
 }
 
 /* The class token's row, and the position embedding on all rows that have one. */
-static void add_embeddings(ftv_pass *pass) {
+static void add_embeddings(const ftv_pass *pass) {
     const ftv_model *model = pass->model;
     const ftv_buffers *buffers = &pass->buffers;
     uint32_t first = model->position_on_class_token ? 0U : 1U;
@@ -64,14 +64,21 @@ static void add_embeddings(ftv_pass *pass) {
     }
 }
 
-void ftv_embed(ftv_pass *pass, const uint8_t *pixels) {
+void ftv_embed(const ftv_pass *pass, const uint8_t *pixels) {
     const ftv_model *model = pass->model;
-    ftv_buffers *buffers = &pass->buffers;
+    const ftv_buffers *buffers = &pass->buffers;
     patch_task job = {pass, pixels};
-    ftv_for_each(pass, quantise_patches, &job, model->image_size / model->patch_size);
+    ftv_for_each(pass->parallel, quantise_patches, &job, model->image_size / model->patch_size);
     ftv_trace_s8(pass, FTV_SITE_PATCH_CODES, FTV_NO_BLOCK, buffers->patches, model->tokens - 1U, model->patch.inputs);
-    ftv_linear_layer(pass, &model->patch, buffers->patches, model->tokens - 1U, FTV_STORE,
-                     buffers->residual + buffers->width_stride, buffers->width_stride);
+    ftv_layer_job layer = {.layer = &model->patch,
+                           .encoding = model->encoding,
+                           .tiles = model->patch.stored_rows / FTV_TILE,
+                           .x = buffers->patches,
+                           .tokens = model->tokens - 1U,
+                           .output = FTV_STORE,
+                           .out = buffers->residual + buffers->width_stride,
+                           .out_stride = buffers->width_stride};
+    ftv_layer_all(pass, pass->parallel, &layer);
     add_embeddings(pass);
     ftv_trace_s32(pass, FTV_SITE_EMBEDDED, FTV_NO_BLOCK, buffers->residual, model->tokens, model->width,
                   buffers->width_stride);

@@ -5,28 +5,16 @@
 #include <stdbool.h>
 
 /* Steps of a pass that use memory in turn. */
-enum { EMBEDDING = 1, ATTENTION = 2, MLP = 4, ALWAYS = EMBEDDING | ATTENTION | MLP };
+enum { EMBEDDING = 1, ATTENTION = 2, TOKENS = 4, ALWAYS = EMBEDDING | ATTENTION | TOKENS };
 
-static const uint8_t steps_of[FTV_BUFFERS] = {ALWAYS,    ALWAYS,    ALWAYS, EMBEDDING, ATTENTION,
-                                              ATTENTION, ATTENTION, MLP,    MLP};
+static const uint8_t steps_of[FTV_BUFFERS] = {
+    ALWAYS, ALWAYS, ALWAYS, EMBEDDING, ATTENTION, ATTENTION, ATTENTION | TOKENS, TOKENS, TOKENS};
 
 static size_t max_size(size_t a, size_t b) {
     return a > b ? a : b;
 }
 
 /* ---- what is needed; sums fit 32 bits for every valid model and FTV_MAX_WORKERS ---- */
-
-static uint32_t most_inputs(const ftv_model *model) {
-    uint32_t patch = model->patch.inputs;
-    uint32_t inner = model->width > model->hidden ? model->width : model->hidden;
-    return patch > inner ? patch : inner;
-}
-
-static size_t worker_bytes(const ftv_model *model, const ftv_kernels *kernels) {
-    size_t linear = ftv_sums_bytes(model->tokens) + kernels->linear_scratch_bytes(most_inputs(model));
-    size_t rows = max_size(ftv_patch_scratch_bytes(model), ftv_norm_scratch_bytes(model));
-    return ftv_align(max_size(max_size(linear, rows), ftv_attention_scratch_bytes(model, kernels)));
-}
 
 static uint32_t rows_bytes(uint32_t rows, uint32_t stride) {
     return (uint32_t)ftv_align((size_t)rows * stride) + (uint32_t)ftv_align(rows * sizeof(ftv_multiplier));
@@ -36,20 +24,41 @@ static uint32_t words_bytes(uint32_t rows, uint32_t columns) {
     return (uint32_t)ftv_align((size_t)rows * columns * sizeof(int32_t));
 }
 
-/* Bytes of every buffer. */
-static void needs(uint32_t bytes[FTV_BUFFERS], const ftv_model *model, const ftv_kernels *kernels, uint32_t workers,
-                  uint32_t mlp_tokens) {
+static uint32_t narrow_bytes(uint32_t rows, uint32_t stride) {
+    return rows * stride * (uint32_t)sizeof(int16_t) + words_bytes(rows, stride / FTV_TILE);
+}
+
+static uint32_t head_bytes(const ftv_model *model, const ftv_kernels *kernels) {
+    size_t bytes = 0;
+    for (uint32_t part = 0; part < FTV_PARTS; part++) {
+        bytes += ftv_part_bytes(kernels, (ftv_part)part, model->tokens, model->head_rows);
+    }
+    return (uint32_t)bytes;
+}
+
+/* Of one team. */
+static uint32_t hidden_bytes(uint32_t group, uint32_t stride) {
+    return narrow_bytes(group, stride) + (uint32_t)ftv_align(group * sizeof(ftv_multiplier));
+}
+
+/* Bytes of every buffer of a plan whose workers, group, teams, wave and window are set. */
+static void needs(uint32_t bytes[FTV_BUFFERS], const ftv_model *model, const ftv_kernels *kernels,
+                  const ftv_plan *plan) {
     uint32_t width = ftv_round16(model->width), hidden = ftv_round16(model->hidden);
-    uint32_t parts = model->heads * 3U * model->tokens;
-    bytes[FTV_BUFFER_SCRATCH] = (uint32_t)worker_bytes(model, kernels) * workers;
+    bytes[FTV_BUFFER_SCRATCH] = (uint32_t)ftv_step_scratch_bytes(model, kernels) * plan->workers;
     bytes[FTV_BUFFER_RESIDUAL] = words_bytes(model->tokens, width);
     bytes[FTV_BUFFER_ROWS] = rows_bytes(model->tokens, width);
     bytes[FTV_BUFFER_PATCHES] = rows_bytes(model->tokens - 1U, ftv_round16(model->patch.inputs));
-    bytes[FTV_BUFFER_QKV] = parts * model->head_rows;
-    bytes[FTV_BUFFER_ABSMAX] = words_bytes(parts, 1);
-    bytes[FTV_BUFFER_MIXED] = words_bytes(model->tokens, width);
-    bytes[FTV_BUFFER_HIDDEN] = words_bytes(mlp_tokens, hidden);
-    bytes[FTV_BUFFER_HIDDEN_ROWS] = rows_bytes(mlp_tokens, hidden);
+    bytes[FTV_BUFFER_QKV] = plan->wave * head_bytes(model, kernels);
+    bytes[FTV_BUFFER_ABSMAX] = words_bytes(plan->wave * FTV_PARTS * model->tokens, 1);
+    bytes[FTV_BUFFER_MIXED] = narrow_bytes(model->tokens, model->heads * model->head_rows);
+    bytes[FTV_BUFFER_WINDOW] = plan->window != 0U ? plan->teams * words_bytes(plan->group, width) : 0U;
+    bytes[FTV_BUFFER_HIDDEN] = plan->teams * hidden_bytes(plan->group, hidden);
+}
+
+void ftv_plan_needs(uint32_t bytes[FTV_BUFFERS], const ftv_model *model, const ftv_options *options,
+                    const ftv_plan *plan) {
+    needs(bytes, model, ftv_settled(options).kernels, plan);
 }
 
 /* ---- the engine's own plan ---- */
@@ -59,35 +68,38 @@ static uint32_t place(ftv_plan *plan, ftv_buffer buffer, uint32_t offset, uint32
     return offset + bytes;
 }
 
-/* As many tokens go through the MLP together as fit where attention's values were, in groups of even size. */
-static uint32_t mlp_tokens_within(const ftv_model *model, uint32_t room) {
-    uint32_t token_bytes = ftv_round16(model->hidden) * 5U + (uint32_t)sizeof(ftv_multiplier);
-    uint32_t fitting = room / token_bytes;
-    uint32_t most = fitting >= model->tokens ? model->tokens : fitting > FTV_ROW_GROUP ? fitting : FTV_ROW_GROUP;
+/* Groups of even size: one for each worker, or for a single one as many tokens as fit where Q, K and V were. */
+static uint32_t group_within(const ftv_model *model, uint32_t workers, uint32_t room) {
+    uint32_t most = ftv_ceil_div(model->tokens, workers);
+    if (workers == 1U) {
+        uint32_t fitting = room / hidden_bytes(1, ftv_round16(model->hidden));
+        most = fitting >= model->tokens ? model->tokens : fitting > FTV_ROW_GROUP ? fitting : FTV_ROW_GROUP;
+    }
     return ftv_ceil_div(model->tokens, ftv_ceil_div(model->tokens, most));
 }
 
 ftv_plan ftv_make_plan(const ftv_model *model, const ftv_options *options) {
     ftv_options settled = ftv_settled(options);
-    ftv_plan plan = {.workers = settled.parallel->workers};
+    uint32_t workers = settled.parallel->workers;
+    ftv_plan plan = {.workers = workers, .group = 1, .teams = workers, .wave = model->heads};
     uint32_t bytes[FTV_BUFFERS];
-    if (plan.workers < 1U || plan.workers > FTV_MAX_WORKERS) {
+    if (workers < 1U || workers > FTV_MAX_WORKERS) {
         return (ftv_plan){.workers = 0};
     }
-    needs(bytes, model, settled.kernels, plan.workers, 1);
+    needs(bytes, model, settled.kernels, &plan);
     uint32_t shared = place(&plan, FTV_BUFFER_SCRATCH, 0, bytes[FTV_BUFFER_SCRATCH]);
     shared = place(&plan, FTV_BUFFER_RESIDUAL, shared, bytes[FTV_BUFFER_RESIDUAL]);
     shared = place(&plan, FTV_BUFFER_ROWS, shared, bytes[FTV_BUFFER_ROWS]);
     uint32_t embedding = place(&plan, FTV_BUFFER_PATCHES, shared, bytes[FTV_BUFFER_PATCHES]);
+    shared = place(&plan, FTV_BUFFER_MIXED, shared, bytes[FTV_BUFFER_MIXED]);
     uint32_t attention = place(&plan, FTV_BUFFER_QKV, shared, bytes[FTV_BUFFER_QKV]);
     attention = place(&plan, FTV_BUFFER_ABSMAX, attention, bytes[FTV_BUFFER_ABSMAX]);
-    attention = place(&plan, FTV_BUFFER_MIXED, attention, bytes[FTV_BUFFER_MIXED]);
     uint32_t end = (uint32_t)max_size(embedding, attention);
-    plan.mlp_tokens = mlp_tokens_within(model, end - shared);
-    needs(bytes, model, settled.kernels, plan.workers, plan.mlp_tokens);
-    uint32_t mlp = place(&plan, FTV_BUFFER_HIDDEN, shared, bytes[FTV_BUFFER_HIDDEN]);
-    mlp = place(&plan, FTV_BUFFER_HIDDEN_ROWS, mlp, bytes[FTV_BUFFER_HIDDEN_ROWS]);
-    plan.bytes[FTV_NEAR] = (uint32_t)max_size(end, mlp);
+    plan.group = group_within(model, workers, end - shared);
+    needs(bytes, model, settled.kernels, &plan);
+    uint32_t tokens = place(&plan, FTV_BUFFER_WINDOW, shared, 0);
+    tokens = place(&plan, FTV_BUFFER_HIDDEN, tokens, bytes[FTV_BUFFER_HIDDEN]);
+    plan.bytes[FTV_NEAR] = (uint32_t)max_size(end, tokens);
     return plan;
 }
 
@@ -102,15 +114,20 @@ static bool overlap(const ftv_plan_place *a, const ftv_plan_place *b) {
     return a->memory == b->memory && a->offset < b->offset + b->bytes && b->offset < a->offset + a->bytes;
 }
 
+static bool possible(const ftv_model *model, const ftv_plan *plan, uint32_t workers) {
+    return plan->workers == workers && workers >= 1U && workers <= FTV_MAX_WORKERS && plan->group >= 1U &&
+           plan->group <= model->tokens && (plan->teams == 1U || plan->teams == workers) && plan->wave >= 1U &&
+           plan->wave <= model->heads && plan->window <= 1U;
+}
+
 ftv_status ftv_check_plan(const ftv_model *model, const ftv_options *options) {
     ftv_options settled = ftv_settled(options);
     const ftv_plan *plan = settled.plan;
     uint32_t bytes[FTV_BUFFERS];
-    if (plan == NULL || plan->workers != settled.parallel->workers || plan->workers < 1U ||
-        plan->workers > FTV_MAX_WORKERS || plan->mlp_tokens < 1U || plan->mlp_tokens > model->tokens) {
+    if (plan == NULL || !possible(model, plan, settled.parallel->workers)) {
         return FTV_ERR_PLAN;
     }
-    needs(bytes, model, settled.kernels, plan->workers, plan->mlp_tokens);
+    needs(bytes, model, settled.kernels, plan);
     for (uint32_t i = 0; i < FTV_BUFFERS; i++) {
         if (!lies_within(plan, &plan->places[i], bytes[i])) {
             return FTV_ERR_PLAN;
@@ -126,31 +143,45 @@ ftv_status ftv_check_plan(const ftv_model *model, const ftv_options *options) {
 
 /* ---- a pass's pointers ---- */
 
-static void *at(const ftv_plan *plan, ftv_buffer buffer, uint8_t *const memories[FTV_MEMORIES]) {
+static uint8_t *at(const ftv_plan *plan, ftv_buffer buffer, uint8_t *const memories[FTV_MEMORIES]) {
     const ftv_plan_place *place = &plan->places[buffer];
     return memories[place->memory] + place->offset;
 }
 
-static ftv_rows rows_at(void *start, uint32_t rows, uint32_t stride) {
-    uint8_t *scales = (uint8_t *)start + ftv_align((size_t)rows * stride);
-    return (ftv_rows){start, (ftv_multiplier *)(void *)scales, stride};
+static ftv_rows rows_at(uint8_t *start, uint32_t rows, uint32_t stride) {
+    uint8_t *scales = start + ftv_align((size_t)rows * stride);
+    return (ftv_rows){(int8_t *)start, (ftv_multiplier *)(void *)scales, stride};
+}
+
+static ftv_narrow narrow_at(uint8_t *start, uint32_t rows, uint32_t stride) {
+    uint8_t *absmax = start + (size_t)rows * stride * sizeof(int16_t);
+    return (ftv_narrow){(int16_t *)(void *)start, (int32_t *)(void *)absmax, stride};
+}
+
+ftv_hidden ftv_hidden_at(const ftv_buffers *buffers, uint32_t team) {
+    uint8_t *start = buffers->hidden + team * buffers->hidden_bytes;
+    uint8_t *scales = start + narrow_bytes(buffers->group, buffers->hidden_stride);
+    return (ftv_hidden){.narrow = narrow_at(start, buffers->group, buffers->hidden_stride),
+                        .rows = {(int8_t *)start, (ftv_multiplier *)(void *)scales, 2U * buffers->hidden_stride}};
 }
 
 ftv_buffers ftv_lay_out(const ftv_model *model, const ftv_kernels *kernels, const ftv_plan *plan,
                         uint8_t *const memories[FTV_MEMORIES]) {
-    ftv_buffers buffers = {.width_stride = ftv_round16(model->width),
-                           .hidden_stride = ftv_round16(model->hidden),
-                           .mlp_tokens = plan->mlp_tokens,
-                           .scratch_bytes = worker_bytes(model, kernels)};
-    buffers.scratch = at(plan, FTV_BUFFER_SCRATCH, memories);
-    buffers.residual = at(plan, FTV_BUFFER_RESIDUAL, memories);
-    buffers.rows = rows_at(at(plan, FTV_BUFFER_ROWS, memories), model->tokens, buffers.width_stride);
-    buffers.patches =
-        rows_at(at(plan, FTV_BUFFER_PATCHES, memories), model->tokens - 1U, ftv_round16(model->patch.inputs));
-    buffers.qkv = at(plan, FTV_BUFFER_QKV, memories);
-    buffers.absmax = at(plan, FTV_BUFFER_ABSMAX, memories);
-    buffers.mixed = at(plan, FTV_BUFFER_MIXED, memories);
-    buffers.hidden = at(plan, FTV_BUFFER_HIDDEN, memories);
-    buffers.hidden_rows = rows_at(at(plan, FTV_BUFFER_HIDDEN_ROWS, memories), plan->mlp_tokens, buffers.hidden_stride);
-    return buffers;
+    ftv_buffers b = {.width_stride = ftv_round16(model->width),
+                     .hidden_stride = ftv_round16(model->hidden),
+                     .group = plan->group,
+                     .teams = plan->teams,
+                     .wave = plan->wave,
+                     .hidden_bytes = hidden_bytes(plan->group, ftv_round16(model->hidden)),
+                     .scratch_bytes = ftv_step_scratch_bytes(model, kernels)};
+    b.scratch = at(plan, FTV_BUFFER_SCRATCH, memories);
+    b.residual = (int32_t *)(void *)at(plan, FTV_BUFFER_RESIDUAL, memories);
+    b.rows = rows_at(at(plan, FTV_BUFFER_ROWS, memories), model->tokens, b.width_stride);
+    b.patches = rows_at(at(plan, FTV_BUFFER_PATCHES, memories), model->tokens - 1U, ftv_round16(model->patch.inputs));
+    b.qkv = (int8_t *)at(plan, FTV_BUFFER_QKV, memories);
+    b.absmax = (int32_t *)(void *)at(plan, FTV_BUFFER_ABSMAX, memories);
+    b.mixed = narrow_at(at(plan, FTV_BUFFER_MIXED, memories), model->tokens, model->heads * model->head_rows);
+    b.window = plan->window != 0U ? (int32_t *)(void *)at(plan, FTV_BUFFER_WINDOW, memories) : NULL;
+    b.hidden = at(plan, FTV_BUFFER_HIDDEN, memories);
+    return b;
 }

@@ -43,26 +43,87 @@ ftv_absmax ftv_quantise_row(int8_t *codes, const int32_t *x, uint32_t columns, u
     return absmax;
 }
 
-typedef struct quantise_task {
-    const int32_t *q16;
-    ftv_rows out;
-    uint32_t rows;
-    uint32_t columns;
-} quantise_task;
+/* ---- narrow rows ---- */
 
-static void quantise_group(void *argument, uint32_t task, uint32_t worker) {
-    const quantise_task *job = argument;
-    uint32_t end = ftv_min_u32((task + 1U) * FTV_ROW_GROUP, job->rows);
-    (void)worker;
-    for (uint32_t row = task * FTV_ROW_GROUP; row < end; row++) {
-        size_t at = (size_t)row * job->out.stride;
-        ftv_absmax absmax =
-            ftv_quantise_row(job->out.codes + at, job->q16 + at, job->columns, job->out.stride, FTV_CODE_MAX);
-        job->out.scales[row] = (ftv_multiplier){(uint16_t)absmax.a15, (int16_t)absmax.k};
+/* How far the values of sixteen neighbours are shifted. */
+static uint32_t narrow_shift(int32_t absmax) {
+    return (uint32_t)ftv_max_s32(0, ftv_bits32((uint32_t)absmax) - 15);
+}
+
+void ftv_narrow_tile(const ftv_narrow *narrow, uint32_t column, const int32_t *y, uint32_t tokens, uint32_t channels) {
+    for (uint32_t token = 0; token < tokens; token++) {
+        const int32_t *row = y + token * FTV_TILE;
+        int16_t *values = narrow->values + (size_t)token * narrow->stride + column;
+        int32_t absmax = 0;
+        for (uint32_t c = 0; c < channels; c++) {
+            absmax = ftv_max_s32(absmax, row[c] < 0 ? -row[c] : row[c]);
+        }
+        for (uint32_t c = 0; c < FTV_TILE; c++) {
+            values[c] = (int16_t)(c < channels ? row[c] >> narrow_shift(absmax) : 0);
+        }
+        narrow->absmax[(size_t)token * (narrow->stride / FTV_TILE) + column / FTV_TILE] = absmax;
     }
 }
 
-void ftv_quantise_rows(ftv_pass *pass, const int32_t *q16, uint32_t rows, uint32_t columns, ftv_rows out) {
-    quantise_task job = {q16, out, rows, columns};
-    ftv_for_each(pass, quantise_group, &job, ftv_ceil_div(rows, FTV_ROW_GROUP));
+static uint32_t narrow_absmax(const int32_t *absmax, uint32_t sixteens) {
+    int32_t largest = 1;
+    for (uint32_t i = 0; i < sixteens; i++) {
+        largest = ftv_max_s32(largest, absmax[i]);
+    }
+    return (uint32_t)largest;
+}
+
+/* One row; codes may lie over values. */
+static void quantise_narrow(int8_t *codes, const int16_t *values, const int32_t *absmax, const ftv_quantise_job *job,
+                            ftv_absmax row) {
+    int32_t reciprocal = (int32_t)(((uint32_t)FTV_CODE_MAX << 21) / row.a15);
+    uint32_t column = 0;
+    for (uint32_t piece = 0; piece < job->pieces; piece++) {
+        for (uint32_t i = 0; i < job->piece; i++) {
+            uint32_t at = piece * job->piece_stride + i;
+            int32_t s = (int32_t)narrow_shift(absmax[at / FTV_TILE]);
+            int32_t y = row.k >= 0 ? ftv_shift_left(values[at], (uint32_t)row.k) : values[at] >> (-row.k - s);
+            codes[column++] = (int8_t)((y * reciprocal + (1 << 20)) >> 21);
+        }
+    }
+}
+
+void ftv_quantise_steps(const ftv_quantise_job *job) {
+    uint32_t sixteens = job->pieces * job->piece_stride / FTV_TILE;
+    uint32_t columns = job->pieces * job->piece;
+    for (uint32_t i = 0; i < job->rows; i++) {
+        const int32_t *absmax = job->in.absmax + (size_t)i * (job->in.stride / FTV_TILE);
+        int8_t *codes = job->out.codes + (size_t)i * job->out.stride;
+        ftv_absmax row = ftv_absmax_of(narrow_absmax(absmax, sixteens));
+        quantise_narrow(codes, job->in.values + (size_t)i * job->in.stride, absmax, job, row);
+        for (uint32_t c = columns; c < ftv_round16(columns); c++) {
+            codes[c] = 0;
+        }
+        job->out.scales[i] = (ftv_multiplier){(uint16_t)row.a15, (int16_t)row.k};
+    }
+}
+
+/* ---- many rows, some a task ---- */
+
+typedef struct quantise_tasks {
+    const ftv_pass *pass;
+    const ftv_quantise_job *all;
+    uint32_t rows; /* of one task */
+} quantise_tasks;
+
+static void quantise_task(void *argument, uint32_t task, uint32_t worker) {
+    const quantise_tasks *tasks = argument;
+    ftv_quantise_job job = *tasks->all;
+    uint32_t first = task * tasks->rows;
+    job.in.values += (size_t)first * job.in.stride;
+    job.in.absmax += (size_t)first * (job.in.stride / FTV_TILE);
+    job.out.codes += (size_t)first * job.out.stride;
+    job.out.scales += first;
+    job.rows = ftv_min_u32(tasks->rows, job.rows - first);
+    ftv_quantise_rows(tasks->pass->kernels, &job, ftv_scratch(tasks->pass, worker));
+}
+
+void ftv_quantise_all(const ftv_pass *pass, const ftv_parallel *parallel, const ftv_quantise_job *job) {
+    quantise_tasks tasks = {pass, job, ftv_share(parallel, job->rows, FTV_ROW_GROUP)};
+    ftv_for_each(parallel, quantise_task, &tasks, ftv_ceil_div(job->rows, tasks.rows));
 }

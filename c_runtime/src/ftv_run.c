@@ -4,93 +4,251 @@
 
 #include <stdbool.h>
 
-/* ---- the pass ---- */
+/* ---- one group of tokens: x += proj(attention's output); x += fc2(gelu(fc1(norm x))); the next norm ---- */
 
-/* x += fc2(gelu(fc1(norm x))) for tokens first .. first + tokens - 1, whose normalised rows are in buffers.rows. */
-static void mlp_group(ftv_pass *pass, const ftv_block *block, uint32_t index, uint32_t first, uint32_t tokens) {
-    ftv_buffers *b = &pass->buffers;
-    ftv_rows rows = {b->rows.codes + (size_t)first * b->rows.stride, b->rows.scales + first, b->rows.stride};
-    int32_t *residual = b->residual + (size_t)first * b->width_stride;
-    ftv_linear_layer(pass, &block->fc1, rows, tokens, FTV_ACTIVATE, b->hidden, b->hidden_stride);
-    ftv_quantise_rows(pass, b->hidden, tokens, pass->model->hidden, b->hidden_rows);
-    ftv_trace_s8(pass, FTV_SITE_HIDDEN_CODES, index, b->hidden_rows, tokens, pass->model->hidden);
-    ftv_linear_layer(pass, &block->fc2, b->hidden_rows, tokens, FTV_ADD, residual, b->width_stride);
+/* What a group works on. */
+typedef struct group_view {
+    int32_t *residual;    /* [count][width_stride], the window where there is one */
+    ftv_rows rows;        /* [count] rows of buffers.rows: codes of one step after the other */
+    ftv_narrow mixed;     /* [count] */
+    ftv_narrow hidden;    /* [count][hidden_stride] */
+    ftv_rows hidden_rows; /* the same place */
+} group_view;
+
+static ftv_narrow narrow_from(ftv_narrow all, uint32_t row) {
+    all.values += (size_t)row * all.stride;
+    all.absmax += (size_t)row * (all.stride / FTV_TILE);
+    return all;
 }
 
-static void mlp(ftv_pass *pass, const ftv_block *block, uint32_t index, uint32_t tokens) {
-    const ftv_buffers *b = &pass->buffers;
-    ftv_norm_rows(pass, &block->norm2, tokens);
-    ftv_trace_s8(pass, FTV_SITE_NORM2_CODES, index, b->rows, tokens, pass->model->width);
-    for (uint32_t first = 0; first < tokens; first += b->mlp_tokens) {
-        mlp_group(pass, block, index, first, ftv_min_u32(b->mlp_tokens, tokens - first));
+static ftv_rows rows_from(ftv_rows all, uint32_t row) {
+    all.codes += (size_t)row * all.stride;
+    all.scales += row;
+    return all;
+}
+
+static int32_t *residual_of(const ftv_group *group) {
+    const ftv_buffers *b = &group->pass->buffers;
+    return b->residual + (size_t)group->first * b->width_stride;
+}
+
+static group_view view_of(const ftv_group *group) {
+    const ftv_buffers *b = &group->pass->buffers;
+    ftv_hidden hidden = ftv_hidden_at(b, group->team);
+    group_view view = {.residual = residual_of(group),
+                       .rows = rows_from(b->rows, group->first),
+                       .mixed = narrow_from(b->mixed, group->first),
+                       .hidden = hidden.narrow,
+                       .hidden_rows = hidden.rows};
+    if (b->window != NULL) {
+        view.residual = b->window + (size_t)group->team * b->group * b->width_stride;
     }
-    ftv_trace_s32(pass, FTV_SITE_FC2_RESIDUAL, index, b->residual, tokens, pass->model->width, b->width_stride);
+    return view;
 }
 
-/* x += proj(attention(norm x)); only the first `queries` tokens are computed beyond K and V. */
-static void attention(ftv_pass *pass, const ftv_block *block, uint32_t index, uint32_t queries) {
-    ftv_buffers *b = &pass->buffers;
-    uint32_t width = pass->model->width;
-    ftv_norm_rows(pass, &block->norm1, pass->model->tokens);
-    ftv_trace_s8(pass, FTV_SITE_NORM1_CODES, index, b->rows, pass->model->tokens, width);
-    ftv_attend(pass, block, queries);
-    ftv_trace_s32(pass, FTV_SITE_ATTENTION, index, b->mixed, queries, width, b->width_stride);
-    ftv_quantise_rows(pass, b->mixed, queries, width, b->rows);
-    ftv_trace_s8(pass, FTV_SITE_ATTENTION_CODES, index, b->rows, queries, width);
-    ftv_linear_layer(pass, &block->proj, b->rows, queries, FTV_ADD, b->residual, b->width_stride);
-    ftv_trace_s32(pass, FTV_SITE_PROJ_RESIDUAL, index, b->residual, queries, width, b->width_stride);
+static void copy_words(int32_t *restrict to, const int32_t *restrict from, size_t words) {
+    for (size_t i = 0; i < words; i++) {
+        to[i] = from[i];
+    }
 }
+
+static void apply_layer(const ftv_group *group, const ftv_linear *layer, ftv_layer_job job) {
+    job.layer = layer;
+    job.encoding = group->pass->model->encoding;
+    job.tiles = layer->stored_rows / FTV_TILE;
+    job.tokens = group->count;
+    ftv_layer_all(group->pass, group->parallel, &job);
+}
+
+static void add_to_residual(const ftv_group *group, const group_view *view, const ftv_linear *layer, ftv_rows x) {
+    apply_layer(group, layer,
+                (ftv_layer_job){
+                    .x = x, .output = FTV_ADD, .out = view->residual, .out_stride = group->pass->buffers.width_stride});
+}
+
+static void norm_group(const ftv_group *group, const group_view *view, const ftv_norm *norm) {
+    const ftv_model *model = group->pass->model;
+    ftv_norm_job job = {.x = view->residual,
+                        .x_stride = group->pass->buffers.width_stride,
+                        .rows = group->count,
+                        .columns = model->width,
+                        .norm = norm,
+                        .eps_q32 = model->eps_q32,
+                        .out = view->rows};
+    ftv_norm_all(group->pass, group->parallel, &job);
+}
+
+static void project(const ftv_group *group, const group_view *view, const ftv_block *block, uint32_t index) {
+    const ftv_pass *pass = group->pass;
+    const ftv_model *model = pass->model;
+    ftv_quantise_job job = {.in = view->mixed,
+                            .rows = group->count,
+                            .pieces = model->heads,
+                            .piece = model->head_dim,
+                            .piece_stride = model->head_rows,
+                            .out = view->rows};
+    ftv_quantise_all(pass, group->parallel, &job);
+    ftv_trace_s8(pass, FTV_SITE_ATTENTION_CODES, index, view->rows, group->count, model->width);
+    add_to_residual(group, view, &block->proj, view->rows);
+    ftv_trace_s32(pass, FTV_SITE_PROJ_RESIDUAL, index, view->residual, group->count, model->width,
+                  pass->buffers.width_stride);
+}
+
+static void mlp(const ftv_group *group, const group_view *view, const ftv_block *block, uint32_t index) {
+    const ftv_pass *pass = group->pass;
+    const ftv_model *model = pass->model;
+    norm_group(group, view, &block->norm2);
+    ftv_trace_s8(pass, FTV_SITE_NORM2_CODES, index, view->rows, group->count, model->width);
+    apply_layer(group, &block->fc1, (ftv_layer_job){.x = view->rows, .output = FTV_ACTIVATE, .narrow = view->hidden});
+    ftv_quantise_job job = {.in = view->hidden,
+                            .rows = group->count,
+                            .pieces = 1,
+                            .piece = model->hidden,
+                            .piece_stride = pass->buffers.hidden_stride,
+                            .out = view->hidden_rows};
+    ftv_quantise_all(pass, group->parallel, &job);
+    ftv_trace_s8(pass, FTV_SITE_HIDDEN_CODES, index, view->hidden_rows, group->count, model->hidden);
+    add_to_residual(group, view, &block->fc2, view->hidden_rows);
+    ftv_trace_s32(pass, FTV_SITE_FC2_RESIDUAL, index, view->residual, group->count, model->width,
+                  pass->buffers.width_stride);
+}
+
+/* The norm that comes after a block: the next block's first, or the last one. */
+static void norm_next(const ftv_group *group, const group_view *view, uint32_t index) {
+    const ftv_model *model = group->pass->model;
+    bool last = index + 1U == model->depth;
+    norm_group(group, view, last ? &model->norm : &model->blocks[index + 1U].norm1);
+    ftv_trace_s8(group->pass, last ? FTV_SITE_NORM_CODES : FTV_SITE_NORM1_CODES, last ? FTV_NO_BLOCK : index + 1U,
+                 view->rows, group->count, model->width);
+}
+
+static void run_group(const ftv_group *group, uint32_t index) {
+    const ftv_buffers *b = &group->pass->buffers;
+    const ftv_block *block = &group->pass->model->blocks[index];
+    group_view view = view_of(group);
+    size_t words = (size_t)group->count * b->width_stride;
+    if (b->window != NULL) {
+        copy_words(view.residual, residual_of(group), words);
+    }
+    project(group, &view, block, index);
+    mlp(group, &view, block, index);
+    norm_next(group, &view, index);
+    if (b->window != NULL) {
+        copy_words(residual_of(group), view.residual, words);
+    }
+}
+
+/* ---- all groups: one after the other with all workers on each, or one for each worker ---- */
+
+static void run_serially(void *context, ftv_task_fn function, void *argument, uint32_t tasks) {
+    uint32_t worker = context != NULL ? *(const uint32_t *)context : 0U;
+    for (uint32_t task = 0; task < tasks; task++) {
+        function(argument, task, worker);
+    }
+}
+
+static const ftv_parallel serial = {run_serially, NULL, 1};
+
+typedef struct group_tasks {
+    const ftv_pass *pass;
+    uint32_t block;
+    uint32_t tokens;
+} group_tasks;
+
+static ftv_group group_at(const group_tasks *tasks, uint32_t number) {
+    uint32_t first = number * tasks->pass->buffers.group;
+    return (ftv_group){.pass = tasks->pass,
+                       .parallel = tasks->pass->parallel,
+                       .first = first,
+                       .count = ftv_min_u32(tasks->pass->buffers.group, tasks->tokens - first)};
+}
+
+static void team_task(void *argument, uint32_t task, uint32_t worker) {
+    const group_tasks *tasks = argument;
+    ftv_parallel alone = {run_serially, &worker, 1};
+    ftv_group group = group_at(tasks, task);
+    group.parallel = &alone;
+    group.team = worker;
+    run_group(&group, tasks->block);
+}
+
+/* A hook sees the groups in order. */
+static void run_groups(const ftv_pass *pass, uint32_t block, uint32_t tokens) {
+    group_tasks tasks = {pass, block, tokens};
+    uint32_t groups = ftv_ceil_div(tokens, pass->buffers.group);
+    if (pass->buffers.teams > 1U && groups > 1U && pass->trace == NULL) {
+        ftv_for_each(pass->parallel, team_task, &tasks, groups);
+        return;
+    }
+    for (uint32_t number = 0; number < groups; number++) {
+        ftv_group group = group_at(&tasks, number);
+        run_group(&group, block);
+    }
+}
+
+/* ---- the pass ---- */
 
 typedef struct head_task {
     const ftv_pass *pass;
     int32_t *logits;
 } head_task;
 
-static void head_tile(void *argument, uint32_t task, uint32_t worker) {
-    const head_task *job = argument;
-    const ftv_pass *pass = job->pass;
-    const ftv_linear *head = &pass->model->head;
-    int32_t *sums = (int32_t *)(void *)ftv_scratch(pass, worker);
-    ftv_linear_tile(pass, (ftv_tile){head, task}, pass->buffers.rows, 1, sums,
-                    ftv_scratch(pass, worker) + ftv_sums_bytes(1));
-    uint32_t first = task * FTV_TILE;
-    for (uint32_t c = 0; c < ftv_min_u32(FTV_TILE, head->rows - first); c++) {
-        job->logits[first + c] = sums[c];
+static void head_tiles(void *argument, uint32_t task, uint32_t worker) {
+    const head_task *head = argument;
+    const ftv_model *model = head->pass->model;
+    uint32_t first = task * FTV_HEAD_TILES;
+    int32_t *y = (int32_t *)(void *)ftv_scratch(head->pass, worker);
+    ftv_layer_job job = {.layer = &model->head,
+                         .encoding = model->encoding,
+                         .first_tile = first,
+                         .tiles = ftv_min_u32(FTV_HEAD_TILES, model->head.stored_rows / FTV_TILE - first),
+                         .x = head->pass->buffers.rows,
+                         .tokens = 1,
+                         .output = FTV_STORE,
+                         .out = y,
+                         .out_stride = FTV_HEAD_TILES * FTV_TILE};
+    ftv_layer(head->pass->kernels, &job, (uint8_t *)y + ftv_sums_bytes(FTV_HEAD_TILES));
+    first *= FTV_TILE;
+    for (uint32_t c = 0; c < ftv_min_u32(job.tiles * FTV_TILE, model->classes - first); c++) {
+        head->logits[first + c] = y[c];
     }
 }
 
-/* logits = head(norm x) of the class token. */
-static void classify(ftv_pass *pass, int32_t *logits) {
+/* logits = head(norm x) of the class token, whose normalised row is the first of buffers.rows. */
+static void classify(const ftv_pass *pass, int32_t *logits) {
     const ftv_model *model = pass->model;
-    head_task job = {pass, logits};
-    ftv_norm_rows(pass, &model->norm, 1);
-    ftv_trace_s8(pass, FTV_SITE_NORM_CODES, FTV_NO_BLOCK, pass->buffers.rows, 1, model->width);
-    ftv_for_each(pass, head_tile, &job, model->head.stored_rows / FTV_TILE);
+    head_task head = {pass, logits};
+    ftv_for_each(pass->parallel, head_tiles, &head, ftv_ceil_div(model->head.stored_rows, FTV_HEAD_TILES * FTV_TILE));
     ftv_trace_s32(pass, FTV_SITE_LOGITS, FTV_NO_BLOCK, logits, 1, model->classes, model->classes);
 }
 
-static void forward(ftv_pass *pass, const uint8_t *pixels, int32_t *logits) {
+/* The first block's norm, over all tokens. */
+static void norm_first(const ftv_pass *pass) {
+    const ftv_model *model = pass->model;
+    ftv_norm_job job = {.x = pass->buffers.residual,
+                        .x_stride = pass->buffers.width_stride,
+                        .rows = model->tokens,
+                        .columns = model->width,
+                        .norm = &model->blocks[0].norm1,
+                        .eps_q32 = model->eps_q32,
+                        .out = pass->buffers.rows};
+    ftv_norm_all(pass, pass->parallel, &job);
+    ftv_trace_s8(pass, FTV_SITE_NORM1_CODES, 0, pass->buffers.rows, model->tokens, model->width);
+}
+
+static void forward(const ftv_pass *pass, const uint8_t *pixels, int32_t *logits) {
     const ftv_model *model = pass->model;
     ftv_embed(pass, pixels);
+    norm_first(pass);
     for (uint32_t index = 0; index < model->depth; index++) {
-        const ftv_block *block = &model->blocks[index];
         uint32_t queries = index == model->depth - 1U ? 1U : model->tokens;
-        attention(pass, block, index, queries);
-        mlp(pass, block, index, queries);
+        ftv_attention(pass, &model->blocks[index], queries);
+        run_groups(pass, index, queries);
     }
     classify(pass, logits);
 }
 
 /* ---- the caller's options ---- */
-
-static void run_serially(void *context, ftv_task_fn function, void *argument, uint32_t tasks) {
-    (void)context;
-    for (uint32_t task = 0; task < tasks; task++) {
-        function(argument, task, 0);
-    }
-}
-
-static const ftv_parallel serial = {run_serially, NULL, 1};
 
 ftv_options ftv_settled(const ftv_options *options) {
     ftv_options settled = options != NULL ? *options : (ftv_options){.kernels = NULL};

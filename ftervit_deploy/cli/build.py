@@ -69,8 +69,8 @@ class BuildRecord:
             "memory": {
                 "sram_bytes": memory.near_bytes,
                 "psram_bytes": memory.far_bytes,
-                "cores": memory.workers,
-                "mlp_tokens": memory.mlp_tokens,
+                "cores": memory.tiling.workers,
+                "group_tokens": memory.tiling.group,
             },
             "changed": list(self.written.changed),
             "removed": list(self.written.removed),
@@ -92,7 +92,7 @@ class BuildRecord:
         share = f"{100 * manifest.model_bytes / manifest.model_partition_bytes:.0f} % of its partition"
         return [
             ["model", f"{manifest.model_bytes:,}", share],
-            ["working memory in SRAM", f"{memory.near_bytes:,}", f"{memory.workers} cores"],
+            ["working memory in SRAM", f"{memory.near_bytes:,}", f"{memory.tiling.workers} cores"],
             ["working memory in PSRAM", f"{memory.far_bytes:,}", ""],
         ]
 

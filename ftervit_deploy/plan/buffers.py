@@ -17,8 +17,11 @@ ROW_GROUP = 16
 PART_TOKENS = 64
 """Tokens of a head's Q, K or V that are widened together by generic kernels (ftv_attention.c)."""
 
-EMBEDDING, ATTENTION, MLP = 1, 2, 4
-ALWAYS = EMBEDDING | ATTENTION | MLP
+HEAD_TILES = 4
+"""Tiles of the classifier that one task does (FTV_HEAD_TILES)."""
+
+EMBEDDING, ATTENTION, TOKENS = 1, 2, 4
+ALWAYS = EMBEDDING | ATTENTION | TOKENS
 
 
 @dataclass(frozen=True)
@@ -27,11 +30,28 @@ class KernelScratch:
 
     Attributes:
         linear: of a linear kernel with the largest K of the model.
-        qkv: of the fused QKV kernel; 0 where there is none.
+        steps: of the set's own whole steps (`ftv_kernels.scratch_bytes`); 0 where it has none.
     """
 
     linear: int
-    qkv: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How a pass is cut: `ftv_plan` of ftv.h without the places.
+
+    Attributes:
+        workers: cores that share the work.
+        group: tokens that go through proj and MLP together.
+        wave: heads at a time.
+        window: True where a group's residual rows are copied, worked on and copied back.
+    """
+
+    workers: int
+    group: int
+    wave: int
+    window: bool
 
 
 @dataclass(frozen=True)
@@ -41,7 +61,7 @@ class Buffer:
     Attributes:
         name: as in `ftv_buffer` of ftv.h, in lower case.
         bytes: its size.
-        steps: the steps of a pass that use it, a mask of EMBEDDING, ATTENTION and MLP.
+        steps: the steps of a pass that use it, a mask of EMBEDDING, ATTENTION and TOKENS.
         touches: how often a pass reads or writes each of its bytes, roughly: what nearness gains.
     """
 
@@ -51,38 +71,50 @@ class Buffer:
     touches: float
 
 
-def buffers_of(a: Architecture, scratch: KernelScratch, workers: int, mlp_tokens: int) -> tuple[Buffer, ...]:
+def buffers_of(a: Architecture, scratch: KernelScratch, tiling: Tiling) -> tuple[Buffer, ...]:
     """The buffers in the order of `ftv_buffer`; bytes and steps as c_runtime/src/ftv_plan.c has them."""
     width, hidden = round_up(a.width, TILE), round_up(a.hidden, TILE)
     head_rows = round_up(a.head_dim, TILE)
-    parts = 3 * a.heads * a.tokens
-    words = _words(a.tokens, width)
+    parts, group = 3 * tiling.wave * a.tokens, tiling.group
     into_width, into_hidden = width / TILE, hidden / TILE
+    waves, groups = -(-a.heads // tiling.wave), -(-a.tokens // group)
+    residual_touches = 3.0 if tiling.window else 8.0
     return (
-        Buffer("scratch", workers * worker_bytes(a, scratch), ALWAYS, 1e9),
-        Buffer("residual", words, ALWAYS, 8.0 * a.depth),
+        Buffer("scratch", tiling.workers * worker_bytes(a, scratch), ALWAYS, 1e9),
+        Buffer("residual", _words(a.tokens, width), ALWAYS, residual_touches * a.depth),
         Buffer(
             "rows", _rows(a.tokens, width), ALWAYS, a.depth * (3 * into_width + into_width + into_hidden + 3)
         ),
         Buffer("patches", _rows(a.patches, round_up(a.patch_values, TILE)), EMBEDDING, into_width),
-        Buffer("qkv", parts * head_rows, ATTENTION, a.depth * a.tokens * 2 / 3),
-        Buffer("absmax", _words(parts, 1), ATTENTION, a.depth * a.tokens / ROW_GROUP),
-        Buffer("mixed", words, ATTENTION, 3.0 * a.depth),
-        Buffer("hidden", _words(mlp_tokens, hidden), MLP, 3.0 * a.depth),
-        Buffer("hidden_rows", _rows(mlp_tokens, hidden), MLP, a.depth * into_width),
-    )
+        Buffer(
+            "qkv", 3 * tiling.wave * round_up(a.tokens, TILE) * head_rows, ATTENTION,
+            a.depth * waves * a.tokens * 2 / 3,
+        ),
+        Buffer("absmax", _words(parts, 1), ATTENTION, a.depth * waves * a.tokens / ROW_GROUP),
+        Buffer("mixed", narrow_bytes(a.tokens, a.heads * head_rows), ATTENTION | TOKENS, 3.0 * a.depth),
+        Buffer("window", _words(group, width) if tiling.window else 0, TOKENS, 7.0 * a.depth * groups),
+        Buffer(
+            "hidden", narrow_bytes(group, hidden) + _aligned(group * MULTIPLIER), TOKENS,
+            a.depth * groups * (2 + into_width / 2),
+        ),
+    )  # fmt: skip
 
 
 def worker_bytes(a: Architecture, scratch: KernelScratch) -> int:
-    """Scratch of one worker: the largest that any of its tasks needs."""
-    width, patch = round_up(a.width, TILE), round_up(a.patch_values, TILE)
-    head_rows = round_up(a.head_dim, TILE)
-    linear = a.tokens * TILE * WORD + scratch.linear
-    norm = width * WORD + 2 * width
+    """Scratch of one worker: the largest that any of its tasks needs (`ftv_step_scratch_bytes`)."""
+    patch, head_rows = round_up(a.patch_values, TILE), round_up(a.head_dim, TILE)
+    layer = a.tokens * TILE * WORD + scratch.linear
     part_tokens = min(PART_TOKENS, a.tokens)
-    generic_qkv = part_tokens * (head_rows + TILE) * WORD + scratch.linear
+    qkv = part_tokens * (head_rows + TILE) * WORD + scratch.linear
     attend = 3 * _aligned(a.tokens * WORD) + head_rows * WORD + _aligned(2 * a.tokens)
-    return _aligned(max(linear, patch * WORD, norm, generic_qkv, scratch.qkv, attend))
+    norm = round_up(a.width, TILE) * (WORD + 2)
+    most = max(scratch.steps, patch * WORD, layer, qkv, attend, norm)
+    return _aligned(most) + HEAD_TILES * TILE * WORD
+
+
+def narrow_bytes(rows: int, stride: int) -> int:
+    """Rows in 16 bits, and an absmax for each sixteen (`ftv_narrow`)."""
+    return 2 * rows * stride + _words(rows, stride // TILE)
 
 
 def _aligned(size: int) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from ..architecture import Architecture
 from ..errors import ProjectError
-from .buffers import ATTENTION, EMBEDDING, MLP, ROW_GROUP, Buffer, KernelScratch, buffers_of
+from .buffers import ATTENTION, EMBEDDING, ROW_GROUP, TOKENS, Buffer, KernelScratch, Tiling, buffers_of
 
 NEAR, FAR = 0, 1
 """`ftv_memory`: SRAM and PSRAM."""
@@ -35,21 +35,19 @@ class MemoryPlan:
     Attributes:
         placed: every buffer, in the order of `ftv_buffer`.
         near_bytes, far_bytes: what the plan takes of SRAM and PSRAM.
-        workers: cores.
-        mlp_tokens: tokens that go through the MLP together.
+        tiling: how the pass is cut.
     """
 
     placed: tuple[Placed, ...]
     near_bytes: int
     far_bytes: int
-    workers: int
-    mlp_tokens: int
+    tiling: Tiling
 
 
 def plan_memory(
     a: Architecture, scratch: KernelScratch, workers: int, near_bytes: int, far_bytes: int
 ) -> MemoryPlan:
-    """The plan with the most-used bytes in SRAM, and the group size of the MLP that costs least.
+    """The plan with the most-used bytes in SRAM, cut as costs least.
 
     Args:
         scratch: of one worker's kernels.
@@ -60,15 +58,22 @@ def plan_memory(
         ProjectError: it does not fit; the sentence has the arithmetic.
     """
     plans: list[MemoryPlan] = []
-    for groups in range(1, -(-a.tokens // ROW_GROUP) + 1):
-        mlp_tokens = -(-a.tokens // groups)
-        buffers = buffers_of(a, scratch, workers, mlp_tokens)
-        plan = _placed(buffers, workers, mlp_tokens, near_bytes, far_bytes)
+    for tiling in _tilings(a, workers):
+        plan = _placed(buffers_of(a, scratch, tiling), tiling, near_bytes, far_bytes)
         if plan is not None:
             plans.append(plan)
     if not plans:
-        raise _does_not_fit(buffers, near_bytes, far_bytes)
+        raise _does_not_fit(buffers_of(a, scratch, tiling), near_bytes, far_bytes)
     return min(plans, key=lambda plan: _cost(plan, a))
+
+
+def _tilings(a: Architecture, workers: int) -> Iterator[Tiling]:
+    """Every way to cut a pass, the one that needs least memory last."""
+    waves = sorted({-(-a.heads // parts) for parts in range(1, a.heads + 1)}, reverse=True)
+    for wave in waves:
+        for window in (True, False):
+            for groups in range(1, -(-a.tokens // ROW_GROUP) + 1):
+                yield Tiling(workers, -(-a.tokens // groups), wave, window)
 
 
 _CYCLES_A_BYTE = {NEAR: 0.25, FAR: 3.0}
@@ -78,23 +83,16 @@ _CYCLES_A_WEIGHT = 0.5
 
 
 def _cost(plan: MemoryPlan, a: Architecture) -> float:
-    """Cycles of a pass that depend on the plan: traffic, and decoding the MLP for every group of tokens."""
-    groups = -(-a.tokens // plan.mlp_tokens)
+    """Cycles of a pass that depend on the plan: traffic, and decoding proj and MLP once a group."""
+    groups = -(-a.tokens // plan.tiling.group)
     traffic = sum(
         place.buffer.bytes * place.buffer.touches * _CYCLES_A_BYTE[place.memory] for place in plan.placed[1:]
     )
-    hidden = sum(
-        place.buffer.bytes * place.buffer.touches * _CYCLES_A_BYTE[place.memory]
-        for place in plan.placed
-        if place.buffer.name in ("hidden", "hidden_rows")
-    )
-    weights = 2 * a.depth * a.width * a.hidden
-    return traffic + (groups - 1) * hidden + groups * weights * _CYCLES_A_WEIGHT
+    weights = a.depth * a.width * (a.width + 2 * a.hidden)
+    return traffic + groups * weights * _CYCLES_A_WEIGHT
 
 
-def _placed(
-    buffers: Sequence[Buffer], workers: int, mlp_tokens: int, near_bytes: int, far_bytes: int
-) -> MemoryPlan | None:
+def _placed(buffers: Sequence[Buffer], tiling: Tiling, near_bytes: int, far_bytes: int) -> MemoryPlan | None:
     """Most-touched first into SRAM, what is left over into PSRAM; None if one does not fit."""
     memories = {NEAR: _Memory(near_bytes), FAR: _Memory(far_bytes)}
     found: dict[str, Placed] = {}
@@ -106,8 +104,10 @@ def _placed(
                 break
         else:
             return None
+    if tiling.window and found["residual"].memory == found["window"].memory:
+        return None  # a copy from one place to its like gains nothing
     placed = tuple(found[buffer.name] for buffer in buffers)
-    return MemoryPlan(placed, _end(placed, NEAR), _end(placed, FAR), workers, mlp_tokens)
+    return MemoryPlan(placed, _end(placed, NEAR), _end(placed, FAR), tiling)
 
 
 class _Memory:
@@ -148,7 +148,7 @@ def _does_not_fit(buffers: Sequence[Buffer], near_bytes: int, far_bytes: int) ->
     """Names the step that needs most."""
     steps: Mapping[str, int] = {
         name: sum(buffer.bytes for buffer in buffers if buffer.steps & step)
-        for name, step in (("embedding", EMBEDDING), ("attention", ATTENTION), ("MLP", MLP))
+        for name, step in (("embedding", EMBEDDING), ("attention", ATTENTION), ("MLP", TOKENS))
     }
     name = max(steps, key=lambda step: steps[step])
     largest = max(buffers, key=lambda buffer: buffer.bytes)

@@ -56,7 +56,7 @@ def qkv_scratch_bytes(a: Architecture, encoding: str) -> int:
 def specialised_scratch(a: Architecture, encoding: str) -> KernelScratch:
     """What one worker needs for the rendered kernels."""
     linear = max(linear_scratch_bytes(inputs, encoding) for inputs in inputs_of(a))
-    return KernelScratch(linear=linear, qkv=qkv_scratch_bytes(a, encoding))
+    return KernelScratch(linear=linear, steps=qkv_scratch_bytes(a, encoding))
 
 
 def _aligned(size: int) -> int:

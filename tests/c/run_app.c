@@ -163,13 +163,12 @@ static void wrong_mix(int32_t *sums, const int16_t *weights, const int8_t *v, ui
     sums[head_dim - 1U] += error();
 }
 
-static size_t fused_scratch_bytes(uint32_t inputs, uint32_t head_rows) {
-    return 64U * (4U * head_rows + 64U) + ftv_kernels_portable.linear_scratch_bytes(inputs);
+static size_t fused_scratch_bytes(const ftv_model *of) {
+    return ftv_qkv_scratch_bytes(&ftv_kernels_portable, of->tokens, of->width, of->head_rows);
 }
 
 static void fused_qkv(const ftv_qkv_part *part, void *scratch) {
-    const ftv_pass pass = {.model = &model, .kernels = &ftv_kernels_portable};
-    ftv_qkv_rows(&pass, part, scratch);
+    ftv_qkv_steps(&ftv_kernels_portable, part, scratch);
 }
 
 static void wrong_qkv(const ftv_qkv_part *part, void *scratch) {
@@ -190,7 +189,7 @@ static ftv_kernels kernels_called(const char *name) {
         kernels.mix_s16s8 = wrong_mix;
     } else if (strcmp(name, "fused") == 0 || strcmp(name, "qkv") == 0) {
         kernels.qkv = name[0] == 'f' ? fused_qkv : wrong_qkv;
-        kernels.qkv_scratch_bytes = fused_scratch_bytes;
+        kernels.scratch_bytes = fused_scratch_bytes;
     }
     kernels.name = name;
     return kernels;
@@ -210,7 +209,6 @@ static size_t larger(size_t a, size_t b) {
 }
 
 static void lend_memory(ftv_app_config *config, uint32_t less, bool shared) {
-    const ftv_app_shape shape = ftv_app_shape_of(&model);
     ftv_options plain = config->options;
     plain.kernels = &ftv_kernels_ref;
     config->pixels_bytes = (size_t)3U * model.image_size * model.image_size;
@@ -220,7 +218,7 @@ static void lend_memory(ftv_app_config *config, uint32_t less, bool shared) {
     config->line_logits = allocate(sizeof(int32_t) * model.classes);
     config->camera_logits = allocate(sizeof(int32_t) * model.classes);
     config->arena_bytes = larger(ftv_arena_bytes(&model, &config->options), ftv_arena_bytes(&model, &plain));
-    config->scratch_bytes = ftv_app_scratch_bytes(&shape, config->options.kernels, SIDE);
+    config->scratch_bytes = ftv_app_scratch_bytes(&model, config->options.kernels, SIDE);
     if (shared) {
         config->arena_bytes = larger(config->arena_bytes, config->scratch_bytes);
     }

@@ -86,6 +86,9 @@ static void expect_broken_plan(const ftv_model *model, const ftv_options *option
 static void expect_broken_plans(const ftv_model *model, const ftv_options *options, const ftv_plan *plan) {
     for (uint32_t i = 0; i < FTV_BUFFERS; i++) {
         ftv_plan broken = *plan;
+        if (plan->places[i].bytes == 0U) { /* nothing there that could be in the way */
+            continue;
+        }
         broken.places[i].bytes -= 16U;
         expect_broken_plan(model, options, broken);
         broken = *plan;
@@ -107,21 +110,46 @@ static void expect_broken_plans(const ftv_model *model, const ftv_options *optio
     broken.workers++;
     expect_broken_plan(model, options, broken);
     broken = *plan;
-    broken.mlp_tokens = 0;
+    broken.group = 0;
     expect_broken_plan(model, options, broken);
+    broken = *plan;
+    broken.group = model->tokens + 1U;
+    expect_broken_plan(model, options, broken);
+    broken = *plan;
+    broken.teams = broken.workers + 1U;
+    expect_broken_plan(model, options, broken);
+    broken = *plan;
+    broken.wave = 0;
+    expect_broken_plan(model, options, broken);
+    broken = *plan;
+    broken.wave = model->heads + 1U;
+    expect_broken_plan(model, options, broken);
+    broken = *plan;
+    broken.window = 2;
+    expect_broken_plan(model, options, broken);
+}
+
+/* The engine's own tiling, or the one that needs least memory. */
+static ftv_plan tiled(const ftv_model *model, const ftv_options *options, int tight) {
+    ftv_plan plan = ftv_make_plan(model, options);
+    if (tight) {
+        plan.group = model->tokens < 5U ? 1U : 5U;
+        plan.teams = plan.wave = plan.window = 1;
+    }
+    return plan;
 }
 
 /* The same logits with every second buffer in another memory, each memory of exactly the planned size. */
 static void expect_same_from_two_memories(const ftv_model *model, const ftv_options *options, const uint8_t *pixels,
-                                          const int32_t *expected) {
-    ftv_plan plan = ftv_make_plan(model, options);
+                                          const int32_t *expected, int tight) {
+    ftv_plan plan = tiled(model, options, tight);
     ftv_options with = *options;
-    uint32_t used[FTV_MEMORIES] = {0, 0};
+    uint32_t used[FTV_MEMORIES] = {0, 0}, bytes[FTV_BUFFERS];
+    ftv_plan_needs(bytes, model, options, &plan);
     for (uint32_t i = 0; i < FTV_BUFFERS; i++) {
         uint32_t memory = i % 2U;
-        plan.places[i].memory = memory;
-        plan.places[i].offset = used[memory];
-        used[memory] += plan.places[i].bytes;
+        plan.places[i] = (ftv_plan_place){memory, used[memory], bytes[i]};
+        used[memory] += bytes[i];
     }
     plan.bytes[FTV_NEAR] = used[FTV_NEAR];
     plan.bytes[FTV_FAR] = used[FTV_FAR];
@@ -166,7 +194,8 @@ int main(int argc, char **argv) {
     int32_t *logits = allocate(model.classes * sizeof *logits);
     expect_refusals(&model, &options, pixels.data, logits, arena, size);
     expect(ftv_run(&model, &options, pixels.data, logits, arena, size), FTV_OK);
-    expect_same_from_two_memories(&model, &options, pixels.data, logits);
+    expect_same_from_two_memories(&model, &options, pixels.data, logits, 0);
+    expect_same_from_two_memories(&model, &options, pixels.data, logits, 1);
     ftv_threads_destroy(parallel);
     fclose(trace);
     free(logits);

@@ -137,7 +137,7 @@ static bool write_display(void *context, uint16_t x, uint16_t y, uint16_t width,
 
 /* Memory for a model of the shape, as a firmware project has it. */
 static void allocate(ftv_app_config *config, const ftv_model *model) {
-    uint32_t scratch = (uint32_t)ftv_app_scratch_bytes(config->shape, config->options.kernels, 4096);
+    uint32_t scratch = (uint32_t)ftv_app_scratch_bytes(model, config->options.kernels, 4096);
     config->pixels_bytes = (size_t)3U * model->image_size * model->image_size;
     config->line_pixels = posix_allocate(config->pixels_bytes);
     config->logits = model->classes;

@@ -171,9 +171,8 @@ static qkv_scratch qkv_divide(void *scratch) {
     return s;
 }
 
-static size_t qkv_scratch_bytes(uint32_t width, uint32_t head_rows) {
-    (void)width;
-    (void)head_rows;
+static size_t scratch_bytes(const ftv_model *model) {
+    (void)model;
     return ftv_align(HEAD_ROWS * DECODED(MODEL_WIDTH)) + ftv_align(32U * 2U * sizeof(int32_t)) +
            (TOKENS + 2U) * HEAD_ROWS * sizeof(int32_t);
 }
@@ -234,17 +233,18 @@ ALWAYS_INLINE void qkv_requantise(int32_t *restrict y, const qkv_scratch *s, ftv
 static void qkv(const ftv_qkv_part *part, void *scratch) {
     qkv_scratch s = qkv_divide(scratch);
     qkv_load(&s, part);
-    for (uint32_t first = 0; first < part->tokens; first += TOKENS) {
-        uint32_t tokens = ftv_min_u32(TOKENS, part->tokens - first);
-        const int8_t *x = part->x + (size_t)first * part->stride;
+    const uint32_t end = part->first + part->count, stride = part->x.stride;
+    for (uint32_t first = part->first; first < end; first += TOKENS) {
+        uint32_t tokens = ftv_min_u32(TOKENS, end - first);
+        const int8_t *x = part->x.codes + (size_t)first * stride;
         for (uint32_t i = 0; i < TOKENS * HEAD_ROWS; i++) {
             s.y[i] = 0;
         }
-        qkv_chunk(&s, x, part->stride, tokens, 0U, 32U);
+        qkv_chunk(&s, x, stride, tokens, 0U, 32U);
         for (uint32_t token = 0; token < tokens; token++) {
             int32_t *y = s.y + token * HEAD_ROWS;
             int8_t *codes = part->codes + (size_t)(first + token) * HEAD_ROWS;
-            qkv_requantise(y, &s, part->scales[first + token], part->layer->exponent);
+            qkv_requantise(y, &s, part->x.scales[first + token], part->layer->exponent);
             part->absmax[first + token] = (int32_t)ftv_quantise_row(codes, y, HEAD_DIM, HEAD_ROWS, part->levels).a;
         }
     }
@@ -308,5 +308,5 @@ const ftv_kernels model_kernels = {
     .scores_s8s8 = scores_s8s8,
     .mix_s16s8 = mix_s16s8,
     .qkv = qkv,
-    .qkv_scratch_bytes = qkv_scratch_bytes,
+    .scratch_bytes = scratch_bytes,
 };

@@ -1,21 +1,24 @@
-/* The memory plan: 19,296 bytes of SRAM, 0 of PSRAM, 2 workers.
- * Embedding, attention and MLP take turns in the same places. */
+/* The memory plan: 20,208 bytes of SRAM, 0 of PSRAM, 2 workers.
+ * Embedding, attention and tokens (proj and MLP) take turns in the same places. */
 #include "model.h"
 
 const ftv_plan model_plan = {
     .places =
         {
-            [FTV_BUFFER_SCRATCH] = {FTV_NEAR, 0U, 16832U},
-            [FTV_BUFFER_RESIDUAL] = {FTV_NEAR, 17024U, 640U},
-            [FTV_BUFFER_ROWS] = {FTV_NEAR, 16832U, 192U},
-            [FTV_BUFFER_PATCHES] = {FTV_NEAR, 17664U, 784U},
-            [FTV_BUFFER_QKV] = {FTV_NEAR, 17664U, 480U},
-            [FTV_BUFFER_ABSMAX] = {FTV_NEAR, 18784U, 128U},
-            [FTV_BUFFER_MIXED] = {FTV_NEAR, 18144U, 640U},
-            [FTV_BUFFER_HIDDEN] = {FTV_NEAR, 17664U, 1280U},
-            [FTV_BUFFER_HIDDEN_ROWS] = {FTV_NEAR, 18944U, 352U},
+            [FTV_BUFFER_SCRATCH] = {FTV_NEAR, 0U, 17344U},
+            [FTV_BUFFER_RESIDUAL] = {FTV_NEAR, 17536U, 640U},
+            [FTV_BUFFER_ROWS] = {FTV_NEAR, 17344U, 192U},
+            [FTV_BUFFER_PATCHES] = {FTV_NEAR, 18176U, 784U},
+            [FTV_BUFFER_QKV] = {FTV_NEAR, 18176U, 1536U},
+            [FTV_BUFFER_ABSMAX] = {FTV_NEAR, 20080U, 128U},
+            [FTV_BUFFER_MIXED] = {FTV_NEAR, 19712U, 368U},
+            [FTV_BUFFER_WINDOW] = {FTV_NEAR, 0U, 0U},
+            [FTV_BUFFER_HIDDEN] = {FTV_NEAR, 18176U, 752U},
         },
     .bytes = {MODEL_NEAR_BYTES, MODEL_FAR_BYTES},
     .workers = MODEL_WORKERS,
-    .mlp_tokens = 5U, /* of 5 */
+    .group = 5U, /* of 5 tokens */
+    .teams = 1U,
+    .wave = 2U, /* of 2 heads */
+    .window = 0U,
 };
