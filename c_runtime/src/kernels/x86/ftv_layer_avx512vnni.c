@@ -28,7 +28,8 @@ static layer_scratch lay_out(void *scratch, uint32_t tokens, uint32_t inputs) {
 /* Where one token's panel goes. */
 typedef struct panel_output {
     const ftv_layer_job *job;
-    uint32_t column; /* its first channel */
+    uint32_t row; /* of the layer, its first channel */
+    uint32_t column;
     uint32_t tiles;
 } panel_output;
 
@@ -50,7 +51,7 @@ FTV_AVX512_INLINE void add(const panel_output *to, uint32_t token, const __m512i
 /* GELU makes something of the zeros of pad rows; they must not count. */
 FTV_AVX512_INLINE void hide_pads(const panel_output *to, __m512i y[FTV_PANEL_TILES]) {
     FTV_UNROLL for (uint32_t i = 0; i < FTV_PANEL_TILES; i++) {
-        uint32_t first = to->column + 16U * i, rows = to->job->layer->rows;
+        uint32_t first = to->row + 16U * i, rows = to->job->layer->rows;
         uint32_t real = first >= rows ? 0U : ftv_min_u32(rows - first, 16U);
         y[i] = _mm512_maskz_mov_epi32((__mmask16)((1U << real) - 1U), y[i]);
     }
@@ -60,7 +61,7 @@ FTV_AVX512_INLINE void activate(const panel_output *to, uint32_t token, __m512i 
     const ftv_narrow *narrow = &to->job->narrow;
     ftv_gelu_avx512(&y[0], &y[1]);
     ftv_gelu_avx512(&y[2], &y[3]);
-    if (to->column + FTV_PANEL > to->job->layer->rows) {
+    if (to->row + FTV_PANEL > to->job->layer->rows) {
         hide_pads(to, y);
     }
     ftv_store_narrow(narrow->values + (size_t)token * narrow->stride + to->column,
@@ -87,7 +88,7 @@ FTV_AVX512_INLINE void finish_token(const panel_output *to, const layer_scratch 
 FTV_AVX512
 static void panel_over_tokens(const panel_output *to, const layer_scratch *scratch) {
     const ftv_layer_job *job = to->job;
-    const ftv_affine_avx512 affine = ftv_panel_affine(job->layer, to->column, to->tiles);
+    const ftv_affine_avx512 affine = ftv_panel_affine(job->layer, to->row, to->tiles);
     uint32_t groups = ftv_ceil_div(job->layer->inputs, 16U);
     for (uint32_t first = 0, tokens; first < job->tokens; first += tokens) {
         tokens = ftv_next_block(job->tokens - first, FTV_BLOCK_TOKENS);
@@ -104,7 +105,7 @@ void ftv_layer_avx512vnni(const ftv_layer_job *job, void *scratch) {
     ftv_token_sums_avx512vnni(parts.offsets, parts.magnitudes, job->x, job->tokens, job->layer->inputs);
     for (uint32_t done = 0; done < job->tiles; done += FTV_PANEL_TILES) {
         uint32_t tiles = ftv_min_u32(job->tiles - done, FTV_PANEL_TILES);
-        panel_output to = {job, (job->first_tile + done) * FTV_TILE, tiles};
+        panel_output to = {job, (job->first_tile + done) * FTV_TILE, job->column + done * FTV_TILE, tiles};
         ftv_panel_avx512vnni(parts.panel, job->layer, job->encoding, job->first_tile + done, tiles);
         panel_over_tokens(&to, &parts);
     }

@@ -73,7 +73,7 @@ void ftv_quantise_avx512vnni(const ftv_quantise_job *job, void *scratch) {
             size_t from = (size_t)p * job->piece_stride;
             quantise_piece(codes + (size_t)p * job->piece, values + from, absmax + from / 16U, job->piece, &row);
         }
-        for (uint32_t c = columns; c < job->out.stride; c++) {
+        for (uint32_t c = columns; c < ftv_round16(columns); c++) {
             codes[c] = 0;
         }
         job->out.scales[i] = (ftv_multiplier){(uint16_t)row.a15, (int16_t)row.k};
