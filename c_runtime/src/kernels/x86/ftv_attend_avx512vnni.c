@@ -277,7 +277,11 @@ FTV_AVX512_INLINE void store_row(const ftv_attend_job *job, const attend_scratch
     FTV_UNROLL for (uint32_t i = 0; i < 4U; i++) {
         y[i] = normalise(_mm512_load_si512(sums + 16U * i), factor, bits + 3 - s->shv);
     }
-    ftv_store_narrow(job->out.values + at, job->out.absmax + at / 16U, y, vectors);
+    if (vectors == 4U) {
+        ftv_store_narrow(job->out.values + at, job->out.absmax + at / 16U, y, 4);
+    } else {
+        ftv_store_narrow(job->out.values + at, job->out.absmax + at / 16U, y, vectors);
+    }
 }
 
 /* ---- query rows ---- */

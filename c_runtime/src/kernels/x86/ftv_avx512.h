@@ -262,18 +262,24 @@ FTV_AVX512_INLINE __m512i ftv_quantise_four(const __m512i x[4], int32_t k, int32
 }
 
 /* Four sixteens of Q16 values of one row -> narrow values and their absmax; the first `tiles` of them are stored. */
-FTV_AVX512_INLINE void ftv_store_narrow(int16_t *values, int32_t *absmax, const __m512i y[4], uint32_t tiles) {
+FTV_AVX512_INLINE void ftv_store_narrow(int16_t *values, int32_t *absmax, const __m512i y[4], const uint32_t tiles) {
     __m512i a = ftv_largest_of_four(_mm512_abs_epi32(y[0]), _mm512_abs_epi32(y[1]), _mm512_abs_epi32(y[2]),
                                     _mm512_abs_epi32(y[3]));
     /* bits(a) - 15, not below 0 */
     __m512i s = _mm512_subs_epu16(_mm512_set1_epi32(17), _mm512_lzcnt_epi32(a));
-    __m512i shifts[4] = {_mm512_shuffle_i32x4(s, s, 0x00), _mm512_shuffle_i32x4(s, s, 0x55),
-                         _mm512_shuffle_i32x4(s, s, 0xAA), _mm512_shuffle_i32x4(s, s, 0xFF)};
-    for (uint32_t i = 0; i < tiles; i++) {
-        __m256i narrow = _mm512_cvtepi32_epi16(_mm512_srav_epi32(y[i], shifts[i]));
-        _mm256_storeu_si256((__m256i *)(void *)(values + 16U * i), narrow);
+    const __m512i shifts[4] = {_mm512_shuffle_i32x4(s, s, 0x00), _mm512_shuffle_i32x4(s, s, 0x55),
+                               _mm512_shuffle_i32x4(s, s, 0xAA), _mm512_shuffle_i32x4(s, s, 0xFF)};
+    FTV_UNROLL for (uint32_t i = 0; i < 4U; i++) {
+        if (i < tiles) {
+            __m256i narrow = _mm512_cvtepi32_epi16(_mm512_srav_epi32(y[i], shifts[i]));
+            _mm256_storeu_si256((__m256i *)(void *)(values + 16U * i), narrow);
+        }
     }
-    _mm_mask_storeu_epi32(absmax, (__mmask8)((1U << tiles) - 1U), ftv_four_quarters(a));
+    if (tiles == 4U) {
+        _mm_storeu_si128((__m128i *)(void *)absmax, ftv_four_quarters(a));
+    } else {
+        _mm_mask_storeu_epi32(absmax, (__mmask8)((1U << tiles) - 1U), ftv_four_quarters(a));
+    }
 }
 
 #endif
