@@ -255,10 +255,10 @@ def run_app(tmp_path_factory: pytest.TempPathFactory) -> RunApp:
 
 
 @pytest.mark.parametrize("encoding", ["t2", "t5"])
-@pytest.mark.parametrize("kernels", ["portable", "ref", "fused"])
+@pytest.mark.parametrize("kernels", ["portable", "ref", "fused", "layer", "attend", "norm", "quantise"])
 def test_right_kernels_pass_the_self_test(run_app: RunApp, encoding: str, kernels: str) -> None:
     for shared in (0, 1):
-        run = run_app(encoding, kernels=kernels, workers=2, shared=shared)
+        run = run_app(encoding, kernels=kernels, workers=2, shared=shared, core=9)
         assert (run.info["self_test"], run.info["kernels"]) == ("passed", kernels)
         assert run.info["model"] is not None
 
@@ -266,7 +266,12 @@ def test_right_kernels_pass_the_self_test(run_app: RunApp, encoding: str, kernel
 @pytest.mark.parametrize("core", [0, 1])
 @pytest.mark.parametrize(
     ("wrong", "kernel"),
-    [("linear", "linear_s8t2"), ("scores", "scores_s8s8"), ("mix", "mix_s16s8"), ("qkv", "qkv")],
+    [
+        ("linear", "linear_s8t2"),
+        ("scores", "scores_s8s8"),
+        ("mix", "mix_s16s8"),
+        *((step, step) for step in ("qkv", "layer", "attend", "norm", "quantise")),
+    ],
 )
 def test_a_wrong_kernel_is_found_on_the_core_where_it_is_wrong(
     run_app: RunApp, wrong: str, kernel: str, core: int
@@ -279,7 +284,7 @@ def test_a_wrong_kernel_is_found_on_the_core_where_it_is_wrong(
 
 
 def test_a_self_test_needs_the_memory_that_it_says(run_app: RunApp) -> None:
-    run = run_app(scratch=9000)
+    run = run_app(scratch=31000)
     assert run.info["model"] is None
     assert re.search(r"self-test needs \d+ bytes, .* `ftervit build`", run.info["model_error"])
 

@@ -110,7 +110,7 @@ ftv_app_shape ftv_app_shape_of(const ftv_model *model);
  * hidden; `linear_scratch_bytes`: what the kernels' function of that name says for them, or scratch_bytes if that is
  * more; `camera_side`: the shorter side of the camera's frames, 0 without a camera. BENCH serves what fits; more memory serves larger shapes. */
 #define FTV_APP_SCRATCH_BYTES(inputs, linear_scratch_bytes, camera_side)                                               \
-    (8192U + 12U * (((inputs) + 15U) / 16U * 16U) + ((linear_scratch_bytes) + 15U) / 16U * 16U + 16U * (camera_side))
+    (24576U + 48U * (((inputs) + 15U) / 16U * 16U) + ((linear_scratch_bytes) + 15U) / 16U * 16U + 16U * (camera_side))
 size_t ftv_app_scratch_bytes(const ftv_model *model, const ftv_kernels *kernels, uint32_t camera_side);
 
 /* ---- the application ---- */

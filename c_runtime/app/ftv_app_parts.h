@@ -31,6 +31,11 @@ bool ftv_app_test_kernels(ftv_app *app);
 /* Bytes of scratch for that. */
 size_t ftv_selftest_bytes(const ftv_model *model, const ftv_kernels *kernels);
 
+/* Compares the set's whole steps with their definition on the model's own weights (ftv_selftest_steps.c). The name of
+ * one that differs, or NULL. scratch: 16-byte aligned, ftv_selftest_steps_bytes(). */
+const char *ftv_selftest_steps(const ftv_model *model, const ftv_kernels *kernels, void *scratch);
+size_t ftv_selftest_steps_bytes(const ftv_model *model, const ftv_kernels *kernels);
+
 /* BENCH: section 5 of LINE_PROTOCOL.md (ftv_app_bench.c). */
 ftv_line_error ftv_app_bench(void *app, const ftv_line_bench *request, ftv_line_bench_result *result);
 

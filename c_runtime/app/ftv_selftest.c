@@ -6,7 +6,6 @@
 #define MOST_TOKENS 7U /* an odd number: kernels that take several tokens at a time have some left */
 #define KEYS        7U
 #define MOST_WEIGHT 8192U
-#define QKV_TOKENS  5U
 
 /* One worker's test. */
 typedef struct trial {
@@ -87,10 +86,7 @@ static attention_job lay_out(const ftv_app *app) {
 }
 
 static int8_t code(ftv_made_up kind, uint32_t a, uint32_t b) {
-    if (kind == FTV_MADE_AT_RANDOM) {
-        return (int8_t)((int32_t)(ftv_hash(a, b) % 255U) - 127);
-    }
-    return (int8_t)(kind == FTV_MADE_HIGHEST ? 127 : -127);
+    return ftv_made_up_code(kind, a, b);
 }
 
 static void fill(const attention_job *job, ftv_made_up kind) {
@@ -119,95 +115,6 @@ static bool mix_works(const ftv_app *app, const attention_job *job) {
     return same(job->sums, job->expected, job->head_dim);
 }
 
-/* ---- fused QKV, on the model's own weights ---- */
-
-/* One part by the kernel and by its definition. */
-typedef struct qkv_job {
-    ftv_qkv_part part;
-    int8_t *codes[2];   /* [QKV_TOKENS][head_rows] */
-    int32_t *absmax[2]; /* [QKV_TOKENS] */
-    uint8_t *scratch;
-} qkv_job;
-
-static size_t part_bytes(const ftv_model *model) {
-    return ftv_part_bytes(&ftv_kernels_ref, FTV_Q, QKV_TOKENS, model->head_rows);
-}
-
-static size_t qkv_values_bytes(const ftv_model *model) {
-    size_t rows = QKV_TOKENS * ftv_round_16(model->width) + 2U * part_bytes(model);
-    return rows + 3U * ftv_round_16(QKV_TOKENS * sizeof(int32_t));
-}
-
-static qkv_job lay_out_qkv(const ftv_app *app) {
-    const ftv_model *model = &app->model;
-    qkv_job job = {.part = {.layer = &model->blocks[0].qkv,
-                            .encoding = model->encoding,
-                            .x = {.stride = (uint32_t)ftv_round_16(model->width)},
-                            .head_dim = model->head_dim,
-                            .head_rows = model->head_rows}};
-    uint8_t *at = app->config->scratch;
-    for (uint32_t i = 0; i < 2U; i++) {
-        job.codes[i] = (int8_t *)at;
-        at += part_bytes(model);
-        job.absmax[i] = (int32_t *)(void *)at;
-        at += ftv_round_16(QKV_TOKENS * sizeof(int32_t));
-    }
-    job.part.x.scales = (ftv_multiplier *)(void *)at;
-    at += ftv_round_16(QKV_TOKENS * sizeof(ftv_multiplier));
-    job.part.x.codes = (int8_t *)at;
-    job.scratch = at + QKV_TOKENS * job.part.x.stride;
-    return job;
-}
-
-static void fill_qkv(const ftv_app *app, qkv_job *job, ftv_made_up kind) {
-    uint32_t stride = job->part.x.stride;
-    for (uint32_t token = 0; token < QKV_TOKENS; token++) {
-        ftv_absmax absmax = ftv_absmax_of(30000U + 65536U * token);
-        job->part.x.scales[token] = (ftv_multiplier){(uint16_t)absmax.a15, (int16_t)absmax.k};
-        for (uint32_t k = 0; k < stride; k++) {
-            job->part.x.codes[token * stride + k] = k < app->model.width ? code(kind, token, k) : 0;
-        }
-    }
-    for (uint32_t i = 0; i < QKV_TOKENS * job->part.head_rows; i++) {
-        job->codes[0][i] = 0x5A;
-    }
-    spoil(job->absmax[0], QKV_TOKENS);
-}
-
-static bool qkv_is_right(const ftv_app *app, qkv_job *job, uint32_t which, uint32_t tokens) {
-    bool right = true;
-    job->part.tokens = job->part.count = tokens;
-    job->part.part = (ftv_part)(which % FTV_PARTS);
-    job->part.first_row = which * job->part.head_rows;
-    job->part.levels = which % 3U == 0U ? FTV_QUERY_MAX : FTV_CODE_MAX;
-    job->part.codes = job->codes[0];
-    job->part.absmax = job->absmax[0];
-    app->options.kernels->qkv(&job->part, job->scratch);
-    job->part.codes = job->codes[1];
-    job->part.absmax = job->absmax[1];
-    ftv_qkv_steps(&ftv_kernels_ref, &job->part, job->scratch);
-    for (uint32_t i = 0; i < tokens * job->part.head_rows; i++) {
-        right = right && job->codes[0][i] == job->codes[1][i];
-    }
-    return right && same(job->absmax[0], job->absmax[1], tokens);
-}
-
-static bool qkv_works(const ftv_app *app) {
-    bool right = true;
-    if (app->options.kernels->qkv == NULL) {
-        return true;
-    }
-    qkv_job job = lay_out_qkv(app);
-    for (uint32_t kind = FTV_MADE_AT_RANDOM; kind < FTV_MADE_KINDS; kind++) {
-        for (uint32_t part = 0; part < 3U; part++) { /* Q, K, V of the last head */
-            uint32_t which = 3U * (app->model.heads - 1U) + part;
-            fill_qkv(app, &job, (ftv_made_up)kind);
-            right = right && qkv_is_right(app, &job, which, QKV_TOKENS) && qkv_is_right(app, &job, which, 1);
-        }
-    }
-    return right;
-}
-
 /* ---- all of it ---- */
 
 static void test_here(void *argument) {
@@ -217,10 +124,7 @@ static void test_here(void *argument) {
         t->failed = app->model.encoding == FTV_T5 ? "linear_s8t5" : "linear_s8t2";
         return;
     }
-    if (!qkv_works(app)) {
-        t->failed = "qkv";
-        return;
-    }
+    t->failed = ftv_selftest_steps(&app->model, app->options.kernels, app->config->scratch);
     attention_job job = lay_out(app);
     for (uint32_t kind = FTV_MADE_AT_RANDOM; kind < FTV_MADE_KINDS && t->failed == NULL; kind++) {
         fill(&job, (ftv_made_up)kind);
@@ -285,18 +189,10 @@ static size_t larger(size_t a, size_t b) {
     return a > b ? a : b;
 }
 
-static size_t qkv_bytes(const ftv_model *model, const ftv_kernels *kernels) {
-    if (kernels->qkv == NULL) {
-        return 0;
-    }
-    size_t definition = ftv_qkv_scratch_bytes(&ftv_kernels_ref, QKV_TOKENS, model->width, model->head_rows);
-    return qkv_values_bytes(model) + larger(kernels->scratch_bytes(model), definition);
-}
-
 size_t ftv_selftest_bytes(const ftv_model *model, const ftv_kernels *kernels) {
     const size_t attention = (1U + KEYS) * 256U + 16U + 2U * 256U * sizeof(int32_t);
     const uint32_t inputs[] = {model->patch.inputs, model->width, model->hidden};
-    size_t most = larger(attention, qkv_bytes(model, kernels));
+    size_t most = larger(attention, ftv_selftest_steps_bytes(model, kernels));
     for (uint32_t i = 0; i < 3U; i++) {
         size_t linear = kernels->linear_scratch_bytes(inputs[i]);
         most = larger(most, ftv_tile_bytes(MOST_TOKENS, inputs[i], linear, true));

@@ -7,17 +7,16 @@ uint32_t ftv_hash(uint32_t a, uint32_t b) {
     return value >> 17;
 }
 
-static int8_t input(ftv_made_up kind, uint32_t token, uint32_t k) {
-    switch (kind) {
-    case FTV_MADE_FOR_BENCH:
-        return (int8_t)((int32_t)((37U * token + 11U * k) % 255U) - 127);
-    case FTV_MADE_HIGHEST:
-        return 127;
-    case FTV_MADE_LOWEST:
-        return -127;
-    default:
-        return (int8_t)((int32_t)(ftv_hash(token, k) % 255U) - 127);
+int8_t ftv_made_up_code(ftv_made_up kind, uint32_t a, uint32_t b) {
+    if (kind == FTV_MADE_AT_RANDOM) {
+        return (int8_t)((int32_t)(ftv_hash(a, b) % 255U) - 127);
     }
+    return (int8_t)(kind == FTV_MADE_LOWEST ? -127 : 127);
+}
+
+static int8_t input(ftv_made_up kind, uint32_t token, uint32_t k) {
+    return kind == FTV_MADE_FOR_BENCH ? (int8_t)((int32_t)((37U * token + 11U * k) % 255U) - 127)
+                                      : ftv_made_up_code(kind, token, k);
 }
 
 /* Weight + 1 of channel `channel` and input `k`: 0, 1 or 2; 1 beyond the inputs. */

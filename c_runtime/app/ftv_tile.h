@@ -40,6 +40,9 @@ void ftv_tile_lay_out(ftv_tile_job *job, void *memory, bool twice);
 /* Fills x and tile. */
 void ftv_tile_fill(const ftv_tile_job *job, ftv_made_up kind);
 
+/* A code of kind FTV_MADE_AT_RANDOM, _HIGHEST or _LOWEST. */
+int8_t ftv_made_up_code(ftv_made_up kind, uint32_t a, uint32_t b);
+
 /* A number below 2^15 that looks random and is always the same. */
 uint32_t ftv_hash(uint32_t a, uint32_t b);
 

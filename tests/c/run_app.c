@@ -1,7 +1,7 @@
 /* The application with made-up devices and a made-up clock: run_app MODEL [KEY=VALUE]... Prints what happens, one event
  * a line, and at the end what the line says about the board.
  *
- *   kernels=NAME  ref, portable, fused (with qkv), or one that is wrong: linear, scores, mix, qkv
+ *   kernels=NAME  ref, portable, fused (with qkv), or one that is wrong: linear, scores, mix, qkv, layer, attend, norm, quantise
  *   core=N        on which worker it is wrong
  *   workers=N
  *   camera=WORD   what each look gives, the last one for ever: F frame, - none, T time-out, O damaged, X failed
@@ -173,7 +173,35 @@ static void fused_qkv(const ftv_qkv_part *part, void *scratch) {
 
 static void wrong_qkv(const ftv_qkv_part *part, void *scratch) {
     fused_qkv(part, scratch);
-    part->absmax[part->tokens - 1U] += part->tokens == 1U ? error() : 0;
+    part->absmax[part->first + part->count - 1U] += part->count == 1U ? error() : 0;
+}
+
+static void wrong_layer(const ftv_layer_job *job, void *scratch) {
+    ftv_layer_steps(&ftv_kernels_portable, job, scratch);
+    if (job->output == FTV_ADD && job->tokens == 1U) {
+        job->out[job->column] += error();
+    }
+}
+
+static void wrong_attend(const ftv_attend_job *job, void *scratch) {
+    ftv_attend_steps(&ftv_kernels_portable, job, scratch);
+    job->out.absmax[(job->first + job->count - 1U) * (job->out.stride / 16U)] += error();
+}
+
+static void wrong_norm(const ftv_norm_job *job, void *scratch) {
+    ftv_norm_steps(job, scratch);
+    job->out.scales[job->rows - 1U].exponent = (int16_t)(job->out.scales[job->rows - 1U].exponent + error());
+}
+
+static void wrong_quantise(const ftv_quantise_job *job, void *scratch) {
+    (void)scratch;
+    ftv_quantise_steps(job);
+    job->out.codes[job->piece - 1U] ^= (int8_t)error();
+}
+
+static size_t step_scratch_bytes(const ftv_model *of) {
+    const ftv_kernels plain = {.name = "", .linear_scratch_bytes = ftv_kernels_portable.linear_scratch_bytes};
+    return ftv_step_scratch_bytes(of, &plain);
 }
 
 static ftv_kernels kernels_called(const char *name) {
@@ -187,6 +215,17 @@ static ftv_kernels kernels_called(const char *name) {
         kernels.scores_s8s8 = wrong_scores;
     } else if (strcmp(name, "mix") == 0) {
         kernels.mix_s16s8 = wrong_mix;
+    } else if (strcmp(name, "layer") == 0) {
+        kernels.layer = wrong_layer;
+        kernels.scratch_bytes = step_scratch_bytes;
+    } else if (strcmp(name, "attend") == 0) {
+        kernels.qkv = fused_qkv;
+        kernels.attend = wrong_attend;
+        kernels.scratch_bytes = step_scratch_bytes;
+    } else if (strcmp(name, "norm") == 0) {
+        kernels.norm = wrong_norm;
+    } else if (strcmp(name, "quantise") == 0) {
+        kernels.quantise = wrong_quantise;
     } else if (strcmp(name, "fused") == 0 || strcmp(name, "qkv") == 0) {
         kernels.qkv = name[0] == 'f' ? fused_qkv : wrong_qkv;
         kernels.scratch_bytes = fused_scratch_bytes;
