@@ -21,7 +21,7 @@ static bool always(void) {
 
 #if FTV_X86
 
-extern const ftv_kernels ftv_kernels_avx512vnni, ftv_kernels_avx2;
+extern const ftv_kernels ftv_kernels_avx512vnni;
 
 static bool has_avx2(void) {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");

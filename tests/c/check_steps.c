@@ -1,12 +1,8 @@
-/* Every whole step of every set of kernels equals its definition on random, odd and extreme shapes and operands.
+/* Every whole step of every set of kernels, its own or composed, equals its definition on random, odd and extreme shapes and operands.
  * Operands lie in allocations of exactly the size that ftv.h promises them. */
-#define _POSIX_C_SOURCE 200809L
-#include "ftv.h"
-#include "step_definitions.h"
-
-#if defined(FTV_HOST_KERNELS)
+#include "ftv_engine.h"
 #include "ftv_host_kernels.h"
-#endif
+#include "step_definitions.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -125,7 +121,7 @@ static ftv_model shape(uint32_t tokens, uint32_t width, uint32_t hidden, uint32_
 }
 
 static void *scratch_of(const ftv_kernels *kernels, ftv_model model) {
-    return allocate(kernels->scratch_bytes != NULL ? kernels->scratch_bytes(&model) : 0);
+    return allocate(ftv_step_scratch_bytes(&model, kernels));
 }
 
 /* ---- layer ---- */
@@ -175,7 +171,7 @@ static void check_layer(const ftv_kernels *kernels, uint32_t tokens, uint32_t ro
     int32_t *y = allocate((size_t)tokens * columns * sizeof *y);
     define_linear(y, &layer, encoding, job.x, tokens, first, columns);
     void *scratch = scratch_of(kernels, shape(tokens, inputs, inputs, 16));
-    kernels->layer(&job, scratch);
+    ftv_layer(kernels, &job, scratch);
     for (size_t i = 0; i < (size_t)tokens * columns && output == FTV_ACTIVATE; i++) {
         y[i] = define_gelu(y[i]);
     }
@@ -209,14 +205,13 @@ static void check_layer(const ftv_kernels *kernels, uint32_t tokens, uint32_t ro
 
 /* The set's own codes of one part, made in ranges of tokens; returns Q16 y [tokens][head_dim]. */
 static int32_t *make_part(const ftv_kernels *kernels, ftv_qkv_part *part, uint32_t count, void *scratch) {
-    uint32_t value_bytes = part->part == FTV_V && kernels->value_bytes != 0 ? kernels->value_bytes : 1U;
-    part->codes = allocate((size_t)(part->tokens + 15U) / 16U * 16U * part->head_rows * value_bytes);
+    part->codes = allocate(ftv_part_bytes(kernels, part->part, part->tokens, part->head_rows));
     part->absmax = allocate(part->tokens * sizeof(int32_t));
     for (uint32_t first = 0; first < count;) {
         uint32_t some = 16U * (1U + random_below(6));
         part->first = first;
         part->count = some < count - first ? some : count - first;
-        kernels->qkv(part, scratch);
+        ftv_qkv(kernels, part, scratch);
         first += part->count;
     }
     int32_t *stored = allocate((size_t)part->tokens * part->head_rows * sizeof *stored);
@@ -273,7 +268,7 @@ static void check_attention(const ftv_kernels *kernels, uint32_t tokens, uint32_
         uint32_t some = 1U + random_below(40);
         job.first = first;
         job.count = some < queries - first ? some : queries - first;
-        kernels->attend(&job, scratch);
+        ftv_attend(kernels, &job, scratch);
     }
     int32_t *mixed = allocate((size_t)queries * head_dim * sizeof *mixed);
     int32_t *padded = allocate((size_t)queries * head_rows * sizeof *padded);
@@ -346,7 +341,7 @@ static void check_norm(const ftv_kernels *kernels, uint32_t rows, uint32_t colum
     ftv_multiplier *scales = allocate(rows * sizeof *scales);
     void *scratch = scratch_of(kernels, shape(rows, columns, columns, 16));
     define_norm(&job, codes, scales);
-    kernels->norm(&job, scratch);
+    ftv_norm_rows(kernels, &job, scratch);
     compare_codes(kernels, "norm", job.out, rows, columns, codes, scales);
     free(x);
     free(gamma);
@@ -386,7 +381,7 @@ static void check_quantise(const ftv_kernels *kernels, uint32_t rows, uint32_t p
         job.out.stride = 2U * job.in.stride;
     }
     void *scratch = scratch_of(kernels, shape(rows, columns, columns, 16));
-    kernels->quantise(&job, scratch);
+    ftv_quantise_rows(kernels, &job, scratch);
     compare_codes(kernels, "quantise", job.out, rows, columns, codes, scales);
     free(y);
     free(row_values);
@@ -432,10 +427,8 @@ static void check(const ftv_kernels *kernels) {
 }
 
 int main(void) {
-#if defined(FTV_HOST_KERNELS)
     for (uint32_t i = 0; ftv_host_kernels(i) != NULL; i++) {
         check(ftv_host_kernels(i));
     }
-#endif
     return 0;
 }
