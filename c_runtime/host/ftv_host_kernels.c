@@ -8,6 +8,8 @@
 
 #if FTV_ARM64 && defined(__linux__)
 #include <sys/auxv.h>
+#elif FTV_X86
+#include <cpuid.h>
 #endif
 
 typedef struct candidate {
@@ -21,10 +23,22 @@ static bool always(void) {
 
 #if FTV_X86
 
-extern const ftv_kernels ftv_kernels_avx512vnni;
+extern const ftv_kernels ftv_kernels_avx512vnni, ftv_kernels_avxvnni, ftv_kernels_avx2;
+
+/* CPUID's own bits where compilers' names for them are young. */
+static bool has_lzcnt(void) {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return __get_cpuid(0x80000001U, &a, &b, &c, &d) != 0 && (c & 1U << 5) != 0U;
+}
 
 static bool has_avx2(void) {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+           has_lzcnt();
+}
+
+static bool has_avxvnni(void) {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & 1U << 4) != 0U;
 }
 
 static bool has_avx512vnni(void) {
@@ -53,6 +67,8 @@ static bool has_dot_product(void) {
 static const candidate candidates[] = {
 #if FTV_X86
     {&ftv_kernels_avx512vnni, has_avx512vnni},
+    {&ftv_kernels_avxvnni, has_avxvnni},
+    {&ftv_kernels_avx2, has_avx2},
 #elif FTV_ARM64
     {&ftv_kernels_neondot, has_dot_product},
     {&ftv_kernels_neon, always},

@@ -116,8 +116,8 @@ static void check_attention(const ftv_kernels *kernels, uint32_t rows, uint32_t 
     int8_t *q = make_rows(1, head_dim, stride, kind);
     int8_t *k = make_rows(rows, head_dim, stride, kind);
     int16_t *weights = allocate(rows * sizeof *weights);
-    int32_t *expected = allocate((rows > head_dim ? rows : head_dim) * sizeof *expected);
-    int32_t *got = allocate((rows > head_dim ? rows : head_dim) * sizeof *got);
+    int32_t *expected = allocate((rows > stride ? rows : stride) * sizeof *expected);
+    int32_t *got = allocate((rows > stride ? rows : stride) * sizeof *got);
     for (uint32_t j = 0; j < rows; j++) {
         weights[j] = (int16_t)(kind == RANDOM ? random_below(8193) : 8192U);
     }
