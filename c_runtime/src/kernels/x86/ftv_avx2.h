@@ -46,7 +46,17 @@ size_t ftv_linear_scratch_bytes_avx2(uint32_t inputs);
 void ftv_linear_tile_avx2(int32_t *sums, const int8_t *x, uint32_t tokens, uint32_t stride, const uint8_t *tile,
                           uint32_t inputs, void *scratch, ftv_encoding encoding, ftv_product_256 *product);
 void ftv_layer_tiles_avx2(const ftv_layer_job *job, void *scratch, ftv_product_256 *product);
+void ftv_qkv_part_avx2(const ftv_qkv_part *part, void *scratch, ftv_product_256 *product);
+
+/* Scratch, bytes; of all steps. */
 size_t ftv_layer_scratch_avx2(const ftv_model *model);
+size_t ftv_qkv_scratch_avx2(const ftv_model *model);
+size_t ftv_attend_scratch_avx2(const ftv_model *model);
+
+static inline size_t ftv_scratch_bytes_avx2(const ftv_model *model) {
+    size_t qkv = ftv_qkv_scratch_avx2(model), attend = ftv_attend_scratch_avx2(model);
+    return qkv > attend ? qkv : attend; /* qkv's contains the layer's */
+}
 
 void ftv_linear_s8t2_avx2(int32_t *sums, const int8_t *x, uint32_t tokens, uint32_t stride, const uint8_t *tile,
                           uint32_t inputs, void *scratch);
@@ -62,6 +72,9 @@ void ftv_mix_s16s8_avx2(int32_t *sums, const int16_t *weights, const int8_t *v, 
                         uint32_t head_dim);
 void ftv_layer_avx2(const ftv_layer_job *job, void *scratch);
 void ftv_layer_avxvnni(const ftv_layer_job *job, void *scratch);
+void ftv_qkv_avx2(const ftv_qkv_part *part, void *scratch);
+void ftv_qkv_avxvnni(const ftv_qkv_part *part, void *scratch);
+void ftv_attend_avx2(const ftv_attend_job *job, void *scratch);
 void ftv_quantise_avx2(const ftv_quantise_job *job, void *scratch);
 
 /* ---- small things ---- */
