@@ -167,16 +167,21 @@ FTV_AVX512_INLINE __m512i ftv_requantise_avx512(__m512i sums, __m512i mantissa, 
     return ftv_sat30_avx512(_mm512_add_epi32(ftv_multiply_shift_avx512(sums, multiplier, shift), bias));
 }
 
-/* y of one token's panel. */
-FTV_AVX512_INLINE void ftv_requantise_panel(__m512i y[FTV_PANEL_TILES], const int32_t *sums, ftv_multiplier scale,
-                                            int32_t magnitude, const ftv_affine_avx512 *affine) {
+/* y of vectors first .. first + count - 1 of one token's panel. */
+FTV_AVX512_INLINE void ftv_requantise_vectors(__m512i *y, const int32_t *sums, ftv_multiplier scale, int32_t magnitude,
+                                              const ftv_affine_avx512 *affine, uint32_t first, const uint32_t count) {
     int32_t shift = scale.exponent + affine->exponent - 15;
     __m512i mantissa = _mm512_set1_epi32(scale.mantissa);
     int narrow = ftv_is_narrow(magnitude, shift);
-    FTV_UNROLL for (uint32_t i = 0; i < FTV_PANEL_TILES; i++) {
-        y[i] = ftv_requantise_avx512(_mm512_load_si512(sums + 16U * i), mantissa, affine->mantissas[i],
-                                     affine->bias[i], shift, narrow);
+    FTV_UNROLL for (uint32_t i = 0; i < count; i++) {
+        y[i] = ftv_requantise_avx512(_mm512_load_si512(sums + 16U * (first + i)), mantissa,
+                                     affine->mantissas[first + i], affine->bias[first + i], shift, narrow);
     }
+}
+
+FTV_AVX512_INLINE void ftv_requantise_panel(__m512i y[FTV_PANEL_TILES], const int32_t *sums, ftv_multiplier scale,
+                                            int32_t magnitude, const ftv_affine_avx512 *affine) {
+    ftv_requantise_vectors(y, sums, scale, magnitude, affine, 0, FTV_PANEL_TILES);
 }
 
 /* ---- rows ---- */

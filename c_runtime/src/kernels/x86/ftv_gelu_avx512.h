@@ -1,4 +1,4 @@
-/* NUMERICS.md, section 6, in sixteen bits: two vectors of Q16 values become GELU of them. */
+/* NUMERICS.md, section 6, in sixteen bits: GELU of two vectors of Q16 values, in steps. */
 #ifndef FTV_GELU_AVX512_H
 #define FTV_GELU_AVX512_H
 
@@ -6,75 +6,75 @@
 
 #if FTV_X86
 
-/* Vectors of 32 values that go through the polynomial side by side: one alone would wait for every product. */
-enum { FTV_GELU_ROWS = 3, FTV_GELU_VECTORS = 2 * FTV_GELU_ROWS };
+#define FTV_WORDS4(c)  c, c, c, c
+#define FTV_WORDS32(c)                                                                                                 \
+    { FTV_WORDS4(c), FTV_WORDS4(c), FTV_WORDS4(c), FTV_WORDS4(c), FTV_WORDS4(c), FTV_WORDS4(c), FTV_WORDS4(c), FTV_WORDS4(c) }
 
-#define FTV_EACH FTV_UNROLL for (uint32_t i = 0; i < FTV_GELU_VECTORS; i++)
+/* Operands in memory: compilers would build each from an immediate every time, which costs more than a load. */
+static const _Alignas(64) int16_t ftv_gelu_words[11][32] = {
+    FTV_WORDS32(INT16_MIN),     FTV_WORDS32(2 * 1685),       FTV_WORDS32(1214),  FTV_WORDS32(-9331),
+    FTV_WORDS32(1502),          FTV_WORDS32(18806),          FTV_WORDS32(32768 - 19972),
+    FTV_WORDS32(INT16_MIN + 17), FTV_WORDS32(14283),         FTV_WORDS32(-11173), FTV_WORDS32(2979)};
 
-/* r = (r * x >> 15) + c, where |r| < 2^14: the high half of 2 r * x. */
-FTV_AVX512_INLINE void ftv_horner_small(__m512i *r, const __m512i *x, int16_t c) {
-    FTV_EACH {
-        r[i] = _mm512_add_epi16(_mm512_mulhi_epi16(_mm512_add_epi16(r[i], r[i]), x[i]), _mm512_set1_epi16(c));
-    }
+/* (r * x >> 15) + c, where |r| < 2^14: the high half of 2 r * x. */
+FTV_AVX512_INLINE __m512i ftv_horner_small(__m512i r, __m512i x, const int16_t *c) {
+    return _mm512_add_epi16(_mm512_mulhi_epi16(_mm512_add_epi16(r, r), x), _mm512_load_si512(c));
 }
 
 /* Any r: bits 15 .. 30 of the product, picked out of its two halves. */
-FTV_AVX512_INLINE void ftv_horner_any(__m512i *r, const __m512i *x, int16_t c) {
-    FTV_EACH {
-        r[i] = _mm512_shldi_epi16(_mm512_mulhi_epi16(r[i], x[i]), _mm512_mullo_epi16(r[i], x[i]), 1);
-        r[i] = _mm512_add_epi16(r[i], _mm512_set1_epi16(c));
-    }
+FTV_AVX512_INLINE __m512i ftv_horner_any(__m512i r, __m512i x, const int16_t *c) {
+    __m512i product = _mm512_shldi_epi16(_mm512_mulhi_epi16(r, x), _mm512_mullo_epi16(r, x), 1);
+    return _mm512_add_epi16(product, _mm512_load_si512(c));
 }
 
-/* r > 0: r x >> 15 = (r X >> 15) - r, X = x + 2^15; then + c. */
-FTV_AVX512_INLINE void ftv_horner_positive(__m512i *r, const __m512i *unsigned_x, int16_t c) {
-    FTV_EACH {
-        __m512i high = _mm512_mulhi_epu16(_mm512_add_epi16(r[i], r[i]), unsigned_x[i]);
-        r[i] = _mm512_add_epi16(_mm512_sub_epi16(high, r[i]), _mm512_set1_epi16(c));
-    }
+/* delta(v) = v (1 - Phi(v)) of X = x + 2^15 = min(v >> 2, 65535), in two halves that take equally long. Which form a step
+ * takes follows from the bounds of r before it, over all X: where r leaves -2^14 .. 2^14 but has one sign, r x = r X -
+ * 2^15 r, and s = r + 2^15 if it is negative, make the product one of unsigned numbers. */
+
+FTV_AVX512_INLINE const int16_t (*ftv_gelu_operands(void))[32] {
+    const int16_t(*words)[32] = ftv_gelu_words;
+    __asm__("" : "+r"(words)); /* what they hold is to be loaded */
+    return words;
 }
 
-/* s = r + 2^15 of r < 0: r x >> 15 = (s X >> 15) - X - s + 2^15; then + c. */
-FTV_AVX512_INLINE void ftv_horner_negative(__m512i *s, const __m512i *unsigned_x, int16_t c) {
-    FTV_EACH {
-        __m512i high = _mm512_mulhi_epu16(_mm512_add_epi16(s[i], s[i]), unsigned_x[i]);
-        high = _mm512_sub_epi16(_mm512_sub_epi16(high, s[i]), unsigned_x[i]);
-        s[i] = _mm512_add_epi16(high, _mm512_set1_epi16((int16_t)(c + INT16_MIN)));
-    }
+FTV_AVX512_INLINE __m512i ftv_delta_first_avx512(__m512i unsigned_x) {
+    const int16_t(*words)[32] = ftv_gelu_operands();
+    __m512i x = _mm512_xor_si512(unsigned_x, _mm512_load_si512(words[0]));
+    __m512i r = _mm512_add_epi16(_mm512_mulhi_epi16(x, _mm512_load_si512(words[1])), _mm512_load_si512(words[2]));
+    r = ftv_horner_small(r, x, words[3]); /* r: -471 .. 2898 */
+    r = ftv_horner_small(r, x, words[4]); /* -9550 .. -6434 */
+    r = ftv_horner_small(r, x, words[5]); /* -4932 .. 10362 */
+    /* 8444 .. 18867: r x >> 15 = (r X >> 15) - r; becomes s = r + 2^15 */
+    __m512i high = _mm512_mulhi_epu16(_mm512_add_epi16(r, r), unsigned_x);
+    return _mm512_add_epi16(_mm512_sub_epi16(high, r), _mm512_load_si512(words[6]));
 }
 
-/* r = delta(v) for X = min(v >> 2, 65535). Which form a step takes follows from the bounds of r before it, over all X. */
-FTV_AVX512_INLINE void ftv_delta_avx512(__m512i *r, const __m512i *unsigned_x) {
-    __m512i x[FTV_GELU_VECTORS];
-    FTV_EACH {
-        x[i] = _mm512_xor_si512(unsigned_x[i], _mm512_set1_epi16(INT16_MIN));
-        r[i] = _mm512_add_epi16(_mm512_mulhi_epi16(x[i], _mm512_set1_epi16(2 * 1685)), _mm512_set1_epi16(1214));
-    }
-    ftv_horner_small(r, x, -9331);                     /* r: -471 .. 2898 */
-    ftv_horner_small(r, x, 1502);                            /* -9550 .. -6434 */
-    ftv_horner_small(r, x, 18806);                           /* -4932 .. 10362 */
-    ftv_horner_positive(r, unsigned_x, 32768 - 19972);       /* 8444 .. 18867 */
-    ftv_horner_negative(r, unsigned_x, 17);                  /* -29338 .. -6099 */
-    ftv_horner_any(r, x, 14283);                             /* -6149 .. 28433 */
-    ftv_horner_small(r, x, -11173);                          /* -14150 .. 14283 */
-    ftv_horner_small(r, x, 2979);                            /* -15182 .. 2977 */
+FTV_AVX512_INLINE __m512i ftv_delta_second_avx512(__m512i s, __m512i unsigned_x) {
+    const int16_t(*words)[32] = ftv_gelu_operands();
+    __m512i x = _mm512_xor_si512(unsigned_x, _mm512_load_si512(words[0]));
+    /* s - 2^15: -29338 .. -6099: r x >> 15 = (s X >> 15) - X - s + 2^15 */
+    __m512i high = _mm512_mulhi_epu16(_mm512_add_epi16(s, s), unsigned_x);
+    high = _mm512_sub_epi16(high, _mm512_add_epi16(s, unsigned_x));
+    __m512i r = _mm512_add_epi16(high, _mm512_load_si512(words[7]));
+    r = ftv_horner_any(r, x, words[8]);      /* -6149 .. 28433 */
+    r = ftv_horner_small(r, x, words[9]);    /* -14150 .. 14283 */
+    return ftv_horner_small(r, x, words[10]); /* delta: 2 .. 11137 */
 }
 
-/* Three rows of four vectors of Q16 values y become GELU(y). */
-FTV_AVX512_INLINE void ftv_gelu_avx512(__m512i *y) {
+/* X of two vectors of Q16 values; packing saturates at 65535. */
+FTV_AVX512_INLINE __m512i ftv_gelu_operand_avx512(__m512i a, __m512i b) {
+    return _mm512_packus_epi32(_mm512_srli_epi32(_mm512_abs_epi32(a), 2), _mm512_srli_epi32(_mm512_abs_epi32(b), 2));
+}
+
+/* GELU(y) of the same two vectors; unpacking undoes the order that packing made. */
+FTV_AVX512_INLINE __m512i ftv_gelu_low_avx512(__m512i y, __m512i delta) {
     const __m512i zero = _mm512_setzero_si512();
-    __m512i unsigned_x[FTV_GELU_VECTORS], delta[FTV_GELU_VECTORS];
-    FTV_EACH {
-        __m512i low = _mm512_srli_epi32(_mm512_abs_epi32(y[2U * i]), 2);
-        __m512i high = _mm512_srli_epi32(_mm512_abs_epi32(y[2U * i + 1U]), 2);
-        unsigned_x[i] = _mm512_packus_epi32(low, high); /* saturates at 65535 */
-    }
-    ftv_delta_avx512(delta, unsigned_x); /* 2 .. 11137; unpacking undoes the order that packing made */
-    FTV_EACH {
-        __m512i *low = &y[2U * i], *high = low + 1;
-        *low = _mm512_sub_epi32(_mm512_max_epi32(*low, zero), _mm512_unpacklo_epi16(delta[i], zero));
-        *high = _mm512_sub_epi32(_mm512_max_epi32(*high, zero), _mm512_unpackhi_epi16(delta[i], zero));
-    }
+    return _mm512_sub_epi32(_mm512_max_epi32(y, zero), _mm512_unpacklo_epi16(delta, zero));
+}
+
+FTV_AVX512_INLINE __m512i ftv_gelu_high_avx512(__m512i y, __m512i delta) {
+    const __m512i zero = _mm512_setzero_si512();
+    return _mm512_sub_epi32(_mm512_max_epi32(y, zero), _mm512_unpackhi_epi16(delta, zero));
 }
 
 #endif
