@@ -202,7 +202,7 @@ def available_kernels() -> tuple[str, ...]:
     Raises:
         EngineError: the engine is not built.
     """
-    return tuple(name for name, _ in _kernels_of(_load_library()))
+    return tuple(name for name, _ in _kernels_of(load_library()))
 
 
 class _Pool:
@@ -291,7 +291,7 @@ def _kernels_of(library: ctypes.CDLL) -> list[tuple[str, int]]:
 
 
 def _kernels_address(name: str | None) -> tuple[str, int]:
-    sets = _kernels_of(_load_library())
+    sets = _kernels_of(load_library())
     chosen = next((item for item in sets if name in (None, item[0])), None)
     if chosen is None:
         known = ", ".join(item[0] for item in sets)
@@ -328,7 +328,11 @@ def _declare(library: ctypes.CDLL) -> None:
         ("ftv_run", c_int, (c_void_p, options, c_void_p, c_void_p, c_void_p, c_size_t)),
         ("ftv_host_kernels", c_void_p, (c_uint32,)),
         ("ftv_batch_arena_bytes", c_size_t, (c_void_p, c_void_p, c_uint32)),
-        ("ftv_run_batch", c_int, (c_void_p, c_void_p, c_void_p, c_void_p, c_uint32, c_void_p, c_void_p, c_size_t)),
+        (
+            "ftv_run_batch",
+            c_int,
+            (c_void_p, c_void_p, c_void_p, c_void_p, c_uint32, c_void_p, c_void_p, c_size_t),
+        ),
         ("ftv_threads_create", c_void_p, (c_uint32,)),
         ("ftv_threads_destroy", None, (c_void_p,)),
     ):

@@ -309,7 +309,9 @@ def test_sums_beyond_16_bits(chip: Chip, k: int, encoding: int) -> None:
 def test_sums_at_the_ends_of_16_bits(chip: Chip, output: int) -> None:
     """What needs more than 16 bits is done again, and so is what nearly does."""
     k, wanted = 384, [32511, 32512, 32767, 32768, -32512, -32513, -32768, -32769]
-    codes = np.stack([np.sign(sum) * (np.full(k, abs(sum) // k) + (np.arange(k) < abs(sum) % k)) for sum in wanted])
+    codes = np.stack(
+        [np.sign(sum) * (np.full(k, abs(sum) // k) + (np.arange(k) < abs(sum) % k)) for sum in wanted]
+    )
     assert codes.sum(1).tolist() == wanted
     rng = np.random.default_rng(0)
     check(chip, any_layer(rng, k, 16, 8, output, codes=codes, weights=np.ones((16, k), np.int64)))

@@ -34,6 +34,7 @@ def vector_kernels(a: Architecture) -> KernelSet:
         qkv_scratch_bytes(a.width, a.head_dim),
         attend_scratch_bytes(a.tokens, a.head_dim),
         norm_scratch_bytes(a.width),
+        patches_scratch_bytes(a.patch_size),
     )
     linear = linear_scratch_bytes(max(a.width, a.hidden, a.patch_values))
     return KernelSet("esp32s3", linear, steps, frozenset({"layer", "qkv", "attend", "norm"}), 2, VECTOR)
@@ -73,3 +74,8 @@ def norm_scratch_bytes(columns: int) -> int:
     stride = round_up(columns, TILE)
     generic = round_up(stride * 6, _ALIGN)
     return generic + _ALIGN + 2 * (stride + 8) * 2 + (stride + 8) * _WORD
+
+
+def patches_scratch_bytes(side: int) -> int:
+    """Of the step `patches`: the generic one's, a row as words, and an absmax."""
+    return round_up(3 * side * side, TILE) * _WORD + _ALIGN
