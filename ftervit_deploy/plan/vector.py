@@ -52,7 +52,7 @@ def layer_scratch_bytes(tokens: int, inputs: int) -> int:
 
 
 def qkv_scratch_bytes(inputs: int, head_dim: int) -> int:
-    """Of the step `qkv`: a head's decoded tiles, outputs of some tokens as words and one as codes, the layer's own."""
+    """Of the step `qkv`: a head's decoded tiles, some tokens' outputs, one as codes, the layer's own."""
     head_rows = round_up(head_dim, TILE)
     tiles = head_rows // TILE * (_ALIGN + TILE * (round_up(inputs, TILE) + _TAIL_VECTORS))
     return tiles + head_rows + _PART_TOKENS * head_rows * _WORD + layer_scratch_bytes(_PART_TOKENS, 0)
