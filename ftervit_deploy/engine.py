@@ -28,7 +28,7 @@ Logits = npt.NDArray[np.int32]
 Site = tuple[str, int]
 """Name of a site (ftv.h, ftv_site, in lower case) and the block, -1 outside blocks."""
 
-KERNELS = ("portable", "ref")
+KERNELS = ("portable", "ref", "scalar")
 MAX_THREADS = 64
 ALIGN = 16
 """Bytes; of an image and of an arena (FTV_ALIGN)."""

@@ -29,7 +29,7 @@ from ftervit_deploy.lower import IntegerModel, lower
 from synthetic import random_graph
 
 ENGINE_SOURCES = tuple(sorted(path for folder in ("src", "host") for path in (RUNTIME / folder).rglob("*.c")))
-KERNEL_SOURCES = tuple(sorted((RUNTIME / "src" / "kernels").glob("*.c")))
+CHIP_SOURCES = tuple(sorted((RUNTIME / "src").rglob("*.c")))
 FLAGS = (f"-I{RUNTIME / 'host'}", "-D_POSIX_C_SOURCE=200809L", "-pthread")
 BUILDS = {
     "sanitized": SANITIZERS,
@@ -88,7 +88,7 @@ def raced(tmp_path_factory: pytest.TempPathFactory) -> Drive:
 @pytest.mark.parametrize("build_flags", BUILDS)
 def test_every_set_of_kernels_equals_ref(tmp_path: Path, build_flags: str) -> None:
     flags = BUILDS[build_flags]
-    sources = (PROGRAMS / "check_kernels.c", *KERNEL_SOURCES)
+    sources = (PROGRAMS / "check_kernels.c", *CHIP_SOURCES)
     program = build(compiler(), tmp_path / "check_kernels", sources, *FLAGS, *flags)
     done = subprocess.run((program,), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-4000:]

@@ -10,7 +10,7 @@ enum { ROUNDS = 400, INPUTS_MAX = 4128, TOKENS_MAX = 2064, HEAD_DIM_MAX = 256 };
 
 typedef enum operands { RANDOM, ALL_HIGHEST, ALL_LOWEST, KINDS } operands;
 
-static const ftv_kernels *const candidates[] = {&ftv_kernels_portable};
+static const ftv_kernels *const candidates[] = {&ftv_kernels_portable, &ftv_kernels_scalar};
 
 static uint32_t seed = 1;
 
@@ -117,8 +117,8 @@ static void check_attention(const ftv_kernels *kernels, uint32_t rows, uint32_t 
     int8_t *q = make_rows(1, head_dim, stride, kind);
     int8_t *k = make_rows(rows, head_dim, stride, kind);
     int16_t *weights = allocate(rows * sizeof *weights);
-    int32_t *expected = allocate((rows > head_dim ? rows : head_dim) * sizeof *expected);
-    int32_t *got = allocate((rows > head_dim ? rows : head_dim) * sizeof *got);
+    int32_t *expected = allocate((rows > stride ? rows : stride) * sizeof *expected);
+    int32_t *got = allocate((rows > stride ? rows : stride) * sizeof *got);
     for (uint32_t j = 0; j < rows; j++) {
         weights[j] = (int16_t)(kind == RANDOM ? random_below(8193) : 8192U);
     }

@@ -188,6 +188,8 @@ int main(int argc, char **argv) {
     ftv_options options = {.parallel = parallel, .trace = write_trace, .trace_context = trace};
     if (strcmp(argv[4], "ref") == 0) {
         options.kernels = &ftv_kernels_ref;
+    } else if (strcmp(argv[4], "scalar") == 0) {
+        options.kernels = &ftv_kernels_scalar;
     }
     size_t size = ftv_arena_bytes(&model, &options);
     uint8_t *arena = allocate(size);

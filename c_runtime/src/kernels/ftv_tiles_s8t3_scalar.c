@@ -1,0 +1,103 @@
+/* sums[channel * 8 + token] = sum_k x[token][k] * w[channel][k], eight tokens, few tiles, three weights a byte.
+ * See ftv_scalar.h, "t3", for the weights' layout. Table: FTV_TABLE_BYTES_T3. */
+#include "ftv_scalar.h"
+
+#define MOST  14U               /* times 18 inputs until the words have to be read: 252 <= FTV_HALF_INPUTS */
+#define THREE (27U * FTV_PAIRS) /* words of one table */
+
+#define PUT(at)                                                                                                        \
+    table[(at)*FTV_PAIRS] = value;                                                                                     \
+    FTV_STORED(value)
+
+/* The nine sums of two inputs; each differs from the one before in one trit. */
+FTV_INLINE uint32_t nine_up(uint32_t *restrict table, uint32_t value, uint32_t x0, uint32_t x1) {
+    PUT(0U);
+    value += x0;
+    PUT(1U);
+    value += x0;
+    PUT(2U);
+    value += x1;
+    PUT(5U);
+    value -= x0;
+    PUT(4U);
+    value -= x0;
+    PUT(3U);
+    value += x1;
+    PUT(6U);
+    value += x0;
+    PUT(7U);
+    value += x0;
+    PUT(8U);
+    return value;
+}
+
+FTV_INLINE uint32_t nine_down(uint32_t *restrict table, uint32_t value, uint32_t x0, uint32_t x1) {
+    PUT(8U);
+    value -= x0;
+    PUT(7U);
+    value -= x0;
+    PUT(6U);
+    value -= x1;
+    PUT(3U);
+    value += x0;
+    PUT(4U);
+    value += x0;
+    PUT(5U);
+    value -= x1;
+    PUT(2U);
+    value -= x0;
+    PUT(1U);
+    value -= x0;
+    PUT(0U);
+    return value;
+}
+
+/* The tables of inputs k .. k + 17. */
+static void fill_six(const ftv_eight *job, uint32_t k) {
+    for (uint32_t six = 0; six < FTV_SIX; six++, k += 3U) {
+        for (uint32_t pair = 0; pair < FTV_PAIRS; pair++) {
+            uint32_t *table = job->table + six * THREE + pair;
+            uint32_t x0 = ftv_input(job, pair, k), x1 = ftv_input(job, pair, k + 1U), x2 = ftv_input(job, pair, k + 2U);
+            uint32_t value = 0U - x0 - x1 - x2;
+            value = nine_up(table, value, x0, x1) + x2;
+            value = nine_down(table + 9U * FTV_PAIRS, value, x0, x1) + x2;
+            nine_up(table + 18U * FTV_PAIRS, value, x0, x1);
+        }
+    }
+}
+
+/* A byte is half the distance of its entry. */
+FTV_INLINE const uint32_t *entry_of(const uint32_t *table, uint8_t byte) {
+    return (const uint32_t *)(const void *)((const uint8_t *)table + 2U * byte);
+}
+
+static void add_channels(uint32_t *restrict words, const uint32_t *restrict table, const uint8_t *restrict bytes,
+                         uint32_t channels) {
+    const uint32_t *end = words + channels * FTV_PAIRS, *second = table + 3U * THREE;
+    for (; words != end; words += FTV_PAIRS, bytes += FTV_SIX) {
+        uint32_t s0 = words[0], s1 = words[1], s2 = words[2], s3 = words[3];
+        FTV_LOOK_UP(entry_of(table, bytes[0]), 0U);
+        FTV_LOOK_UP(entry_of(table, bytes[1]), 27U);
+        FTV_LOOK_UP(entry_of(table, bytes[2]), 54U);
+        FTV_LOOK_UP(entry_of(second, bytes[3]), 0U);
+        FTV_LOOK_UP(entry_of(second, bytes[4]), 27U);
+        FTV_LOOK_UP(entry_of(second, bytes[5]), 54U);
+        words[0] = s0;
+        words[1] = s1;
+        words[2] = s2;
+        words[3] = s3;
+    }
+}
+
+void ftv_tiles_s8t3_scalar(const ftv_eight *job) {
+    uint32_t visits = ftv_ceil_div(job->inputs, FTV_T3_INPUTS), channels = job->tiles_count * FTV_TILE;
+    ftv_clear_words(job);
+    for (uint32_t first = 0; first < visits; first += MOST) {
+        uint32_t end = ftv_min_u32(first + MOST, visits);
+        for (uint32_t visit = first; visit < end; visit++) {
+            fill_six(job, visit * FTV_T3_INPUTS);
+            add_channels(job->words, job->table, job->tiles + (size_t)visit * channels * FTV_SIX, channels);
+        }
+        ftv_spread(job, first == 0U);
+    }
+}
