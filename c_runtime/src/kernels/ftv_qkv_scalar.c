@@ -41,7 +41,7 @@ static void load_part(qkv_scratch *s, const ftv_qkv_part *part) {
 static void put_token(const ftv_qkv_part *part, const qkv_scratch *s, uint32_t token, const int32_t *sums) {
     int8_t *codes = part->codes + (size_t)token * part->head_rows;
     ftv_requantise_scalar(s->y, sums, part->head_rows, &s->affine, part->x.scales[token]);
-    part->absmax[token] = (int32_t)ftv_quantise_row(codes, s->y, part->head_dim, part->head_rows, part->levels).a;
+    part->absmax[token] = (int32_t)ftv_quantise_row_scalar(codes, s->y, part->head_dim, part->head_rows, part->levels);
     if (part->part != FTV_Q) {
         uint32_t *words = (uint32_t *)(void *)codes;
         for (uint32_t i = 0; i < part->head_rows / 4U; i++) {

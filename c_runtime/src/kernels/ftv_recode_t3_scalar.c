@@ -26,11 +26,11 @@ static void codes_of_t5(uint8_t *restrict codes, const uint8_t *restrict channel
     }
 }
 
-/* A channel's codes, six threes each `stride` bytes. */
+/* A channel's codes, eight threes each `stride` bytes. */
 static void pack(uint8_t *restrict t3, const uint8_t *restrict codes, uint32_t inputs, uint32_t stride) {
     for (uint32_t k = 0; k < inputs; k += FTV_T3_INPUTS, t3 += stride) {
-        for (uint32_t six = 0; six < FTV_SIX; six++, codes += 3) {
-            t3[six] = (uint8_t)(8U * (codes[0] + 3U * (codes[1] + 3U * codes[2])));
+        for (uint32_t three = 0; three < FTV_THREES; three++, codes += 3) {
+            t3[three] = (uint8_t)(8U * (codes[0] + 3U * (codes[1] + 3U * codes[2])));
         }
     }
 }
@@ -48,6 +48,6 @@ void ftv_recode_t3_scalar(uint8_t *t3, const uint8_t *tiles, uint32_t tile_bytes
         } else {
             codes_of_t5(codes, bytes, inputs);
         }
-        pack(t3 + channel * FTV_SIX, codes, inputs, channels * FTV_SIX);
+        pack(t3 + channel * FTV_THREES, codes, inputs, channels * FTV_THREES);
     }
 }

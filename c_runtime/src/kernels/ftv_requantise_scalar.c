@@ -22,8 +22,9 @@ FTV_INLINE void each_channel(int32_t *restrict y, const int32_t *restrict sums, 
     const uint16_t *restrict mantissas = affine->mantissas;
     const int32_t *restrict bias = affine->bias;
     const int32_t *end = y + channels;
-    for (; y != end; y++, sums += FTV_EIGHT) {
-        *y = scaled(*sums, multiplier_of(mantissa, *mantissas++), shift, small) + *bias++;
+    for (; y != end; y += 2, sums += 2U * FTV_EIGHT, mantissas += 2, bias += 2) {
+        y[0] = scaled(sums[0], multiplier_of(mantissa, mantissas[0]), shift, small) + bias[0];
+        y[1] = scaled(sums[FTV_EIGHT], multiplier_of(mantissa, mantissas[1]), shift, small) + bias[1];
     }
 }
 
@@ -32,8 +33,9 @@ FTV_INLINE void one_multiplier(int32_t *restrict y, const int32_t *restrict sums
     int32_t multiplier = multiplier_of(mantissa, affine->mantissas[0]);
     const int32_t *restrict bias = affine->bias;
     const int32_t *end = y + channels;
-    for (; y != end; y++, sums += FTV_EIGHT) {
-        *y = scaled(*sums, multiplier, shift, small) + *bias++;
+    for (; y != end; y += 2, sums += 2U * FTV_EIGHT, bias += 2) {
+        y[0] = scaled(sums[0], multiplier, shift, small) + bias[0];
+        y[1] = scaled(sums[FTV_EIGHT], multiplier, shift, small) + bias[1];
     }
 }
 

@@ -41,6 +41,9 @@ void ftv_tiles_s8t2_scalar(const ftv_eight *job);
 void ftv_tiles_s8t5_scalar(const ftv_eight *job);
 void ftv_tiles_s8t3_scalar(const ftv_eight *job);
 
+/* The words, sums of at most FTV_HALF_INPUTS inputs, are added to the sums, or become them; then they are zero again. */
+void ftv_spread_scalar(const ftv_eight *job, int first);
+
 /* ---- outputs ---- */
 
 /* What makes Q16 outputs of some channels' sums: NUMERICS.md, section 2. */
@@ -54,6 +57,8 @@ typedef struct ftv_affine {
 
 void ftv_requantise_scalar(int32_t *y, const int32_t *sums, uint32_t channels, const ftv_affine *affine,
                            ftv_multiplier scale);
+
+uint32_t ftv_quantise_row_scalar(int8_t *codes, int32_t *x, uint32_t columns, uint32_t stride, int32_t levels);
 
 /* That of `channels` rows of a layer; bias is filled. */
 static inline ftv_affine ftv_affine_of(const ftv_linear *layer, uint32_t first_row, int32_t *bias, uint32_t channels) {
@@ -76,21 +81,21 @@ static inline void ftv_eight_rows(ftv_eight *job, const int8_t *x, uint32_t stri
 #define FTV_TABLE_BYTES_T2 (171U * FTV_STRIDE * sizeof(uint32_t)) /* codes of four trits: 0 .. 0xAA */
 #define FTV_TABLE_BYTES_T5 (256U * FTV_STRIDE * sizeof(uint32_t))
 #define FTV_TABLE_BYTES    FTV_TABLE_BYTES_T5
-#define FTV_TABLE_BYTES_T3 (27U * FTV_PAIRS * FTV_SIX * sizeof(uint32_t))
+#define FTV_TABLE_BYTES_T3 (27U * FTV_PAIRS * FTV_THREES * sizeof(uint32_t))
 
 /* ---- t3: few channels ----
  *
  * A table of 81 or 243 sums pays for hundreds of channels, not for the 16 of a tile or the 64 of a head. Their weights
- * are recoded once for all tokens: three trits a byte, 27 sums. Six bytes, 18 inputs, of a channel are neighbours:
- * t3 [ceil(inputs / 18)][channels][6], 8 (w0 + 3 w1 + 9 w2 + 13). */
-#define FTV_SIX       6U
-#define FTV_T3_INPUTS (3U * FTV_SIX)
+ * are recoded once for all tokens: three trits a byte, 27 sums. Eight bytes, 24 inputs, of a channel are neighbours:
+ * t3 [ceil(inputs / 24)][channels][8], 8 (w0 + 3 w1 + 9 w2 + 13). */
+#define FTV_THREES    8U
+#define FTV_T3_INPUTS (3U * FTV_THREES)
 
 static inline size_t ftv_t3_bytes(uint32_t inputs, uint32_t tiles) {
-    return (size_t)ftv_ceil_div(inputs, FTV_T3_INPUTS) * tiles * FTV_TILE * FTV_SIX;
+    return (size_t)ftv_ceil_div(inputs, FTV_T3_INPUTS) * tiles * FTV_TILE * FTV_THREES;
 }
 
-/* Trits of one channel, and room for whole blocks, bytes of five and sixes of threes. */
+/* Trits of one channel, and room for whole blocks, bytes of five and eights of threes. */
 static inline size_t ftv_codes_bytes(uint32_t inputs) {
     return (size_t)ftv_round16(inputs) + 32U;
 }
@@ -120,36 +125,45 @@ size_t ftv_qkv_scratch_bytes_scalar(uint32_t inputs, uint32_t head_rows);
 void ftv_attend_scalar(const ftv_attend_job *job, void *scratch);
 size_t ftv_attend_scratch_bytes_scalar(uint32_t tokens, uint32_t head_rows);
 
+/* ---- order ----
+ *
+ * Compilers like to load many entries ahead of their use, and then run out of a small core's sixteen registers. These
+ * change no value: they are what the next statement depends on. */
+#if defined(__GNUC__)
+#define FTV_SETTLE(entry, a, b, c, d) __asm__("" : "+r"(entry), "+r"(a), "+r"(b), "+r"(c), "+r"(d))
+#define FTV_STORED(value)             __asm__ volatile("" : "+r"(value) : : "memory")
+#define FTV_NOW(value)                __asm__ volatile("" : "+r"(value))
+#else
+#define FTV_SETTLE(entry, a, b, c, d) ((void)0)
+#define FTV_STORED(value)             ((void)0)
+#define FTV_NOW(value)                ((void)0)
+#endif
+
 /* ---- words ---- */
 
-static inline uint32_t ftv_pair(int8_t low, int8_t high) {
-    return (uint32_t)low + ((uint32_t)high << 16);
+FTV_INLINE uint32_t ftv_pair(int8_t low, int8_t high) {
+    uint32_t word = (uint32_t)low + ((uint32_t)high << 16);
+    FTV_NOW(word);
+    return word;
 }
 
-static inline int32_t ftv_low_half(uint32_t word) {
-    return (int16_t)(word & 0xFFFFU);
-}
+/* Inputs first .. first + count - 1 of the eight tokens. Beyond the matrix, where a row may have ended, they are zero:
+ * then they are in `padded`, which has room for 8 * count. */
+typedef struct ftv_inputs {
+    const int8_t *x[FTV_EIGHT];
+} ftv_inputs;
 
-static inline int32_t ftv_high_half(uint32_t word) {
-    return (int16_t)((word + 0x8000U) >> 16);
-}
-
-/* The words become sums and are zero again. first: there are no sums yet. */
-FTV_INLINE void ftv_spread(const ftv_eight *job, int first) {
-    uint32_t *restrict word = job->words;
-    int32_t *restrict sum = job->sums;
-    const uint32_t *end = word + job->tiles_count * FTV_TILE * FTV_PAIRS;
-    for (; word != end; word++, sum += 2) {
-        int32_t low = ftv_low_half(*word), high = ftv_high_half(*word);
-        sum[0] = first ? low : sum[0] + low;
-        sum[1] = first ? high : sum[1] + high;
-        *word = 0;
+static inline void ftv_take_inputs(ftv_inputs *in, const ftv_eight *job, uint32_t first, uint32_t count,
+                                   int8_t *padded) {
+    for (uint32_t token = 0; token < FTV_EIGHT; token++, padded += count) {
+        in->x[token] = job->x[token] + first;
+        if (first + count > job->inputs) {
+            for (uint32_t i = 0; i < count; i++) {
+                padded[i] = first + i < job->inputs ? in->x[token][i] : 0;
+            }
+            in->x[token] = padded;
+        }
     }
-}
-
-/* Input k of two tokens; zero beyond the matrix, where a row may have ended. */
-static inline uint32_t ftv_input(const ftv_eight *job, uint32_t pair, uint32_t k) {
-    return k < job->inputs ? ftv_pair(job->x[2U * pair][k], job->x[2U * pair + 1U][k]) : 0U;
 }
 
 FTV_INLINE void ftv_clear_words(const ftv_eight *job) {
@@ -159,18 +173,6 @@ FTV_INLINE void ftv_clear_words(const ftv_eight *job) {
         *word = 0;
     }
 }
-
-/* ---- order ----
- *
- * Compilers like to load many entries ahead of their use, and then run out of a small core's sixteen registers. These
- * change no value: they are what the next statement depends on. */
-#if defined(__GNUC__)
-#define FTV_SETTLE(entry, a, b, c, d) __asm__("" : "+r"(entry), "+r"(a), "+r"(b), "+r"(c), "+r"(d))
-#define FTV_STORED(value)             __asm__ volatile("" : "+r"(value) : : "memory")
-#else
-#define FTV_SETTLE(entry, a, b, c, d) ((void)0)
-#define FTV_STORED(value)             ((void)0)
-#endif
 
 /* Four words of an entry, added to sums s0 .. s3. */
 #define FTV_LOOK_UP(entry_at, slot)                                                                                    \

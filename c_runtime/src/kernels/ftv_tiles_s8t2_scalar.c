@@ -58,6 +58,7 @@ FTV_INLINE uint32_t nine_down(uint32_t *restrict table, uint32_t value, uint32_t
 /* All 81 sums of four inputs. */
 static void fill(uint32_t *restrict table, uint32_t x0, uint32_t x1, uint32_t x2, uint32_t x3) {
     uint32_t value = 0U - x0 - x1 - x2 - x3;
+    FTV_NOW(table);
     value = nine_up(table + CODE(0U, 0U) * FTV_STRIDE, value, x0, x1) + x2;
     value = nine_down(table + CODE(1U, 0U) * FTV_STRIDE, value, x0, x1) + x2;
     value = nine_up(table + CODE(2U, 0U) * FTV_STRIDE, value, x0, x1) + x3;
@@ -73,9 +74,9 @@ static void fill(uint32_t *restrict table, uint32_t x0, uint32_t x1, uint32_t x2
 static void fill_block(const ftv_eight *job, uint32_t k) {
     for (uint32_t pair = 0; pair < FTV_PAIRS; pair++) {
         const int8_t *low = job->x[2U * pair] + k, *high = job->x[2U * pair + 1U] + k;
-        for (uint32_t j = 0; j < FTV_SLOTS; j++) {
-            fill(job->table + j * FTV_PAIRS + pair, ftv_pair(low[j], high[j]), ftv_pair(low[4U + j], high[4U + j]),
-                 ftv_pair(low[8U + j], high[8U + j]), ftv_pair(low[12U + j], high[12U + j]));
+        for (uint32_t j = 0; j < FTV_SLOTS; j++, low++, high++) {
+            fill(job->table + j * FTV_PAIRS + pair, ftv_pair(low[0], high[0]), ftv_pair(low[4], high[4]),
+                 ftv_pair(low[8], high[8]), ftv_pair(low[12], high[12]));
         }
     }
 }
@@ -123,6 +124,6 @@ void ftv_tiles_s8t2_scalar(const ftv_eight *job) {
         for (uint32_t block = first; block < end; block++) {
             add_block(job, block);
         }
-        ftv_spread(job, first == 0U);
+        ftv_spread_scalar(job, first == 0U);
     }
 }

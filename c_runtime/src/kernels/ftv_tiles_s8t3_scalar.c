@@ -2,8 +2,8 @@
  * See ftv_scalar.h, "t3", for the weights' layout. Table: FTV_TABLE_BYTES_T3. */
 #include "ftv_scalar.h"
 
-#define MOST  14U               /* times 18 inputs until the words have to be read: 252 <= FTV_HALF_INPUTS */
-#define THREE (27U * FTV_PAIRS) /* words of one table */
+#define MOST  10U               /* times 24 inputs until the words have to be read: 240 <= FTV_HALF_INPUTS */
+#define WORDS (27U * FTV_PAIRS) /* of one table */
 
 #define PUT(at)                                                                                                        \
     table[(at)*FTV_PAIRS] = value;                                                                                     \
@@ -52,16 +52,18 @@ FTV_INLINE uint32_t nine_down(uint32_t *restrict table, uint32_t value, uint32_t
     return value;
 }
 
-/* The tables of inputs k .. k + 17. */
-static void fill_six(const ftv_eight *job, uint32_t k) {
-    for (uint32_t six = 0; six < FTV_SIX; six++, k += 3U) {
-        for (uint32_t pair = 0; pair < FTV_PAIRS; pair++) {
-            uint32_t *table = job->table + six * THREE + pair;
-            uint32_t x0 = ftv_input(job, pair, k), x1 = ftv_input(job, pair, k + 1U), x2 = ftv_input(job, pair, k + 2U);
+/* The tables of 24 inputs. */
+static void fill_tables(uint32_t *table, const ftv_inputs *in) {
+    for (uint32_t pair = 0; pair < FTV_PAIRS; pair++) {
+        const int8_t *low = in->x[2U * pair], *high = in->x[2U * pair + 1U];
+        for (uint32_t three = 0; three < FTV_THREES; three++, low += 3, high += 3) {
+            uint32_t *to = table + three * WORDS + pair;
+            uint32_t x0 = ftv_pair(low[0], high[0]), x1 = ftv_pair(low[1], high[1]), x2 = ftv_pair(low[2], high[2]);
             uint32_t value = 0U - x0 - x1 - x2;
-            value = nine_up(table, value, x0, x1) + x2;
-            value = nine_down(table + 9U * FTV_PAIRS, value, x0, x1) + x2;
-            nine_up(table + 18U * FTV_PAIRS, value, x0, x1);
+            FTV_NOW(to);
+            value = nine_up(to, value, x0, x1) + x2;
+            value = nine_down(to + 9U * FTV_PAIRS, value, x0, x1) + x2;
+            nine_up(to + 18U * FTV_PAIRS, value, x0, x1);
         }
     }
 }
@@ -71,10 +73,11 @@ FTV_INLINE const uint32_t *entry_of(const uint32_t *table, uint8_t byte) {
     return (const uint32_t *)(const void *)((const uint8_t *)table + 2U * byte);
 }
 
+/* Three tables are within reach of one address. */
 static void add_channels(uint32_t *restrict words, const uint32_t *restrict table, const uint8_t *restrict bytes,
                          uint32_t channels) {
-    const uint32_t *end = words + channels * FTV_PAIRS, *second = table + 3U * THREE;
-    for (; words != end; words += FTV_PAIRS, bytes += FTV_SIX) {
+    const uint32_t *end = words + channels * FTV_PAIRS, *second = table + 3U * WORDS, *third = table + 6U * WORDS;
+    for (; words != end; words += FTV_PAIRS, bytes += FTV_THREES) {
         uint32_t s0 = words[0], s1 = words[1], s2 = words[2], s3 = words[3];
         FTV_LOOK_UP(entry_of(table, bytes[0]), 0U);
         FTV_LOOK_UP(entry_of(table, bytes[1]), 27U);
@@ -82,6 +85,8 @@ static void add_channels(uint32_t *restrict words, const uint32_t *restrict tabl
         FTV_LOOK_UP(entry_of(second, bytes[3]), 0U);
         FTV_LOOK_UP(entry_of(second, bytes[4]), 27U);
         FTV_LOOK_UP(entry_of(second, bytes[5]), 54U);
+        FTV_LOOK_UP(entry_of(third, bytes[6]), 0U);
+        FTV_LOOK_UP(entry_of(third, bytes[7]), 27U);
         words[0] = s0;
         words[1] = s1;
         words[2] = s2;
@@ -91,13 +96,16 @@ static void add_channels(uint32_t *restrict words, const uint32_t *restrict tabl
 
 void ftv_tiles_s8t3_scalar(const ftv_eight *job) {
     uint32_t visits = ftv_ceil_div(job->inputs, FTV_T3_INPUTS), channels = job->tiles_count * FTV_TILE;
+    ftv_inputs in;
+    int8_t padded[FTV_EIGHT * FTV_T3_INPUTS];
     ftv_clear_words(job);
     for (uint32_t first = 0; first < visits; first += MOST) {
         uint32_t end = ftv_min_u32(first + MOST, visits);
         for (uint32_t visit = first; visit < end; visit++) {
-            fill_six(job, visit * FTV_T3_INPUTS);
-            add_channels(job->words, job->table, job->tiles + (size_t)visit * channels * FTV_SIX, channels);
+            ftv_take_inputs(&in, job, visit * FTV_T3_INPUTS, FTV_T3_INPUTS, padded);
+            fill_tables(job->table, &in);
+            add_channels(job->words, job->table, job->tiles + (size_t)visit * channels * FTV_THREES, channels);
         }
-        ftv_spread(job, first == 0U);
+        ftv_spread_scalar(job, first == 0U);
     }
 }

@@ -63,6 +63,7 @@ FTV_INLINE uint32_t part_down(uint32_t *restrict table, uint32_t v, uint32_t val
 /* All 243 sums of five inputs. */
 static void fill(uint32_t *restrict table, five_inputs in) {
     uint32_t value = 0U - in.x0 - in.x1 - in.x2 - in.x3 - in.x4;
+    FTV_NOW(table);
     value = part_up(table, 0U, value, in) + in.x1;
     value = part_down(table, 27U, value, in) + in.x1;
     value = part_up(table, 54U, value, in) + in.x0;
@@ -74,70 +75,62 @@ static void fill(uint32_t *restrict table, five_inputs in) {
     part_up(table, 216U, value, in);
 }
 
-/* The tables of `slots` groups from input k on. */
-static void fill_groups(const ftv_eight *job, uint32_t k, uint32_t slots) {
-    for (uint32_t slot = 0; slot < slots; slot++, k += GROUP) {
-        for (uint32_t pair = 0; pair < FTV_PAIRS; pair++) {
-            five_inputs in = {ftv_input(job, pair, k), ftv_input(job, pair, k + 1U), ftv_input(job, pair, k + 2U),
-                              ftv_input(job, pair, k + 3U), ftv_input(job, pair, k + 4U)};
-            fill(job->table + slot * FTV_PAIRS + pair, in);
+/* The tables of four groups. */
+static void fill_groups(uint32_t *table, const ftv_inputs *in) {
+    for (uint32_t pair = 0; pair < FTV_PAIRS; pair++) {
+        const int8_t *low = in->x[2U * pair], *high = in->x[2U * pair + 1U];
+        for (uint32_t slot = 0; slot < FTV_SLOTS; slot++, low += GROUP, high += GROUP) {
+            five_inputs five = {ftv_pair(low[0], high[0]), ftv_pair(low[1], high[1]), ftv_pair(low[2], high[2]),
+                                ftv_pair(low[3], high[3]), ftv_pair(low[4], high[4])};
+            fill(table + slot * FTV_PAIRS + pair, five);
         }
     }
 }
 
-/* One channel's next byte, and its next four. */
-FTV_INLINE void add_one(uint32_t *restrict words, const uint32_t *restrict table, const uint8_t *restrict bytes) {
+/* One channel's next `slots` bytes. */
+FTV_INLINE void add_channel(uint32_t *restrict words, const uint32_t *restrict table, const uint8_t *restrict bytes,
+                            uint32_t slots) {
     uint32_t s0 = words[0], s1 = words[1], s2 = words[2], s3 = words[3];
     FTV_LOOK_UP(table + bytes[0] * FTV_STRIDE, 0U);
+    if (slots > 1U) {
+        FTV_LOOK_UP(table + bytes[16] * FTV_STRIDE, 1U);
+    }
+    if (slots > 2U) {
+        FTV_LOOK_UP(table + bytes[32] * FTV_STRIDE, 2U);
+    }
+    if (slots > 3U) {
+        FTV_LOOK_UP(table + bytes[48] * FTV_STRIDE, 3U);
+    }
     words[0] = s0;
     words[1] = s1;
     words[2] = s2;
     words[3] = s3;
 }
 
-FTV_INLINE void add_four(uint32_t *restrict words, const uint32_t *restrict table, const uint8_t *restrict bytes) {
-    uint32_t s0 = words[0], s1 = words[1], s2 = words[2], s3 = words[3];
-    FTV_LOOK_UP(table + bytes[0] * FTV_STRIDE, 0U);
-    FTV_LOOK_UP(table + bytes[16] * FTV_STRIDE, 1U);
-    FTV_LOOK_UP(table + bytes[32] * FTV_STRIDE, 2U);
-    FTV_LOOK_UP(table + bytes[48] * FTV_STRIDE, 3U);
-    words[0] = s0;
-    words[1] = s1;
-    words[2] = s2;
-    words[3] = s3;
-}
-
-/* Sixteen channels. */
-static void add_tile(uint32_t *restrict words, const uint32_t *restrict table, const uint8_t *restrict bytes) {
+FTV_INLINE void add_tile(uint32_t *restrict words, const uint32_t *restrict table, const uint8_t *restrict bytes,
+                         uint32_t slots) {
     const uint8_t *end = bytes + FTV_TILE;
     do {
-        add_four(words, table, bytes);
-        add_four(words + FTV_PAIRS, table, bytes + 1);
+        add_channel(words, table, bytes, slots);
+        add_channel(words + FTV_PAIRS, table, bytes + 1, slots);
         words += 2U * FTV_PAIRS;
         bytes += 2;
     } while (bytes != end);
 }
 
-static void add_tile_one(uint32_t *restrict words, const uint32_t *restrict table, const uint8_t *restrict bytes) {
-    const uint8_t *end = bytes + FTV_TILE;
-    do {
-        add_one(words, table, bytes);
-        add_one(words + FTV_PAIRS, table, bytes + 1);
-        words += 2U * FTV_PAIRS;
-        bytes += 2;
-    } while (bytes != end);
-}
-
-/* `slots` groups, four or one, from the one of input k on, through all tiles. */
+/* One to four groups from `group` on, through all tiles. */
 static void add_groups(const ftv_eight *job, uint32_t group, uint32_t slots) {
     uint32_t *words = job->words;
     const uint8_t *bytes = job->tiles + group * FTV_TILE;
-    fill_groups(job, group * GROUP, slots);
     for (uint32_t tile = 0; tile < job->tiles_count; tile++) {
         if (slots == FTV_SLOTS) {
-            add_tile(words, job->table, bytes);
+            add_tile(words, job->table, bytes, FTV_SLOTS);
+        } else if (slots == 3U) {
+            add_tile(words, job->table, bytes, 3U);
+        } else if (slots == 2U) {
+            add_tile(words, job->table, bytes, 2U);
         } else {
-            add_tile_one(words, job->table, bytes);
+            add_tile(words, job->table, bytes, 1U);
         }
         words += FTV_TILE * FTV_PAIRS;
         bytes += job->tile_bytes;
@@ -146,15 +139,16 @@ static void add_groups(const ftv_eight *job, uint32_t group, uint32_t slots) {
 
 void ftv_tiles_s8t5_scalar(const ftv_eight *job) {
     uint32_t groups = ftv_ceil_div(job->inputs, GROUP);
+    ftv_inputs in;
+    int8_t padded[FTV_EIGHT * FTV_SLOTS * GROUP];
     ftv_clear_words(job);
     for (uint32_t first = 0; first < groups; first += MOST) {
-        uint32_t end = ftv_min_u32(first + MOST, groups), group = first;
-        for (; group + FTV_SLOTS <= end; group += FTV_SLOTS) {
-            add_groups(job, group, FTV_SLOTS);
+        uint32_t end = ftv_min_u32(first + MOST, groups);
+        for (uint32_t group = first; group < end; group += FTV_SLOTS) {
+            ftv_take_inputs(&in, job, group * GROUP, FTV_SLOTS * GROUP, padded);
+            fill_groups(job->table, &in);
+            add_groups(job, group, ftv_min_u32(FTV_SLOTS, end - group));
         }
-        for (; group < end; group++) {
-            add_groups(job, group, 1U);
-        }
-        ftv_spread(job, first == 0U);
+        ftv_spread_scalar(job, first == 0U);
     }
 }
