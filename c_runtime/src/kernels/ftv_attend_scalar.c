@@ -1,5 +1,6 @@
 /* A whole step: query rows of one head, four at a time. See ftv.h, ftv_attend_job, and NUMERICS.md, section 5.
- * Q is [token][head_rows]; K and V are the same as code + 128 (ftv_qkv_scalar), so that a byte loads without its sign.
+ * Q is [token][head_rows], K the same as code + 128, so that a byte loads without its sign; V, code + 128 too, has its
+ * channels in twos, [head_rows / 2][tokens rounded up to 16][2] (ftv_qkv_scalar).
  *
  * Scores: two queries share a word, as tokens do in ftv_scalar.h. A product is at most 63 * 127, so four channels fit
  * the halves, which are read after every four. The mixture of values needs 32 bits for each sum. */
@@ -90,17 +91,24 @@ typedef struct four_sums {
     uint32_t low0, high0, low1, high1;
 } four_sums;
 
-FTV_INLINE uint32_t four_products(const quad *four, const uint8_t *k) {
-    return four->start + four->q[0] * k[0] + four->q[1] * k[1] + four->q[2] * k[2] + four->q[3] * k[3];
+FTV_INLINE uint32_t add_product(uint32_t word, uint32_t q, uint32_t k) {
+    word += q * k;
+    FTV_NOW(word);
+    return word;
 }
 
 FTV_INLINE four_sums add_quads(four_sums s, const quad *quads, const uint8_t *k) {
-    FTV_SETTLE(quads, s.low0, s.high0, s.low1, s.high1);
-    uint32_t word = four_products(quads, k);
+    uint32_t k0 = k[0], k1 = k[1], k2 = k[2], k3 = k[3];
+    uint32_t word = add_product(quads[0].start, quads[0].q[0], k0);
+    word = add_product(word, quads[0].q[1], k1);
+    word = add_product(word, quads[0].q[2], k2);
+    word = add_product(word, quads[0].q[3], k3);
     s.low0 += word & 0xFFFFU;
     s.high0 += (uint32_t)((int32_t)word >> 16);
-    FTV_SETTLE(quads, s.low0, s.high0, s.low1, s.high1);
-    word = four_products(quads + 1, k);
+    word = add_product(quads[1].start, quads[1].q[0], k0);
+    word = add_product(word, quads[1].q[1], k1);
+    word = add_product(word, quads[1].q[2], k2);
+    word = add_product(word, quads[1].q[3], k3);
     s.low1 += word & 0xFFFFU;
     s.high1 += (uint32_t)((int32_t)word >> 16);
     return s;
@@ -124,21 +132,26 @@ static void score_key(int32_t *restrict scores, uint32_t stride, const quad *res
 
 /* ---- the mixture ---- */
 
-/* Two channels of four queries over all rows, code + 128. */
-FTV_INLINE void mix_two(uint32_t *restrict sums, uint32_t stride, const uint32_t *restrict weights,
-                        const uint8_t *restrict v, uint32_t rows, uint32_t head_rows) {
+/* A key's weight of one query x two channels. */
+#define MIX(query)                                                                                                     \
+    do {                                                                                                               \
+        uint32_t weight = weights[query];                                                                              \
+        a##query += weight * a;                                                                                        \
+        b##query += weight * b;                                                                                        \
+        FTV_NOW(a##query);                                                                                             \
+        FTV_NOW(b##query);                                                                                             \
+    } while (0)
+
+/* Two channels of four queries over all keys. v: code + 128, [keys][2]. */
+static void mix_two(uint32_t *restrict sums, uint32_t stride, const uint32_t *restrict weights,
+                    const uint8_t *restrict v, uint32_t keys) {
     uint32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0, b0 = 0, b1 = 0, b2 = 0, b3 = 0;
-    const uint32_t *end = weights + rows * QUERIES;
-    for (; weights != end; weights += QUERIES, v += head_rows) {
+    for (const uint8_t *end = v + 2U * keys; v != end; weights += QUERIES, v += 2) {
         uint32_t a = v[0], b = v[1];
-        a0 += weights[0] * a;
-        b0 += weights[0] * b;
-        a1 += weights[1] * a;
-        b1 += weights[1] * b;
-        a2 += weights[2] * a;
-        b2 += weights[2] * b;
-        a3 += weights[3] * a;
-        b3 += weights[3] * b;
+        MIX(0);
+        MIX(1);
+        MIX(2);
+        MIX(3);
     }
     sums[0] += a0;
     sums[1] += b0;
@@ -169,10 +182,10 @@ static void prepare_mixture(const ftv_attend_job *job, const attend_scratch *s) 
 
 static void mix(const ftv_attend_job *job, const attend_scratch *s) {
     const uint8_t *v = (const uint8_t *)job->codes[FTV_V];
+    const uint32_t *weights = (const uint32_t *)(const void *)s->scores;
     prepare_mixture(job, s);
-    for (uint32_t c = 0; c < job->head_rows; c += 2U) {
-        mix_two((uint32_t *)s->sums + c, job->head_rows, (const uint32_t *)(const void *)s->scores, v + c, job->tokens,
-                job->head_rows);
+    for (uint32_t c = 0; c < job->head_rows; c += 2U, v += 2U * ftv_round16(job->tokens)) {
+        mix_two((uint32_t *)s->sums + c, job->head_rows, weights, v, job->tokens);
     }
 }
 
@@ -187,14 +200,20 @@ static uint32_t weigh(const ftv_attend_job *job, const attend_scratch *s, uint32
     return ftv_softmax(s->weights + query * rows, s->scores + query * rows, job->tokens, &scales);
 }
 
-/* sums become y = sums / S, in Q16. The shift is 2 .. 44. */
+/* sums become y = sums / S, in Q16. The shift is 2 .. 44; from 15 on, 32 bits do: |sums >> 15| <= 2^16 and
+ * factor <= 16513, so floor(sums * factor / 2^15) fits. */
 static void normalise(int32_t *sums, uint32_t columns, uint32_t total, int32_t shv) {
-    int32_t bits = ftv_bits32(total);
+    int32_t bits = ftv_bits32(total), shift = bits + 3 - shv;
     uint32_t total16 = bits >= 16 ? total >> (bits - 16) : total << (16 - bits);
     uint32_t reciprocal = ftv_min_u32(32767U, (UINT32_C(1) << 30) / total16);
-    int64_t factor = (int64_t)((reciprocal * 16513U + (1U << 14)) >> 15);
+    int32_t factor = (int32_t)((reciprocal * 16513U + (1U << 14)) >> 15);
     for (uint32_t c = 0; c < columns; c++) {
-        sums[c] = ftv_shift_sat30(sums[c] * factor, bits + 3 - shv);
+        if (shift >= 15) {
+            int32_t scaled = (sums[c] >> 15) * factor + (((sums[c] & 32767) * factor) >> 15);
+            sums[c] = ftv_sat30(scaled >> (shift - 15));
+        } else {
+            sums[c] = ftv_shift_sat30((int64_t)sums[c] * factor, shift);
+        }
     }
 }
 
