@@ -21,7 +21,7 @@ typedef struct attend_scratch {
     int32_t *key;     /* [tokens] a_K >> shk */
     int32_t *value;   /* [tokens] mv */
     int32_t *sums;    /* [QUERIES][head_rows], then y */
-    int32_t *scores;  /* [QUERIES][tokens], then weights as words [tokens][QUERIES] */
+    int32_t *scores;  /* [QUERIES][tokens rounded up to 16], then weights as words [tokens ...][QUERIES] */
     int16_t *weights; /* [QUERIES][tokens rounded up to 16] */
     int32_t shk;
     int32_t shv;
@@ -105,12 +105,16 @@ FTV_INLINE four_sums add_quads(four_sums s, const quad *quads, const uint8_t *k)
     word = add_product(word, quads[0].q[3], k3);
     s.low0 += word & 0xFFFFU;
     s.high0 += (uint32_t)((int32_t)word >> 16);
+    FTV_NOW(s.low0);
+    FTV_NOW(s.high0);
     word = add_product(quads[1].start, quads[1].q[0], k0);
     word = add_product(word, quads[1].q[1], k1);
     word = add_product(word, quads[1].q[2], k2);
     word = add_product(word, quads[1].q[3], k3);
     s.low1 += word & 0xFFFFU;
     s.high1 += (uint32_t)((int32_t)word >> 16);
+    FTV_NOW(s.low1);
+    FTV_NOW(s.high1);
     return s;
 }
 
@@ -132,26 +136,32 @@ static void score_key(int32_t *restrict scores, uint32_t stride, const quad *res
 
 /* ---- the mixture ---- */
 
-/* A key's weight of one query x two channels. */
-#define MIX(query)                                                                                                     \
+/* The weight of one query x two channels of a key. */
+#define MIX(query, weight_at)                                                                                          \
     do {                                                                                                               \
-        uint32_t weight = weights[query];                                                                              \
-        a##query += weight * a;                                                                                        \
-        b##query += weight * b;                                                                                        \
-        FTV_NOW(a##query);                                                                                             \
-        FTV_NOW(b##query);                                                                                             \
+        uint32_t weight = weights[weight_at], product = weight * a;                                                    \
+        weight *= b;                                                                                                   \
+        a##query += product;                                                                                           \
+        b##query += weight;                                                                                            \
+        FTV_BOTH_NOW(a##query, b##query);                                                                              \
     } while (0)
 
-/* Two channels of four queries over all keys. v: code + 128, [keys][2]. */
+/* Two channels of four queries over all keys, an even number. v: code + 128, [keys][2]. */
 static void mix_two(uint32_t *restrict sums, uint32_t stride, const uint32_t *restrict weights,
                     const uint8_t *restrict v, uint32_t keys) {
     uint32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0, b0 = 0, b1 = 0, b2 = 0, b3 = 0;
-    for (const uint8_t *end = v + 2U * keys; v != end; weights += QUERIES, v += 2) {
+    for (const uint8_t *end = v + 2U * keys; v != end; weights += 2U * QUERIES, v += 4) {
         uint32_t a = v[0], b = v[1];
-        MIX(0);
-        MIX(1);
-        MIX(2);
-        MIX(3);
+        MIX(0, 0);
+        MIX(1, 1);
+        MIX(2, 2);
+        MIX(3, 3);
+        a = v[2];
+        b = v[3];
+        MIX(0, QUERIES);
+        MIX(1, QUERIES + 1U);
+        MIX(2, QUERIES + 2U);
+        MIX(3, QUERIES + 3U);
     }
     sums[0] += a0;
     sums[1] += b0;
@@ -163,7 +173,8 @@ static void mix_two(uint32_t *restrict sums, uint32_t stride, const uint32_t *re
     sums[3U * stride + 1U] += b3;
 }
 
-/* Weights become words [tokens][QUERIES], sums start with what code + 128 will add too much. */
+/* Weights become words [tokens rounded up to 16][QUERIES], zero beyond the tokens; sums start with what code + 128
+ * will add too much. */
 static void prepare_mixture(const ftv_attend_job *job, const attend_scratch *s) {
     uint32_t rows = ftv_round16(job->tokens);
     uint32_t *words = (uint32_t *)(void *)s->scores;
@@ -173,6 +184,9 @@ static void prepare_mixture(const ftv_attend_job *job, const attend_scratch *s) 
         for (uint32_t j = 0; j < job->tokens; j++) {
             words[j * QUERIES + query] = (uint32_t)weights[j];
             total += weights[j];
+        }
+        for (uint32_t j = job->tokens; j < rows; j++) {
+            words[j * QUERIES + query] = 0;
         }
         for (uint32_t c = 0; c < job->head_rows; c++) {
             s->sums[query * job->head_rows + c] = -128 * total;
@@ -185,7 +199,7 @@ static void mix(const ftv_attend_job *job, const attend_scratch *s) {
     const uint32_t *weights = (const uint32_t *)(const void *)s->scores;
     prepare_mixture(job, s);
     for (uint32_t c = 0; c < job->head_rows; c += 2U, v += 2U * ftv_round16(job->tokens)) {
-        mix_two((uint32_t *)s->sums + c, job->head_rows, weights, v, job->tokens);
+        mix_two((uint32_t *)s->sums + c, job->head_rows, weights, v, (job->tokens + 1U) & ~1U);
     }
 }
 

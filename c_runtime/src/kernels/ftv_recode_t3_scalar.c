@@ -15,23 +15,37 @@ static void codes_of_t2(uint32_t *restrict codes, const uint8_t *restrict channe
 }
 
 /* The next base-3 digit is the integer part of three times the fraction: IMAGE_FORMAT.md, "matrix, t5". */
+FTV_INLINE uint32_t next_code(uint8_t *code, uint32_t rest) {
+    rest *= 3U;
+    *code = (uint8_t)(rest >> 8);
+    return rest & 255U;
+}
+
 static void codes_of_t5(uint8_t *restrict codes, const uint8_t *restrict channel, uint32_t inputs) {
-    for (uint32_t k = 0; k < inputs; k += 5U, channel += 16, codes += 5) {
-        uint32_t rest = *channel;
-        for (uint32_t i = 0; i < 5U; i++) {
-            rest *= 3U;
-            codes[i] = (uint8_t)(rest >> 8);
-            rest &= 255U;
-        }
+    for (const uint8_t *end = codes + inputs; codes < end; channel += 16, codes += 5) {
+        uint32_t rest = next_code(codes, *channel);
+        rest = next_code(codes + 1, rest);
+        rest = next_code(codes + 2, rest);
+        rest = next_code(codes + 3, rest);
+        next_code(codes + 4, rest);
     }
+}
+
+FTV_INLINE uint8_t three_of(const uint8_t *codes) {
+    return (uint8_t)(8U * (codes[0] + 3U * (codes[1] + 3U * codes[2])));
 }
 
 /* A channel's codes, eight threes each `stride` bytes. */
 static void pack(uint8_t *restrict t3, const uint8_t *restrict codes, uint32_t inputs, uint32_t stride) {
-    for (uint32_t k = 0; k < inputs; k += FTV_T3_INPUTS, t3 += stride) {
-        for (uint32_t three = 0; three < FTV_THREES; three++, codes += 3) {
-            t3[three] = (uint8_t)(8U * (codes[0] + 3U * (codes[1] + 3U * codes[2])));
-        }
+    for (const uint8_t *end = codes + inputs; codes < end; codes += FTV_T3_INPUTS, t3 += stride) {
+        t3[0] = three_of(codes);
+        t3[1] = three_of(codes + 3);
+        t3[2] = three_of(codes + 6);
+        t3[3] = three_of(codes + 9);
+        t3[4] = three_of(codes + 12);
+        t3[5] = three_of(codes + 15);
+        t3[6] = three_of(codes + 18);
+        t3[7] = three_of(codes + 21);
     }
 }
 

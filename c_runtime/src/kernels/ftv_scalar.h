@@ -133,10 +133,12 @@ size_t ftv_attend_scratch_bytes_scalar(uint32_t tokens, uint32_t head_rows);
 #define FTV_SETTLE(entry, a, b, c, d) __asm__("" : "+r"(entry), "+r"(a), "+r"(b), "+r"(c), "+r"(d))
 #define FTV_STORED(value)             __asm__ volatile("" : "+r"(value) : : "memory")
 #define FTV_NOW(value)                __asm__ volatile("" : "+r"(value))
+#define FTV_BOTH_NOW(a, b)            __asm__ volatile("" : "+r"(a), "+r"(b))
 #else
 #define FTV_SETTLE(entry, a, b, c, d) ((void)0)
 #define FTV_STORED(value)             ((void)0)
 #define FTV_NOW(value)                ((void)0)
+#define FTV_BOTH_NOW(a, b)            ((void)0)
 #endif
 
 /* ---- words ---- */
