@@ -284,7 +284,7 @@ def test_a_wrong_kernel_is_found_on_the_core_where_it_is_wrong(
 
 
 def test_a_self_test_needs_the_memory_that_it_says(run_app: RunApp) -> None:
-    run = run_app(scratch=26000)
+    run = run_app(scratch=31000)
     assert run.info["model"] is None
     assert re.search(r"self-test needs \d+ bytes, .* `ftervit build`", run.info["model_error"])
 

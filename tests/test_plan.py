@@ -16,7 +16,16 @@ from ftervit_deploy.architecture import PRESETS, Architecture
 from ftervit_deploy.errors import ProjectError
 from ftervit_deploy.image import read_info, write_image
 from ftervit_deploy.lower import lower
-from ftervit_deploy.plan import MemoryPlan, plan_flash, plan_memory, specialised_scratch
+from ftervit_deploy.plan import (
+    Machine,
+    Matrices,
+    MemoryPlan,
+    kernels_of,
+    machine_of,
+    plan_flash,
+    plan_memory,
+    rates_of,
+)  # fmt: skip
 from ftervit_deploy.project.facts import reduced_bytes
 from synthetic import random_graph
 
@@ -29,6 +38,15 @@ SMALL = st.builds(
 
 
 SRAM, PSRAM = st.integers(0, 400_000), st.integers(0, 4 << 20)
+
+
+def planned(
+    a: Architecture, encoding: str, workers: int, near: int, far: int, image_bytes: int = 0
+) -> MemoryPlan:
+    """The plan for a chip like the ESP32-S3 with so much memory."""
+    machine = Machine(workers, 240e6, near, far, rates_of(board_named("esp32s3-eye")))
+    kernels = kernels_of("esp32s3", a, encoding)
+    return plan_memory(a, Matrices(encoding, frozenset({"patch"})), kernels, machine, image_bytes)
 
 
 def assert_sound(plan: MemoryPlan, near_bytes: int, far_bytes: int) -> None:
@@ -46,31 +64,31 @@ def assert_sound(plan: MemoryPlan, near_bytes: int, far_bytes: int) -> None:
 @settings(max_examples=150, deadline=None)
 @given(SMALL, st.sampled_from(["t2", "t5"]), st.integers(1, 4), SRAM, PSRAM)
 def test_plans_are_sound(a: Architecture, encoding: str, workers: int, near: int, far: int) -> None:
-    scratch = specialised_scratch(a, encoding)
-    assert_sound(plan_memory(a, scratch, workers, near, 1 << 30), near, 1 << 30)
+    assert_sound(planned(a, encoding, workers, near, 1 << 30), near, 1 << 30)
     with contextlib.suppress(ProjectError):
-        assert_sound(plan_memory(a, scratch, workers, near, far), near, far)
+        assert_sound(planned(a, encoding, workers, near, far), near, far)
 
 
 @pytest.mark.parametrize("encoding", ["t2", "t5"])
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_fits_an_s3_eye(name: str, encoding: str) -> None:
     board, a = board_named("esp32s3-eye"), PRESETS[name]
-    far = 6 << 20
-    plan = plan_memory(a, specialised_scratch(a, encoding), 2, board.memory.arena_bytes, far)
-    assert_sound(plan, board.memory.arena_bytes, far)
+    machine = machine_of(board)
+    plan = planned(a, encoding, 2, machine.near_bytes, machine.far_bytes)
+    assert_sound(plan, machine.near_bytes, machine.far_bytes)
 
 
 def test_deit_small_needs_a_megabyte_of_psram() -> None:
     a = PRESETS["deit_small_224"]
-    plan = plan_memory(a, specialised_scratch(a, "t2"), 2, 310_000, 1 << 20)
+    plan = planned(a, "t2", 2, 310_000, 1 << 20, image_bytes=5_738_736)
     assert plan.near_bytes <= 310_000
+    assert not plan.weights_in_psram
 
 
 def test_without_room_the_arithmetic_is_told() -> None:
     a = PRESETS["deit_small_224"]
     with pytest.raises(ProjectError, match=r"needs [\d,]+ bytes of working memory .* has 310,000 of SRAM"):
-        plan_memory(a, specialised_scratch(a, "t2"), 2, 310_000, 0)
+        planned(a, "t2", 2, 310_000, 0)
 
 
 def test_a_5_8_megabyte_model_fits_8_megabytes_of_flash() -> None:

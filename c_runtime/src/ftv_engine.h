@@ -3,6 +3,7 @@
 #define FTV_ENGINE_H
 
 #include "ftv.h"
+#include "ftv_fixed.h"
 
 #define FTV_CODE_MAX    127 /* largest code of an 8-bit row */
 #define FTV_QUERY_MAX   63  /* largest code of a row of Q */
@@ -63,9 +64,15 @@ static inline void ftv_for_each(const ftv_parallel *parallel, ftv_task_fn functi
     parallel->run(parallel->context, function, argument, tasks);
 }
 
-/* Rows or tiles of one task: all of them where nobody shares the work, else `least`. */
-static inline uint32_t ftv_share(const ftv_parallel *parallel, uint32_t all, uint32_t least) {
-    return parallel->workers == 1U ? all : least;
+/* Tiles of one task: all of them where nobody shares the work, else `together`. */
+static inline uint32_t ftv_share_tiles(const ftv_parallel *parallel, uint32_t all, uint32_t together) {
+    return parallel->workers == 1U ? all : together;
+}
+
+/* Rows of one task: as many tasks for each worker, of FTV_ROW_GROUP rows or a few less. */
+static inline uint32_t ftv_share_rows(const ftv_parallel *parallel, uint32_t rows) {
+    uint32_t rounds = ftv_ceil_div(rows, parallel->workers * FTV_ROW_GROUP);
+    return parallel->workers == 1U ? rows : ftv_ceil_div(rows, parallel->workers * rounds);
 }
 
 /* What GELU puts out for a group, and the 8-bit rows that it becomes in place. */

@@ -164,6 +164,6 @@ static void norm_task(void *argument, uint32_t task, uint32_t worker) {
 }
 
 void ftv_norm_all(const ftv_pass *pass, const ftv_parallel *parallel, const ftv_norm_job *job) {
-    norm_tasks tasks = {pass, job, ftv_share(parallel, job->rows, FTV_ROW_GROUP)};
+    norm_tasks tasks = {pass, job, ftv_share_rows(parallel, job->rows)};
     ftv_for_each(parallel, norm_task, &tasks, ftv_ceil_div(job->rows, tasks.rows));
 }

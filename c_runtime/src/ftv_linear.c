@@ -135,6 +135,6 @@ static void layer_task(void *argument, uint32_t task, uint32_t worker) {
 
 void ftv_layer_all(const ftv_pass *pass, const ftv_parallel *parallel, const ftv_layer_job *job) {
     uint32_t together = pass->kernels->tiles != 0U ? pass->kernels->tiles : 1U;
-    layer_tasks tasks = {pass, job, ftv_share(parallel, job->tiles, together)};
+    layer_tasks tasks = {pass, job, ftv_share_tiles(parallel, job->tiles, together)};
     ftv_for_each(parallel, layer_task, &tasks, ftv_ceil_div(job->tiles, tasks.tiles));
 }

@@ -125,6 +125,6 @@ static void quantise_task(void *argument, uint32_t task, uint32_t worker) {
 }
 
 void ftv_quantise_all(const ftv_pass *pass, const ftv_parallel *parallel, const ftv_quantise_job *job) {
-    quantise_tasks tasks = {pass, job, ftv_share(parallel, job->rows, FTV_ROW_GROUP)};
+    quantise_tasks tasks = {pass, job, ftv_share_rows(parallel, job->rows)};
     ftv_for_each(parallel, quantise_task, &tasks, ftv_ceil_div(job->rows, tasks.rows));
 }

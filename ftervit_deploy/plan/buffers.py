@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ..architecture import Architecture
 from ..image.layout import TILE, round_up
+from .kernels import KernelSet
 
 ALIGN = 16
 """Bytes; of every buffer (FTV_ALIGN)."""
@@ -22,19 +23,6 @@ HEAD_TILES = 4
 
 EMBEDDING, ATTENTION, TOKENS = 1, 2, 4
 ALWAYS = EMBEDDING | ATTENTION | TOKENS
-
-
-@dataclass(frozen=True)
-class KernelScratch:
-    """Scratch of one worker's kernels, bytes.
-
-    Attributes:
-        linear: of a linear kernel with the largest K of the model.
-        steps: of the set's own whole steps (`ftv_kernels.scratch_bytes`); 0 where it has none.
-    """
-
-    linear: int
-    steps: int
 
 
 @dataclass(frozen=True)
@@ -71,7 +59,7 @@ class Buffer:
     touches: float
 
 
-def buffers_of(a: Architecture, scratch: KernelScratch, tiling: Tiling) -> tuple[Buffer, ...]:
+def buffers_of(a: Architecture, kernels: KernelSet, tiling: Tiling) -> tuple[Buffer, ...]:
     """The buffers in the order of `ftv_buffer`; bytes and steps as c_runtime/src/ftv_plan.c has them."""
     width, hidden = round_up(a.width, TILE), round_up(a.hidden, TILE)
     head_rows = round_up(a.head_dim, TILE)
@@ -80,14 +68,14 @@ def buffers_of(a: Architecture, scratch: KernelScratch, tiling: Tiling) -> tuple
     waves, groups = -(-a.heads // tiling.wave), -(-a.tokens // group)
     residual_touches = 3.0 if tiling.window else 8.0
     return (
-        Buffer("scratch", tiling.workers * worker_bytes(a, scratch), ALWAYS, 1e9),
+        Buffer("scratch", tiling.workers * worker_bytes(a, kernels), ALWAYS, 1e9),
         Buffer("residual", _words(a.tokens, width), ALWAYS, residual_touches * a.depth),
         Buffer(
             "rows", _rows(a.tokens, width), ALWAYS, a.depth * (3 * into_width + into_width + into_hidden + 3)
         ),
         Buffer("patches", _rows(a.patches, round_up(a.patch_values, TILE)), EMBEDDING, into_width),
         Buffer(
-            "qkv", 3 * tiling.wave * round_up(a.tokens, TILE) * head_rows, ATTENTION,
+            "qkv", (2 + kernels.value_bytes) * tiling.wave * round_up(a.tokens, TILE) * head_rows, ATTENTION,
             a.depth * waves * a.tokens * 2 / 3,
         ),
         Buffer("absmax", _words(parts, 1), ATTENTION, a.depth * waves * a.tokens / ROW_GROUP),
@@ -100,15 +88,19 @@ def buffers_of(a: Architecture, scratch: KernelScratch, tiling: Tiling) -> tuple
     )  # fmt: skip
 
 
-def worker_bytes(a: Architecture, scratch: KernelScratch) -> int:
+def worker_bytes(a: Architecture, kernels: KernelSet) -> int:
     """Scratch of one worker: the largest that any of its tasks needs (`ftv_step_scratch_bytes`)."""
-    patch, head_rows = round_up(a.patch_values, TILE), round_up(a.head_dim, TILE)
-    layer = a.tokens * TILE * WORD + scratch.linear
+    head_rows = round_up(a.head_dim, TILE)
     part_tokens = min(PART_TOKENS, a.tokens)
-    qkv = part_tokens * (head_rows + TILE) * WORD + scratch.linear
-    attend = 3 * _aligned(a.tokens * WORD) + head_rows * WORD + _aligned(2 * a.tokens)
-    norm = round_up(a.width, TILE) * (WORD + 2)
-    most = max(scratch.steps, patch * WORD, layer, qkv, attend, norm)
+    composed = {
+        "layer": a.tokens * TILE * WORD + kernels.linear,
+        "qkv": part_tokens * (head_rows + TILE) * WORD + kernels.linear,
+        "attend": 3 * _aligned(a.tokens * WORD) + head_rows * WORD + _aligned(2 * a.tokens),
+        "norm": round_up(a.width, TILE) * (WORD + 2),
+    }
+    patch = round_up(a.patch_values, TILE) * WORD
+    generic = max(size for step, size in {**composed, "patch": patch}.items() if step not in kernels.owns)
+    most = max(kernels.steps, generic)
     return _aligned(most) + HEAD_TILES * TILE * WORD
 
 

@@ -8,7 +8,11 @@ from itertools import pairwise
 
 from ..architecture import Architecture
 from ..errors import ProjectError
-from .buffers import ATTENTION, EMBEDDING, ROW_GROUP, TOKENS, Buffer, KernelScratch, Tiling, buffers_of
+from .buffers import ATTENTION, EMBEDDING, ROW_GROUP, TOKENS, Buffer, Tiling, buffers_of
+from .calls import KernelCycles
+from .kernels import KernelSet
+from .prices import Machine, Place, prices_of
+from .steps import Matrices, pass_steps
 
 NEAR, FAR = 0, 1
 """`ftv_memory`: SRAM and PSRAM."""
@@ -36,35 +40,45 @@ class MemoryPlan:
         placed: every buffer, in the order of `ftv_buffer`.
         near_bytes, far_bytes: what the plan takes of SRAM and PSRAM.
         tiling: how the pass is cut.
+        weights_in_psram: True where the firmware copies the image to PSRAM, beyond `far_bytes`.
     """
 
     placed: tuple[Placed, ...]
     near_bytes: int
     far_bytes: int
     tiling: Tiling
+    weights_in_psram: bool
+
+    @property
+    def place(self) -> Place:
+        """Where buffers and weights lie, as `prices` takes it."""
+        far = frozenset(place.buffer.name for place in self.placed if place.memory == FAR)
+        return Place(far, self.weights_in_psram)
 
 
 def plan_memory(
-    a: Architecture, scratch: KernelScratch, workers: int, near_bytes: int, far_bytes: int
+    a: Architecture, matrices: Matrices, kernels: KernelSet, machine: Machine, image_bytes: int = 0
 ) -> MemoryPlan:
-    """The plan with the most-used bytes in SRAM, cut as costs least.
+    """The plan that costs least: the most-used bytes in SRAM, the pass cut as pays.
 
     Args:
-        scratch: of one worker's kernels.
-        workers: cores that share the work.
-        near_bytes, far_bytes: room in SRAM and PSRAM.
+        kernels: that the firmware has.
+        machine: cores, memories and their rates.
+        image_bytes: of the image; it is copied to PSRAM where that has room for it and is faster than flash.
 
     Raises:
         ProjectError: it does not fit; the sentence has the arithmetic.
     """
     plans: list[MemoryPlan] = []
-    for tiling in _tilings(a, workers):
-        plan = _placed(buffers_of(a, scratch, tiling), tiling, near_bytes, far_bytes)
+    for tiling in _tilings(a, machine.workers):
+        buffers = buffers_of(a, kernels, tiling)
+        plan = _placed(buffers, tiling, machine, image_bytes)
         if plan is not None:
             plans.append(plan)
     if not plans:
-        raise _does_not_fit(buffers_of(a, scratch, tiling), near_bytes, far_bytes)
-    return min(plans, key=lambda plan: _cost(plan, a))
+        raise _does_not_fit(buffers, machine.near_bytes, machine.far_bytes)
+    price = Pricing(a, matrices, kernels.cycles, machine)
+    return min(plans, key=lambda plan: (price.seconds(plan), plan.near_bytes))
 
 
 def _tilings(a: Architecture, workers: int) -> Iterator[Tiling]:
@@ -76,25 +90,11 @@ def _tilings(a: Architecture, workers: int) -> Iterator[Tiling]:
                 yield Tiling(workers, -(-a.tokens // groups), wave, window)
 
 
-_CYCLES_A_BYTE = {NEAR: 0.25, FAR: 3.0}
-"""Of traffic: SRAM moves 16 bytes in 4 cycles, PSRAM at most 84 MB/s at 240 MHz (published measurements)."""
-_CYCLES_A_WEIGHT = 0.5
-"""To fetch and decode a ternary weight once more."""
-
-
-def _cost(plan: MemoryPlan, a: Architecture) -> float:
-    """Cycles of a pass that depend on the plan: traffic, and decoding proj and MLP once a group."""
-    groups = -(-a.tokens // plan.tiling.group)
-    traffic = sum(
-        place.buffer.bytes * place.buffer.touches * _CYCLES_A_BYTE[place.memory] for place in plan.placed[1:]
-    )
-    weights = a.depth * a.width * (a.width + 2 * a.hidden)
-    return traffic + groups * weights * _CYCLES_A_WEIGHT
-
-
-def _placed(buffers: Sequence[Buffer], tiling: Tiling, near_bytes: int, far_bytes: int) -> MemoryPlan | None:
+def _placed(
+    buffers: Sequence[Buffer], tiling: Tiling, machine: Machine, image_bytes: int
+) -> MemoryPlan | None:
     """Most-touched first into SRAM, what is left over into PSRAM; None if one does not fit."""
-    memories = {NEAR: _Memory(near_bytes), FAR: _Memory(far_bytes)}
+    memories = {NEAR: _Memory(machine.near_bytes), FAR: _Memory(machine.far_bytes)}
     found: dict[str, Placed] = {}
     for buffer in sorted(buffers, key=lambda b: (-b.touches, b.name)):
         for number, memory in memories.items():
@@ -107,7 +107,21 @@ def _placed(buffers: Sequence[Buffer], tiling: Tiling, near_bytes: int, far_byte
     if tiling.window and found["residual"].memory == found["window"].memory:
         return None  # a copy from one place to its like gains nothing
     placed = tuple(found[buffer.name] for buffer in buffers)
-    return MemoryPlan(placed, _end(placed, NEAR), _end(placed, FAR), tiling)
+    far = _end(placed, FAR)
+    copied = 0 < image_bytes <= machine.far_bytes - far and machine.rates.psram_is_faster
+    return MemoryPlan(placed, _end(placed, NEAR), far, tiling, copied)
+
+
+class Pricing:
+    """What plans for one model on one machine cost; the steps of each tiling are priced call by call once."""
+
+    def __init__(self, a: Architecture, matrices: Matrices, cycles: KernelCycles, machine: Machine) -> None:
+        self._a, self._matrices, self._cycles, self._machine = a, matrices, cycles, machine
+
+    def seconds(self, plan: MemoryPlan) -> float:
+        """Of one pass."""
+        steps = pass_steps(self._a, self._matrices, plan.tiling)
+        return sum(price.seconds for price in prices_of(steps, self._cycles, self._machine, plan.place))
 
 
 class _Memory:

@@ -6,13 +6,29 @@ from dataclasses import dataclass
 
 from ..architecture import Architecture
 from ..image.layout import TILE, round_up
-from .buffers import ALIGN, KernelScratch
 
 CHUNK = {"t2": 256, "t5": 240}
 """Inputs that are multiplied at a time: two tokens share a word, 16 bits each, and 127 * 256 < 2^15.
 Whole blocks of 16 (t2), whole bytes of five (t5)."""
 GROUP = 4
 """Tokens that are multiplied together, two in a word."""
+
+
+ALIGN = 16
+"""Bytes; of every piece of scratch (FTV_ALIGN)."""
+
+
+@dataclass(frozen=True)
+class KernelScratch:
+    """Scratch of one worker's rendered kernels, bytes.
+
+    Attributes:
+        linear: of a linear kernel with the largest K of the model.
+        steps: of the fused QKV kernel.
+    """
+
+    linear: int
+    steps: int
 
 
 @dataclass(frozen=True)

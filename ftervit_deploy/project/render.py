@@ -13,7 +13,17 @@ from ..boards.sdkconfig import sdkconfig_options
 from ..image import ImageInfo
 from ..image.header import NUMERICS, VERSION
 from ..image.layout import TILE, round_up
-from ..plan import FlashPlan, MemoryPlan, chunks_of, plan_flash, plan_memory, specialised_scratch
+from ..plan import (
+    FlashPlan,
+    Matrices,
+    MemoryPlan,
+    chunks_of,
+    kernels_of,
+    machine_of,
+    plan_flash,
+    plan_memory,
+    specialised_scratch,
+)  # fmt: skip
 from ..plan.specialised import inputs_of
 from ..resources import c_runtime_folder, templates_folder
 from .facts import five_trits, most_classes, reduced_bytes
@@ -28,8 +38,6 @@ MODEL_FILE = "model.ftv"
 RUNTIME = PurePosixPath("components/ftv")
 """Where c_runtime/ goes in a project."""
 _NOT_FOR_CHIPS = ("host/", "ports/posix/", "examples/")
-_PSRAM_RESERVE = 2 << 20
-"""Bytes of PSRAM left to camera frames, pictures and ESP-IDF."""
 _STRIP_ROWS = 8
 _MIX_GROUP = 8
 """Channels whose sums stay in registers."""
@@ -63,10 +71,9 @@ def render_project(board: ChipBoard, image: bytes, info: ImageInfo) -> Project:
     """
     header = info.header
     flash = plan_flash(board, len(image), reduced_bytes(info))
-    scratch = specialised_scratch(header.architecture, header.encoding)
-    memory = plan_memory(
-        header.architecture, scratch, board.chip.cores, board.memory.arena_bytes, _far_bytes(board)
-    )
+    a = header.architecture
+    kernels = kernels_of(board.chip.name, a, header.encoding)
+    memory = plan_memory(a, Matrices.of_image(info), kernels, machine_of(board), len(image))
     manifest = _manifest(board, len(image), info, flash)
     context = _context(board, info, memory, flash, manifest)
     files = {path: text.encode() for path, text in _rendered(context)}
@@ -74,10 +81,6 @@ def render_project(board: ChipBoard, image: bytes, info: ImageInfo) -> Project:
     files[MANIFEST_FILE] = manifest_text(manifest).encode()
     files[MODEL_FILE] = image
     return Project(dict(sorted(files.items())), manifest, memory, flash)
-
-
-def _far_bytes(board: ChipBoard) -> int:
-    return max(board.psram.size_bytes - _PSRAM_RESERVE, 0) if board.psram else 0
 
 
 def _manifest(board: ChipBoard, image_bytes: int, info: ImageInfo, flash: FlashPlan) -> Manifest:

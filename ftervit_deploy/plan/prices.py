@@ -1,0 +1,189 @@
+"""What the steps of a pass cost on a board: computing, fetching weights, and traffic with PSRAM.
+
+Modelled. Every rate says where it is from; none was measured by this project.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from ..boards import ChipBoard
+from .calls import KernelCycles
+from .steps import Step
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Bytes per second, and the kind of its source: ``published``, ``derived`` or ``assumed``."""
+
+    bytes_per_s: float
+    source: str
+    kind: str
+
+    def seconds(self, count: float) -> float:
+        """Time of `count` bytes."""
+        return count / self.bytes_per_s
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How fast a board's memories are behind the data cache.
+
+    Attributes:
+        far_read, far_write: PSRAM, by the cores; one absent where the board has none.
+        flash_read: flash mapped into memory.
+        dispatch_s: seconds to hand work to the other core and to see it done.
+    """
+
+    far_read: Rate
+    far_write: Rate
+    flash_read: Rate
+    dispatch_s: float
+
+    @property
+    def psram_is_faster(self) -> bool:
+        """To read weights from, than flash."""
+        return self.far_read.bytes_per_s > self.flash_read.bytes_per_s
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What of a board decides how long a pass takes.
+
+    Attributes:
+        workers: cores that share the work.
+        clock_hz: of the cores.
+        near_bytes, far_bytes: room in SRAM and PSRAM.
+        rates: of the memories.
+    """
+
+    workers: int
+    clock_hz: float
+    near_bytes: int
+    far_bytes: int
+    rates: Rates
+
+
+PSRAM_RESERVE_BYTES = 2 << 20
+"""Left to camera frames, pictures and ESP-IDF."""
+
+
+def machine_of(board: ChipBoard) -> Machine:
+    """The machine that a board's file describes."""
+    far = max(board.psram.size_bytes - PSRAM_RESERVE_BYTES, 0) if board.psram else 0
+    return Machine(board.chip.cores, board.chip.clock_hz, board.memory.arena_bytes, far, rates_of(board))
+
+
+_PUBLISHED = "copies on an ESP32-S3, octal PSRAM at 80 MHz, lines of {line} bytes"
+_FAR_READ = {16: 37e6, 32: 58e6, 64: 84e6}
+_FAR_WRITE = 32.5e6
+_CLOCK_HZ = 80e6
+_FLASH_READ = 27e6
+_LINES = {"dio": 0.5, "dout": 0.5, "qio": 1.0, "qout": 1.0, "opi": 2.0}
+DISPATCH_S = 5e-6
+"""Assumed: a task notification to the other core, and waiting for its end."""
+
+
+def rates_of(board: ChipBoard) -> Rates:
+    """The rates of a board with an ESP32-S3."""
+    line = board.cache.dcache_line_bytes
+    read = Rate(_FAR_READ[line], _PUBLISHED.format(line=line), "published")
+    write = Rate(_FAR_WRITE, _PUBLISHED.format(line=line), "published")
+    if board.psram is not None:
+        factor = board.psram.clock_hz / _CLOCK_HZ * (1.0 if board.psram.mode == "octal" else 0.5)
+        read, write = _scaled(read, factor), _scaled(write, factor)
+    flash = Rate(_FLASH_READ, "QIO flash at 80 MHz: 40 MB/s at most, 25 to 30 sustained", "assumed")
+    return Rates(
+        read, write, _scaled(flash, _LINES[board.flash.mode] * board.flash.clock_hz / _CLOCK_HZ), DISPATCH_S
+    )
+
+
+def _scaled(rate: Rate, factor: float) -> Rate:
+    """By data lines and clock."""
+    if factor == 1.0:
+        return rate
+    kind = "derived" if rate.kind == "published" else rate.kind
+    return replace(rate, bytes_per_s=rate.bytes_per_s * factor, kind=kind)
+
+
+@dataclass(frozen=True)
+class Price:
+    """Seconds of one step.
+
+    Attributes:
+        step: the step.
+        cycles: of the kernels on the busier core, operands in SRAM.
+        compute_s: the same in seconds.
+        weights_s: fetching packed weights, all of it.
+        hidden_s: the part of `weights_s` during which kernels compute.
+        far_s: reading and writing what lies in PSRAM; kernels wait for it.
+        far_read_bytes, far_written_bytes: its bytes.
+        dispatch_s: sharing out work.
+    """
+
+    step: Step
+    cycles: float
+    compute_s: float
+    weights_s: float
+    hidden_s: float
+    far_s: float
+    far_read_bytes: int
+    far_written_bytes: int
+    dispatch_s: float
+
+    @property
+    def seconds(self) -> float:
+        """All of the step."""
+        return self.compute_s + self.weights_s - self.hidden_s + self.far_s + self.dispatch_s
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where things lie.
+
+    Attributes:
+        far: buffers in PSRAM, by name.
+        weights_in_psram: False where they stream from flash.
+    """
+
+    far: frozenset[str]
+    weights_in_psram: bool
+
+
+def prices_of(steps: Iterable[Step], cycles: KernelCycles, machine: Machine, place: Place) -> list[Price]:
+    """The price of each step."""
+    known: dict[object, float] = {}
+
+    def cycles_of(step: Step) -> float:
+        total = 0.0
+        for count, call in step.calls:
+            if call not in known:
+                known[call] = cycles.of(call)
+            total += count * known[call]
+        return total
+
+    return [_price(step, cycles_of(step), machine, place) for step in steps]
+
+
+def _price(step: Step, cycles: float, machine: Machine, place: Place) -> Price:
+    compute_s = cycles / machine.clock_hz
+    rates = machine.rates
+    source = rates.far_read if place.weights_in_psram else rates.flash_read
+    weights_s = source.seconds(step.weights_bytes)
+    read, written = _far(step.read_bytes, place), _far(step.written_bytes, place)
+    return Price(
+        step=step,
+        cycles=cycles,
+        compute_s=compute_s,
+        weights_s=weights_s,
+        hidden_s=min(weights_s, compute_s),
+        far_s=rates.far_read.seconds(read) + rates.far_write.seconds(written),
+        far_read_bytes=read,
+        far_written_bytes=written,
+        dispatch_s=step.dispatches * rates.dispatch_s if machine.workers > 1 else 0.0,
+    )
+
+
+def _far(sizes: Mapping[str, int], place: Place) -> int:
+    return sum(size for name, size in sizes.items() if name in place.far)

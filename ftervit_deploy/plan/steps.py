@@ -1,0 +1,252 @@
+"""The steps of a forward pass under a tiling: calls of kernels, and bytes that pass between memories.
+
+c_runtime/src/ftv_run.c and ftv_attention.c have the same steps in the same order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from ..architecture import Architecture
+from ..image import ImageInfo
+from ..image.layout import TILE, Role, Section, round_up
+from .buffers import MULTIPLIER, ROW_GROUP, WORD, Tiling, narrow_bytes
+from .calls import (
+    AttendCall,
+    Call,
+    EmbedCall,
+    LayerCall,
+    NormCall,
+    Output,
+    Part,
+    PatchCall,
+    QkvCall,
+    QuantiseCall,
+)  # fmt: skip
+
+AFFINES = {
+    Role.PATCH_AFFINE: "patch", Role.QKV_AFFINE: "qkv", Role.PROJ_AFFINE: "proj", Role.FC1_AFFINE: "fc1",
+    Role.FC2_AFFINE: "fc2", Role.HEAD_AFFINE: "head",
+}  # fmt: skip
+"""The matrix that each section of multipliers and biases belongs to."""
+
+
+def _is_per_channel(section: Section) -> bool:
+    matrix = section.place.matrix
+    assert matrix is not None
+    return section.length == matrix.affine_bytes(per_channel=True) != matrix.affine_bytes(per_channel=False)
+
+
+@dataclass(frozen=True)
+class Matrices:
+    """What a pass must know of the model's matrices beyond their shapes.
+
+    Attributes:
+        encoding: ``t2`` or ``t5``.
+        per_channel: names among ``patch qkv proj fc1 fc2 head`` whose channels have multipliers of their own.
+    """
+
+    encoding: str
+    per_channel: frozenset[str]
+
+    @classmethod
+    def of_image(cls, info: ImageInfo) -> Matrices:
+        """Those of an image."""
+        affines = (section for section in info.sections if section.place.role in AFFINES)
+        names = frozenset(AFFINES[section.place.role] for section in affines if _is_per_channel(section))
+        return cls(info.header.encoding, names)
+
+    def weight_bytes(self, inputs: int, tiles: int) -> int:
+        """Bytes of packed weights of some tiles (c_runtime/IMAGE_FORMAT.md)."""
+        return tiles * (-(-inputs // 16) * 64 if self.encoding == "t2" else -(-inputs // 5) * TILE)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a pass, as the busier core sees it.
+
+    Attributes:
+        name: ``fc1``, ``attention``, ...
+        block: -1 outside blocks.
+        calls: kernel calls and how many of them come one after the other on the busier core.
+        weights_bytes: packed weights that both cores together fetch.
+        read_bytes, written_bytes: per buffer (`ftv_buffer`), by both cores together; whether that is
+            traffic depends on where the plan puts the buffer.
+        dispatches: how often work is shared out among the cores.
+    """
+
+    name: str
+    block: int
+    calls: tuple[tuple[int, Call], ...]
+    weights_bytes: int = 0
+    read_bytes: Mapping[str, int] = field(default_factory=dict)
+    written_bytes: Mapping[str, int] = field(default_factory=dict)
+    dispatches: int = 1
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates on the busier core."""
+        return sum(count * call.macs for count, call in self.calls)
+
+
+def pass_steps(a: Architecture, matrices: Matrices, tiling: Tiling) -> Iterator[Step]:
+    """Every step of a pass, in order."""
+    steps = _Steps(a, matrices, tiling)
+    yield from steps.embedding()
+    for block in range(a.depth):
+        queries = 1 if block == a.depth - 1 else a.tokens
+        yield from steps.attention(block, queries)
+        yield from steps.tokens(block, queries)
+    yield steps.head()
+
+
+class _Steps:
+    def __init__(self, a: Architecture, matrices: Matrices, tiling: Tiling) -> None:
+        self._a, self._matrices, self._tiling = a, matrices, tiling
+        self._width, self._hidden = round_up(a.width, TILE), round_up(a.hidden, TILE)
+        self._head_rows = round_up(a.head_dim, TILE)
+
+    def embedding(self) -> Iterator[Step]:
+        a = self._a
+        values = round_up(a.patch_values, TILE)
+        rows = a.image_size // a.patch_size
+        yield Step(
+            "patches", -1, ((self._busier(rows), PatchCall(rows, a.patch_values)),),
+            read_bytes={"pixels": 3 * a.image_size**2},
+            written_bytes={"patches": a.patches * (values + MULTIPLIER)},
+        )  # fmt: skip
+        yield self._layer(
+            "patch embedding", -1, "patch", a.patch_values, a.width, a.patches, "store", "patches"
+        )
+        residual = a.tokens * self._width * WORD
+        yield Step(
+            "position embedding", -1, ((1, EmbedCall(a.tokens, a.width)),),
+            weights_bytes=2 * (a.position_rows + 1) * a.width,
+            read_bytes={"residual": residual}, written_bytes={"residual": residual}, dispatches=0,
+        )  # fmt: skip
+        yield self._norm(0, a.tokens, "residual", "norm1")
+
+    def attention(self, block: int, queries: int) -> Iterator[Step]:
+        a, workers = self._a, self._tiling.workers
+        wave = self._tiling.wave
+        codes = round_up(a.tokens, TILE) * self._head_rows
+        qkv: list[tuple[int, Call]] = []
+        attend: list[tuple[int, Call]] = []
+        dispatches, fetched = 0, 0
+        for first in range(0, a.heads, wave):
+            heads = min(wave, a.heads - first)
+            share = shared_tokens(workers, 3 * heads, a.tokens)
+            qkv += self._parts(heads, share, queries)
+            fetched += heads * sum(-(-tokens // share) for tokens in (queries, a.tokens, a.tokens))
+            rows = shared_tokens(workers, heads, queries)
+            tasks = heads * -(-queries // rows)
+            attend.append((self._busier(tasks), AttendCall(a.tokens, min(rows, queries), a.head_dim)))
+            dispatches += 1
+        rows_bytes = self._width + MULTIPLIER
+        kept = {"qkv": 3 * a.heads * codes, "absmax": 3 * a.heads * a.tokens * WORD}
+        yield Step(
+            "qkv", block, tuple(qkv),
+            weights_bytes=fetched * self._matrices.weight_bytes(a.width, self._head_rows // TILE),
+            read_bytes={"rows": fetched * a.tokens * rows_bytes}, written_bytes=kept, dispatches=dispatches,
+        )  # fmt: skip
+        yield Step(
+            "attention", block, tuple(attend), read_bytes=kept,
+            written_bytes={"mixed": narrow_bytes(queries, a.heads * self._head_rows)}, dispatches=dispatches,
+        )  # fmt: skip
+
+    def tokens(self, block: int, queries: int) -> Iterator[Step]:
+        """The groups of tokens of a block, each step over all groups."""
+        a, window = self._a, self._tiling.window
+        residual = queries * self._width * WORD
+        where = "window" if window else "residual"
+        if window:
+            yield Step("window in", block, (), read_bytes={"residual": residual},
+                       written_bytes={"window": residual}, dispatches=0)  # fmt: skip
+        yield self._quantise(block, "attention output to codes", queries, a.width, "mixed",
+                             narrow_bytes(queries, a.heads * self._head_rows))  # fmt: skip
+        yield self._layer("proj", block, "proj", a.width, a.width, queries, "add", "rows", where)
+        yield self._norm(block, queries, where, "norm2")
+        yield self._layer("fc1", block, "fc1", a.width, a.hidden, queries, "activate", "rows", "hidden")
+        yield self._quantise(block, "GELU output to codes", queries, a.hidden, "hidden",
+                             narrow_bytes(queries, self._hidden))  # fmt: skip
+        yield self._layer("fc2", block, "fc2", a.hidden, a.width, queries, "add", "hidden", where)
+        yield self._norm(block, queries, where, "next norm")
+        if window:
+            yield Step("window out", block, (), read_bytes={"window": residual},
+                       written_bytes={"residual": residual}, dispatches=0)  # fmt: skip
+
+    def head(self) -> Step:
+        a = self._a
+        return self._layer("head", -1, "head", a.width, a.classes, 1, "store", "rows", "logits")
+
+    def _layer(
+        self, name: str, block: int, matrix: str, inputs: int, channels: int, rows: int, output: Output,
+        source: str, target: str = "residual",
+    ) -> Step:  # fmt: skip
+        tiles = -(-channels // TILE)
+        per_channel = matrix in self._matrices.per_channel
+        groups = list(self._groups(rows)) if block >= 0 else [rows]
+        calls = tuple(
+            (self._busier(tiles), LayerCall(inputs, tokens, output, per_channel)) for tokens in groups
+        )
+        words = rows * tiles * TILE * WORD
+        stored = narrow_bytes(rows, tiles * TILE) if output == "activate" else words
+        source_bytes = rows * (round_up(inputs, TILE) + MULTIPLIER)
+        read = {source: source_bytes * self._busier(tiles) * self._tiling.workers}
+        if output == "add":
+            read[target] = read.get(target, 0) + words
+        return Step(
+            name, block, calls, weights_bytes=len(groups) * self._matrices.weight_bytes(inputs, tiles),
+            read_bytes=read, written_bytes={target: stored}, dispatches=len(groups),
+        )  # fmt: skip
+
+    def _norm(self, block: int, rows: int, source: str, name: str) -> Step:
+        a = self._a
+        calls = tuple((1, NormCall(self._busy_rows(tokens), a.width)) for tokens in self._groups(rows))
+        return Step(
+            name, block, calls, read_bytes={source: rows * self._width * WORD},
+            written_bytes={"rows": rows * (self._width + MULTIPLIER)}, dispatches=len(calls),
+        )  # fmt: skip
+
+    def _quantise(
+        self, block: int, name: str, rows: int, columns: int, source: str, source_bytes: int
+    ) -> Step:
+        calls = tuple((1, QuantiseCall(self._busy_rows(tokens), columns)) for tokens in self._groups(rows))
+        return Step(
+            name, block, calls, read_bytes={source: source_bytes},
+            written_bytes={"rows": rows * (round_up(columns, TILE) + MULTIPLIER)}, dispatches=len(calls),
+        )  # fmt: skip
+
+    def _parts(self, heads: int, share: int, queries: int) -> Iterator[tuple[int, Call]]:
+        """Q, K and V of a wave of heads on the busier core, tasks dealt out in turn."""
+        a = self._a
+        per_channel = "qkv" in self._matrices.per_channel
+        needs: tuple[tuple[Part, int], ...] = (("q", queries), ("k", a.tokens), ("v", a.tokens))
+        tasks = [
+            QkvCall(part, a.width, min(share, needed - first), a.head_dim, per_channel)
+            for _ in range(heads)
+            for part, needed in needs
+            for first in range(0, needed, share)
+        ]
+        for task in tasks[:: self._tiling.workers]:
+            yield 1, task
+
+    def _groups(self, rows: int) -> Iterator[int]:
+        for first in range(0, rows, self._tiling.group):
+            yield min(self._tiling.group, rows - first)
+
+    def _busier(self, tasks: int) -> int:
+        """Tasks of the busier core."""
+        return -(-tasks // self._tiling.workers)
+
+    def _busy_rows(self, rows: int) -> int:
+        """Rows of the busier core: even tasks of at most ROW_GROUP rows (ftv_share_rows)."""
+        rounds = self._busier(-(-rows // ROW_GROUP))
+        return min(rows, rounds * self._busier(-(-rows // rounds)))
+
+
+def shared_tokens(workers: int, pieces: int, tokens: int) -> int:
+    """Tokens of one task where pieces of `tokens` tokens are shared out (share_tokens in ftv_attention.c)."""
+    splits = 1 if pieces % workers == 0 else -(-4 * workers // pieces)
+    return round_up(-(-tokens // splits), TILE)
