@@ -58,7 +58,13 @@ def test_every_preset_equals_the_definition_with_the_plain_kernels(preset: str) 
     _check(model, noise(model.architecture, 1), "ref", (2,))
 
 
-@pytest.mark.parametrize("kernels", ["portable", "ref"])
+@pytest.mark.parametrize("preset", PRESET_DEPTHS)
+def test_every_preset_equals_the_definition_with_the_scalar_kernels(preset: str) -> None:
+    model = preset_model(preset)
+    _check(model, noise(model.architecture, 2), "scalar", (1, 3) if preset.startswith("mcu") else (2,))
+
+
+@pytest.mark.parametrize("kernels", ["portable", "ref", "scalar"])
 @pytest.mark.parametrize("shape", ODD)
 def test_odd_shapes_equal_the_definition(shape: str, kernels: str) -> None:
     architecture = ODD[shape]
@@ -68,7 +74,7 @@ def test_odd_shapes_equal_the_definition(shape: str, kernels: str) -> None:
 
 @pytest.mark.parametrize("case", EXTREMES)
 def test_operands_at_the_ends_of_their_ranges_equal_the_definition(case: str) -> None:
-    for kernels in ("portable", "ref"):
+    for kernels in ("portable", "ref", "scalar"):
         _check(EXTREMES[case], noise(EXTREMES[case].architecture), kernels, (2,))
 
 
@@ -82,7 +88,7 @@ def test_images_of_one_colour_equal_the_definition(value: int) -> None:
 @settings(max_examples=30, deadline=None)
 def test_any_numbers_that_an_image_may_hold_equal_the_definition(seed: int) -> None:
     model = hostile_model(seed)
-    _check(model, noise(model.architecture, seed), "portable", (1 + seed % 3,))
+    _check(model, noise(model.architecture, seed), ("portable", "scalar")[seed % 2], (1 + seed % 3,))
 
 
 def test_a_batch_gives_each_image_its_own_logits() -> None:

@@ -10,8 +10,8 @@
 #ifndef FTV_SCALAR_H
 #define FTV_SCALAR_H
 
-#include "../ftv_clones.h"
-#include "../ftv_fixed.h"
+#include "ftv_clones.h"
+#include "ftv_fixed.h"
 #include "ftv.h"
 
 #define FTV_PAIRS  4U                      /* words of an entry */
