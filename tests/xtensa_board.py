@@ -1,4 +1,7 @@
-"""Bare-metal programs for an emulated Xtensa core without a vector unit: gcc-xtensa-lx106 and qemu-system-misc."""
+"""Bare-metal programs for an emulated Xtensa core without a vector unit.
+
+Needs gcc-xtensa-lx106 and qemu-system-misc.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,14 @@ BOARD = ROOT / "tests" / "xtensa"
 GCC, QEMU = "xtensa-lx106-elf-gcc", "qemu-system-xtensa"
 MISSING = "no emulated Xtensa: install gcc-xtensa-lx106 and qemu-system-misc"
 FLAGS = (
-    "-std=c11", "-O2", "-DNDEBUG", "-ffreestanding", "-nostdlib", "-mlongcalls", "-ffunction-sections", *WARNINGS,
+    "-std=c11", "-O2", "-DNDEBUG", "-ffreestanding", "-nostdlib", "-mlongcalls", "-ffunction-sections",
+    *WARNINGS,
 )  # fmt: skip
 INCLUDES = (f"-I{RUNTIME / 'include'}", f"-I{RUNTIME / 'src'}")
 MACHINE = ("-M", "sim", "-cpu", "de212", "-m", "128", "-semihosting")
 QUIET = ("-display", "none", "-serial", "none", "-monitor", "none")
 COUNTING = ("-icount", "shift=5,sleep=off")
-"""An instruction takes 32 ns of the core's time, 1.28 cycles of its 40 MHz clock: CCOUNT counts instructions."""
+"""An instruction takes 32 ns of the core's time, 1.28 cycles at 40 MHz: CCOUNT counts instructions."""
 
 
 def is_there() -> bool:

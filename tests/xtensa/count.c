@@ -1,13 +1,13 @@
 /* Counts the instructions of a transformer block's steps: the emulator (-icount) lets CCOUNT advance by a fixed amount
- * an instruction. Prints lines of two numbers, CCOUNT's advance and a digest of what was computed; the first line is a
- * loop of LOOPS rounds of two instructions, by which to divide.
+ * an instruction. Prints lines of two numbers, CCOUNT's advance and a digest of what was computed. The first two lines
+ * are loops of two instructions a round, the rounds in place of the digest: they tell what an instruction counts.
  *
  * -DTOKENS, -DWIDTH, -DHIDDEN, -DHEAD_DIM, -DT5: the block. -DSET: a set of kernels; without it, the naive product. */
 #include "ftv_engine.h"
 #include "ftv_fixed.h"
 #include "library.h"
 
-enum { LOOPS = 1000000, MOST = HIDDEN > 3 * HEAD_DIM ? HIDDEN : 3 * HEAD_DIM, INNER = HIDDEN > WIDTH ? HIDDEN : WIDTH };
+enum { MOST = HIDDEN > 3 * HEAD_DIM ? HIDDEN : 3 * HEAD_DIM, INNER = HIDDEN > WIDTH ? HIDDEN : WIDTH };
 
 #ifdef T5
 #define ENCODING           FTV_T5
@@ -89,9 +89,9 @@ static void report(uint32_t count, uint32_t of_what) {
     print_line(line, 2);
 }
 
-static void count_loop(void) {
-    uint32_t rounds = LOOPS, before = cycles();
-    __asm__ volatile("1: addi %0, %0, -1\n bnez %0, 1b" : "+a"(rounds));
+static void count_loop(uint32_t rounds) {
+    uint32_t left = rounds, before = cycles();
+    __asm__ volatile("1: addi %0, %0, -1\n bnez %0, 1b" : "+a"(left));
     report(cycles() - before, rounds);
 }
 
@@ -155,7 +155,8 @@ static void count_head(void) {
 }
 
 int main(void) {
-    count_loop();
+    count_loop(1000);
+    count_loop(1000000);
     count_head();
     count_layer(WIDTH, WIDTH, FTV_ADD);
     count_layer(HIDDEN, WIDTH, FTV_STORE);
@@ -191,7 +192,8 @@ static void count_naive(uint32_t rows, uint32_t inputs) {
 }
 
 int main(void) {
-    count_loop();
+    count_loop(1000);
+    count_loop(1000000);
     count_naive(WIDTH, WIDTH);
     count_naive(HIDDEN, WIDTH);
     count_naive(WIDTH, HIDDEN);

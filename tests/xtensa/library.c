@@ -41,13 +41,13 @@ int memcmp(const void *a, const void *b, size_t bytes) {
 /* The compiler's name for a 32-bit division, which this core lacks. */
 uint32_t __udivsi3(uint32_t n, uint32_t d);
 uint32_t __udivsi3(uint32_t n, uint32_t d) {
-    uint32_t quotient = 0, rest = 0;
-    for (int bit = 31; bit >= 0; bit--) {
-        rest = rest << 1 | ((n >> bit) & 1U);
-        quotient <<= 1;
-        if (rest >= d) {
-            rest -= d;
-            quotient |= 1U;
+    uint32_t quotient = 0;
+    if (n >= d) {
+        for (int bit = __builtin_clz(d) - __builtin_clz(n); bit >= 0; bit--) {
+            if (n >= d << bit) {
+                n -= d << bit;
+                quotient |= 1U << bit;
+            }
         }
     }
     return quotient;

@@ -10,9 +10,9 @@
 #ifndef FTV_SCALAR_H
 #define FTV_SCALAR_H
 
+#include "ftv.h"
 #include "ftv_clones.h"
 #include "ftv_fixed.h"
-#include "ftv.h"
 
 #define FTV_PAIRS  4U                      /* words of an entry */
 #define FTV_EIGHT  8U                      /* tokens that go together */
@@ -181,10 +181,10 @@ FTV_INLINE void ftv_clear_words(const ftv_eight *job) {
     do {                                                                                                               \
         const uint32_t *entry = (entry_at);                                                                            \
         FTV_SETTLE(entry, s0, s1, s2, s3);                                                                             \
-        s0 += entry[(slot)*FTV_PAIRS];                                                                                 \
-        s1 += entry[(slot)*FTV_PAIRS + 1U];                                                                            \
-        s2 += entry[(slot)*FTV_PAIRS + 2U];                                                                            \
-        s3 += entry[(slot)*FTV_PAIRS + 3U];                                                                            \
+        s0 += entry[(slot) * FTV_PAIRS];                                                                               \
+        s1 += entry[(slot) * FTV_PAIRS + 1U];                                                                          \
+        s2 += entry[(slot) * FTV_PAIRS + 2U];                                                                          \
+        s3 += entry[(slot) * FTV_PAIRS + 3U];                                                                          \
     } while (0)
 
 #endif

@@ -8,7 +8,7 @@
 
 /* value, at the entry of code `at`. */
 #define PUT(at)                                                                                                        \
-    table[(at)*FTV_STRIDE] = value;                                                                                    \
+    table[(at) * FTV_STRIDE] = value;                                                                                  \
     FTV_STORED(value)
 
 /* The nine sums of two inputs; each differs from the one before in one trit. From codes 0, 0 to 2, 2, ... */

@@ -2,11 +2,12 @@
  * See ftv_scalar.h, "t3", for the weights' layout. Table: FTV_TABLE_BYTES_T3. */
 #include "ftv_scalar.h"
 
-#define MOST  10U               /* times 24 inputs until the words have to be read: 240 <= FTV_HALF_INPUTS */
-#define WORDS (27U * FTV_PAIRS) /* of one table */
+#define MOST   10U              /* times 24 inputs until the words have to be read: 240 <= FTV_HALF_INPUTS */
+#define STRIDE (2U * FTV_PAIRS) /* words from one entry to the next: two tables lie side by side */
+#define WORDS  (27U * STRIDE)   /* of two tables */
 
 #define PUT(at)                                                                                                        \
-    table[(at)*FTV_PAIRS] = value;                                                                                     \
+    table[(at) * STRIDE] = value;                                                                                      \
     FTV_STORED(value)
 
 /* The nine sums of two inputs; each differs from the one before in one trit. */
@@ -52,41 +53,46 @@ FTV_INLINE uint32_t nine_down(uint32_t *restrict table, uint32_t value, uint32_t
     return value;
 }
 
+/* All 27 sums of three inputs. */
+FTV_INLINE void fill(uint32_t *restrict table, uint32_t x0, uint32_t x1, uint32_t x2) {
+    uint32_t value = 0U - x0 - x1 - x2;
+    FTV_NOW(table);
+    value = nine_up(table, value, x0, x1) + x2;
+    value = nine_down(table + 9U * STRIDE, value, x0, x1) + x2;
+    nine_up(table + 18U * STRIDE, value, x0, x1);
+}
+
 /* The tables of 24 inputs. */
 static void fill_tables(uint32_t *table, const ftv_inputs *in) {
     for (uint32_t pair = 0; pair < FTV_PAIRS; pair++) {
-        const int8_t *low = in->x[2U * pair], *high = in->x[2U * pair + 1U];
-        for (uint32_t three = 0; three < FTV_THREES; three++, low += 3, high += 3) {
-            uint32_t *to = table + three * WORDS + pair;
-            uint32_t x0 = ftv_pair(low[0], high[0]), x1 = ftv_pair(low[1], high[1]), x2 = ftv_pair(low[2], high[2]);
-            uint32_t value = 0U - x0 - x1 - x2;
-            FTV_NOW(to);
-            value = nine_up(to, value, x0, x1) + x2;
-            value = nine_down(to + 9U * FTV_PAIRS, value, x0, x1) + x2;
-            nine_up(to + 18U * FTV_PAIRS, value, x0, x1);
+        const int8_t *low = in->x[2U * pair], *high = in->x[2U * pair + 1U], *end = low + FTV_T3_INPUTS;
+        for (uint32_t *two = table + pair; low != end; two += WORDS - STRIDE) {
+            for (uint32_t side = 0; side < 2U; side++, two += FTV_PAIRS, low += 3, high += 3) {
+                fill(two, ftv_pair(low[0], high[0]), ftv_pair(low[1], high[1]), ftv_pair(low[2], high[2]));
+            }
         }
     }
 }
 
-/* A byte is half the distance of its entry. */
+/* A byte is a quarter of the distance of its entry. */
 FTV_INLINE const uint32_t *entry_of(const uint32_t *table, uint8_t byte) {
-    return (const uint32_t *)(const void *)((const uint8_t *)table + 2U * byte);
+    return (const uint32_t *)(const void *)((const uint8_t *)table + 4U * byte);
 }
 
-/* Three tables are within reach of one address. */
+/* Four tables are within reach of one address. */
 static void add_channels(uint32_t *restrict words, const uint32_t *restrict table, const uint8_t *restrict bytes,
                          uint32_t channels) {
-    const uint32_t *end = words + channels * FTV_PAIRS, *second = table + 3U * WORDS, *third = table + 6U * WORDS;
+    const uint32_t *end = words + channels * FTV_PAIRS, *second = table + 2U * WORDS;
     for (; words != end; words += FTV_PAIRS, bytes += FTV_THREES) {
         uint32_t s0 = words[0], s1 = words[1], s2 = words[2], s3 = words[3];
         FTV_LOOK_UP(entry_of(table, bytes[0]), 0U);
-        FTV_LOOK_UP(entry_of(table, bytes[1]), 27U);
+        FTV_LOOK_UP(entry_of(table, bytes[1]), 1U);
         FTV_LOOK_UP(entry_of(table, bytes[2]), 54U);
-        FTV_LOOK_UP(entry_of(second, bytes[3]), 0U);
-        FTV_LOOK_UP(entry_of(second, bytes[4]), 27U);
-        FTV_LOOK_UP(entry_of(second, bytes[5]), 54U);
-        FTV_LOOK_UP(entry_of(third, bytes[6]), 0U);
-        FTV_LOOK_UP(entry_of(third, bytes[7]), 27U);
+        FTV_LOOK_UP(entry_of(table, bytes[3]), 55U);
+        FTV_LOOK_UP(entry_of(second, bytes[4]), 0U);
+        FTV_LOOK_UP(entry_of(second, bytes[5]), 1U);
+        FTV_LOOK_UP(entry_of(second, bytes[6]), 54U);
+        FTV_LOOK_UP(entry_of(second, bytes[7]), 55U);
         words[0] = s0;
         words[1] = s1;
         words[2] = s2;
