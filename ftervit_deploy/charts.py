@@ -30,7 +30,9 @@ def check_chart(path: Path) -> None:
         ChartError: another kind of file, no such folder, or no Matplotlib.
     """
     if path.suffix.lower() not in SUFFIXES:
-        raise ChartError(f"{path} is none of {', '.join(SUFFIXES)}.", "Name a file with one of these endings.")
+        raise ChartError(
+            f"{path} is none of {', '.join(SUFFIXES)}.", "Name a file with one of these endings."
+        )
     if not path.parent.is_dir():
         raise ChartError(f"There is no folder {path.parent}.", "Make it, or name another.")
     if importlib.util.find_spec("matplotlib") is None:
@@ -74,7 +76,13 @@ def _draw_steps(axes: Any, prices: Sequence[Price]) -> None:
     starts = dict.fromkeys(kinds, 0.0)
     for label, colour, part in parts:
         sums = {kind: sum(1000 * part(p) for p in prices if p.step.name == kind) for kind in kinds}
-        axes.barh(kinds, [sums[kind] for kind in kinds], left=[starts[kind] for kind in kinds], color=colour, label=label)
+        axes.barh(
+            kinds,
+            [sums[kind] for kind in kinds],
+            left=[starts[kind] for kind in kinds],
+            color=colour,
+            label=label,
+        )
         starts = {kind: starts[kind] + sums[kind] for kind in kinds}
     for kind, end in starts.items():
         axes.text(end, kind, f" {end:.1f}", va="center", fontsize=8)
@@ -100,7 +108,11 @@ def _draw_memories(axes: Any, found: Estimate) -> None:
 
 def _memories(found: Estimate) -> list[tuple[str, int, int]]:
     board = found.board
-    room = found.flash.model.size if found.flash else board.partitions.usable_bytes - board.partitions.app_min_bytes
+    room = (
+        found.flash.model.size
+        if found.flash
+        else board.partitions.usable_bytes - board.partitions.app_min_bytes
+    )
     rows = [("flash, model", found.subject.image_bytes, room)]
     if found.memory is not None:
         rows.append(("SRAM, arena", found.memory.near_bytes, board.memory.arena_bytes))

@@ -86,7 +86,7 @@ class Engine:
     ):
         self._pool: _Pool | None = None
         self._lock = threading.Lock()
-        self._library = _load_library()
+        self._library = load_library()
         self._image = _aligned_copy(image) if isinstance(image, bytes) else _map_file(Path(image))
         self._model = ctypes.create_string_buffer(self._library.ftv_model_bytes())
         _check(self._library, self._library.ftv_open(self._model, self._image.ctypes.data, self._image.size))
@@ -260,7 +260,12 @@ def _kernels_address(library: ctypes.CDLL, name: str) -> int:
 
 
 @functools.cache
-def _load_library() -> ctypes.CDLL:
+def load_library() -> ctypes.CDLL:
+    """The C engine of this package.
+
+    Raises:
+        EngineError: there is none, or it is of another version.
+    """
     path = resources.native_library()
     try:
         library = ctypes.CDLL(str(path))

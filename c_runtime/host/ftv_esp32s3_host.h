@@ -11,6 +11,4 @@ typedef void (*ftv_esp32s3_hook)(void *context, const char *function, const void
  * which begins at `memory` here and at `address` in the model. Not for several threads. hook: NULL: no more. */
 FTV_API void ftv_esp32s3_attach(ftv_esp32s3_hook hook, void *context, const void *memory, uint32_t address);
 
-FTV_API extern const ftv_kernels ftv_kernels_esp32s3;
-
 #endif

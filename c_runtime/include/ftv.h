@@ -272,7 +272,7 @@ typedef struct ftv_kernels {
     /* Bytes of scratch that one call of any of these steps needs for the model; NULL where there are none. */
     size_t (*scratch_bytes)(const ftv_model *model);
     uint32_t value_bytes; /* of a code of V, as qkv() lays it out; 0 means 1 */
-    uint32_t tiles;       /* that layer() likes to do together; 0 means 1 */
+    uint32_t tiles;       /* that layer() likes to do together; 0: as many as make even shares */
 } ftv_kernels;
 
 /* Bytes of one head's Q, K or V as a set of kernels lays it out: whole tiles of 16 tokens. */

@@ -64,9 +64,10 @@ static inline void ftv_for_each(const ftv_parallel *parallel, ftv_task_fn functi
     parallel->run(parallel->context, function, argument, tasks);
 }
 
-/* Tiles of one task: all of them where nobody shares the work, else `together`. */
-static inline uint32_t ftv_share_tiles(const ftv_parallel *parallel, uint32_t all, uint32_t together) {
-    return parallel->workers == 1U ? all : together;
+/* Tiles of one task: all of them where nobody shares the work, else as many as the kernels like. */
+static inline uint32_t ftv_share_tiles(const ftv_parallel *parallel, uint32_t all, const ftv_kernels *kernels) {
+    uint32_t together = kernels->layer == NULL ? 1U : kernels->tiles;
+    return parallel->workers == 1U || together == 0U ? ftv_ceil_div(all, parallel->workers) : together;
 }
 
 /* Rows of one task: as many tasks for each worker, of FTV_ROW_GROUP rows or a few less. */
@@ -109,6 +110,8 @@ void ftv_quantise_rows(const ftv_kernels *kernels, const ftv_quantise_job *job, 
 /* What defines each step: composed of a set's inner loops. Scratch is 16-byte aligned. */
 void ftv_layer_steps(const ftv_kernels *kernels, const ftv_layer_job *job, void *scratch);
 size_t ftv_layer_scratch_bytes(const ftv_kernels *kernels, uint32_t tokens, uint32_t inputs);
+/* What a layer makes of a tile's exact sums [tokens][16], which it uses up. */
+void ftv_put_sums(const ftv_layer_job *job, uint32_t tile, int32_t *sums);
 void ftv_qkv_steps(const ftv_kernels *kernels, const ftv_qkv_part *part, void *scratch);
 size_t ftv_qkv_scratch_bytes(const ftv_kernels *kernels, uint32_t tokens, uint32_t inputs, uint32_t head_rows);
 void ftv_attend_steps(const ftv_kernels *kernels, const ftv_attend_job *job, void *scratch);

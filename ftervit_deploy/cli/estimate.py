@@ -13,7 +13,6 @@ from .options import IMAGE_SUFFIX, board_option, chosen_image, model_option, nam
 from .output import Output, bold, dim, output_options, table
 
 if TYPE_CHECKING:
-    from ..boards import ChipBoard
     from ..estimate import Estimate, Subject
     from ..plan import Price
 
@@ -113,7 +112,10 @@ def as_text(found: Estimate, *, steps: bool = False) -> str:
     """What a person reads."""
     a = found.subject.architecture
     head = f"{found.subject.name} on {found.board.name}: {_verdict(found)}"
-    parts = [bold(head), f"{a.tokens} tokens of {a.width} channels, {a.depth} blocks, {found.subject.matrices.encoding}"]
+    parts = [
+        bold(head),
+        f"{a.tokens} tokens of {a.width} channels, {a.depth} blocks, {found.subject.matrices.encoding}",
+    ]
     parts += ["", table(_memory_rows(found), ("memory", "used", "free", "of"), left=1)]
     if found.prices:
         rows = _step_rows(found.prices) if steps else _sum_rows(found.prices)
@@ -196,9 +198,17 @@ def _closing(found: Estimate) -> list[str]:
             f"{energy.least_mj:.0f} to {energy.most_mj:.0f} mJ an image, at the board's power as published by "
             f"{energy.source}."
         )
-    lines.append(dim("MAC/cycle: on the busier core, while it computes. hidden: weights fetched while kernels compute."))
+    lines.append(
+        dim(
+            "MAC/cycle: on the busier core, while it computes. hidden: weights fetched while kernels compute."
+        )
+    )
     rates = found.rates
-    for what, rate in (("PSRAM, read", rates.far_read), ("PSRAM, written", rates.far_write), ("flash", rates.flash_read)):
+    for what, rate in (
+        ("PSRAM, read", rates.far_read),
+        ("PSRAM, written", rates.far_write),
+        ("flash", rates.flash_read),
+    ):
         lines.append(dim(f"{what}: {rate.bytes_per_s / 1e6:.1f} MB/s, {rate.kind}: {rate.source}."))
     return lines
 

@@ -13,11 +13,13 @@ class Place:
 
     Attributes:
         used: where the macro was used.
+        depth: how many uses of macros the line is within.
     """
 
     file: str
     line: int
     used: Place | None = None
+    depth: int = 0
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}" + (f" (used at {self.used})" if self.used else "")

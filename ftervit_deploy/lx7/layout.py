@@ -131,12 +131,8 @@ class Layout:
         symbols = self._settled()
         instructions: dict[int, Instruction] = {}
         for section in self.sections:
-            for item in section.items if section.is_text else []:
-                if isinstance(item, Code):
-                    instructions |= _nops(item.address - item.pad, item.address, item.line, item.function)
-                    instructions[item.address] = _finished(item, symbols)
-                elif isinstance(item, Space) and item.align:
-                    instructions |= _nops(item.address, item.address + item.size, item.line, "")
+            if section.is_text:
+                instructions |= _instructions(section, symbols)
         data = tuple(
             Data(s.name, s.items[0].address, _bytes(s, symbols), s.writable)
             for s in self.sections
@@ -329,6 +325,20 @@ def _check_loops(instructions: Mapping[int, Instruction]) -> None:
             raise AssemblyError(loop.place, "the loop's end is not after an instruction of its body.")
         if last.opcode.control or last.opcode.name in ("isync", "rsr.lcount"):
             raise AssemblyError(last.place, f"`{last.text}` ends a loop, which is undefined.", "Add a nop.")
+
+
+def _instructions(section: Section, symbols: Symbols) -> dict[int, Instruction]:
+    """Those of a section, and the `nop`s between them that something runs into."""
+    out: dict[int, Instruction] = {}
+    closed = True
+    for item in section.items:
+        if isinstance(item, Code):
+            out |= _nops(item.address - item.pad, item.address, item.line, item.function)
+            out[item.address] = _finished(item, symbols)
+            closed = item.opcode.control in ("jump", "return")
+        elif isinstance(item, Space) and not closed:
+            out |= _nops(item.address, item.address + item.size, item.line, "")
+    return out
 
 
 def _nops(start: int, end: int, line: Line, function: str) -> dict[int, Instruction]:

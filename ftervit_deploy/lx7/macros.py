@@ -23,6 +23,7 @@ _LOCAL = re.compile(r"(?<![\w.$\"])(\d+)([bf])(?![\w.$])")
 _SYMBOL = re.compile(r'"(?:\\.|[^"\\])*"|(?<![\w.$\'])[A-Za-z_.$][\w.$]*')
 _OPENING = {".macro": ".endm", ".rept": ".endr", ".irp": ".endr", ".irpc": ".endr"}
 _LIMIT = 1_000_000
+_DEPTH = 50
 
 Include = Callable[[str, Line], Iterable[Line]]
 
@@ -214,6 +215,8 @@ class Expander:
         self._macros.pop(rest.strip().lower(), None)
 
     def _use(self, macro: _Macro, rest: str, line: Line) -> None:
+        if line.place.depth >= _DEPTH:
+            raise AssemblyError(line.place, "macros use one another without end.")
         values = _bound(macro, self._arguments(rest), line)
         self._uses += 1
         values["@"] = str(self._uses - 1)
@@ -227,6 +230,8 @@ class Expander:
         body = self._block(name, line)
         if name == ".rept":
             count = self._known_value(rest, line)
+            if count * len(body) > _LIMIT:
+                raise AssemblyError(line.place, f"{count} repetitions are too many.")
             self._pending.extendleft(reversed(body * max(count, 0)))
             return
         symbol, _, values = rest.partition(",")
@@ -341,7 +346,7 @@ def _bound(macro: _Macro, arguments: list[str], line: Line) -> dict[str, str]:
 
 
 def _used(line: Line, place: Place) -> Line:
-    return replace(line, place=replace(line.place, used=place))
+    return replace(line, place=replace(line.place, used=place, depth=place.depth + 1))
 
 
 def _with(line: Line, values: dict[str, str]) -> Line:

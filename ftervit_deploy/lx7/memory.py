@@ -125,9 +125,9 @@ class Memory:
 
     def _room(self, area: str, size: int, align: int) -> int:
         address = self._next[area] + align if align < _GAP else -(-self._next[area] // align) * align
-        self._next[area] = -(-(address + size) // _GAP) * _GAP + _GAP
         if address + size > AREAS[area][1]:
             raise Lx7Fault(f"{size:,} bytes more do not fit into {area}.")
+        self._next[area] = -(-(address + size) // _GAP) * _GAP + _GAP
         return address
 
     def _fill_pages(self, region: Region) -> None:

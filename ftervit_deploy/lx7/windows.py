@@ -127,7 +127,9 @@ class Windows:
             raise at(instruction, f"a0 is 0x{a0:08x}, not the return address 0x{frame.return_address:08x}.")
         if state[1] != frame.pointer:
             raise at(instruction, f"a1 is not what `entry` made it, 0x{frame.pointer:08x}.")
-        state[:16] = frame.registers[: frame.shift] + state[: 16 - frame.shift]
+        results = state[2:6]
+        state[:16] = frame.registers[: frame.shift] + [None] * (16 - frame.shift)
+        state[frame.shift + 2 : frame.shift + 6] = results[: 14 - frame.shift]
         self._limit(self._frames[-1].pointer if self._frames else _STACK)
         return a0 & 0x3FFF_FFFF | 0x4000_0000
 

@@ -66,7 +66,7 @@ class RoughCycles:
     def of(self, call: Call) -> float:
         """Cycles of the call."""
         if isinstance(call, LayerCall):
-            return self._matrix(call.inputs, TILE, call.tokens)
+            return self._matrix(call.inputs, TILE * call.tiles, call.tokens)
         if isinstance(call, QkvCall):
             rows = round_up(call.head_dim, TILE)
             return self._matrix(call.inputs, rows, call.tokens) + rows * call.tokens * self.value
@@ -87,11 +87,6 @@ class RoughCycles:
 
 SCALAR = RoughCycles("model", mac=1.5, weight=4.0, output=30.0, attend_mac=2.5, score=60.0, value=20.0)
 """The rendered kernels for chips without a vector unit."""
-
-
-def kernels_of(chip: str, a: Architecture, encoding: str) -> KernelSet:
-    """The set that firmware for a chip (ESP-IDF's target name) has."""
-    return rendered_kernels(a, encoding)
 
 
 def rendered_kernels(a: Architecture, encoding: str) -> KernelSet:

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from ..architecture import Architecture
 from ..errors import ProjectError
-from .buffers import ATTENTION, EMBEDDING, ROW_GROUP, TOKENS, Buffer, Tiling, buffers_of
+from .buffers import ALWAYS, ATTENTION, EMBEDDING, ROW_GROUP, TOKENS, Buffer, Tiling, buffers_of
 from .calls import KernelCycles
 from .kernels import KernelSet
 from .prices import Machine, Place, prices_of
@@ -72,9 +72,7 @@ def plan_memory(
     plans: list[MemoryPlan] = []
     for tiling in _tilings(a, machine.workers):
         buffers = buffers_of(a, kernels, tiling)
-        plan = _placed(buffers, tiling, machine, image_bytes)
-        if plan is not None:
-            plans.append(plan)
+        plans += _placements(buffers, tiling, machine, image_bytes)
     if not plans:
         raise _does_not_fit(buffers, machine.near_bytes, machine.far_bytes)
     price = Pricing(a, matrices, kernels.cycles, machine)
@@ -90,13 +88,34 @@ def _tilings(a: Architecture, workers: int) -> Iterator[Tiling]:
                 yield Tiling(workers, -(-a.tokens // groups), wave, window)
 
 
-def _placed(
+def _placements(
     buffers: Sequence[Buffer], tiling: Tiling, machine: Machine, image_bytes: int
+) -> list[MemoryPlan]:
+    """The plans that come of giving SRAM away in different orders; what is left over goes to PSRAM."""
+    orders = (
+        lambda b: (-b.touches, b.name),
+        lambda b: (b.steps != ALWAYS or b.touches < _OFTEN, -b.touches, b.name),
+        lambda b: (b.steps != ALWAYS, -b.touches, b.name),
+    )
+    found: dict[tuple[tuple[int, int], ...], MemoryPlan] = {}
+    for order in orders:
+        plan = _placed(buffers, sorted(buffers, key=order), tiling, machine, image_bytes)
+        if plan is not None:
+            found.setdefault(tuple((place.memory, place.offset) for place in plan.placed), plan)
+    return list(found.values())
+
+
+_OFTEN = 100.0
+"""Touches of each byte from which a buffer that every step uses is placed before all others."""
+
+
+def _placed(
+    buffers: Sequence[Buffer], order: Sequence[Buffer], tiling: Tiling, machine: Machine, image_bytes: int
 ) -> MemoryPlan | None:
-    """Most-touched first into SRAM, what is left over into PSRAM; None if one does not fit."""
+    """Each buffer in turn where it first fits, SRAM before PSRAM; None if one does not fit."""
     memories = {NEAR: _Memory(machine.near_bytes), FAR: _Memory(machine.far_bytes)}
     found: dict[str, Placed] = {}
-    for buffer in sorted(buffers, key=lambda b: (-b.touches, b.name)):
+    for buffer in order:
         for number, memory in memories.items():
             offset = memory.take(buffer)
             if offset is not None:

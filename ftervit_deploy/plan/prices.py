@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from ..architecture import Architecture
 from ..boards import ChipBoard
 from .calls import KernelCycles
 from .steps import Step
@@ -65,14 +66,23 @@ class Machine:
     rates: Rates
 
 
-PSRAM_RESERVE_BYTES = 2 << 20
-"""Left to camera frames, pictures and ESP-IDF."""
+PSRAM_RESERVE_BYTES = 512 << 10
+"""Left to ESP-IDF, logits and whatever else the application keeps."""
 
 
-def machine_of(board: ChipBoard) -> Machine:
-    """The machine that a board's file describes."""
-    far = max(board.psram.size_bytes - PSRAM_RESERVE_BYTES, 0) if board.psram else 0
+def machine_of(board: ChipBoard, a: Architecture) -> Machine:
+    """The machine that a board's file describes, less what pictures for the model take of its PSRAM."""
+    far = max(board.psram.size_bytes - _taken_bytes(board, a), 0) if board.psram else 0
     return Machine(board.chip.cores, board.chip.clock_hz, board.memory.arena_bytes, far, rates_of(board))
+
+
+def _taken_bytes(board: ChipBoard, a: Architecture) -> int:
+    """Pictures that the line and the camera bring, frames of two bytes a pixel, and the reserve."""
+    pixels = 3 * a.image_size**2
+    if board.camera is None:
+        return pixels + PSRAM_RESERVE_BYTES
+    frame = 2 * board.camera.width * board.camera.height
+    return 2 * pixels + board.camera.frame_buffers * frame + PSRAM_RESERVE_BYTES
 
 
 _PUBLISHED = "copies on an ESP32-S3, octal PSRAM at 80 MHz, lines of {line} bytes"

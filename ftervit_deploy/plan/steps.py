@@ -5,7 +5,8 @@ c_runtime/src/ftv_run.c and ftv_attention.c have the same steps in the same orde
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..architecture import Architecture
@@ -136,7 +137,7 @@ class _Steps:
         dispatches, fetched = 0, 0
         for first in range(0, a.heads, wave):
             heads = min(wave, a.heads - first)
-            share = shared_tokens(workers, 3 * heads, a.tokens)
+            share = round_up(shared_tokens(workers, 3 * heads, a.tokens), TILE)
             qkv += self._parts(heads, share, queries)
             fetched += heads * sum(-(-tokens // share) for tokens in (queries, a.tokens, a.tokens))
             rows = shared_tokens(workers, heads, queries)
@@ -187,9 +188,8 @@ class _Steps:
         tiles = -(-channels // TILE)
         per_channel = matrix in self._matrices.per_channel
         groups = list(self._groups(rows)) if block >= 0 else [rows]
-        calls = tuple(
-            (self._busier(tiles), LayerCall(inputs, tokens, output, per_channel)) for tokens in groups
-        )
+        share = self._busier(tiles)
+        calls = tuple((1, LayerCall(share, inputs, tokens, output, per_channel)) for tokens in groups)
         words = rows * tiles * TILE * WORD
         stored = narrow_bytes(rows, tiles * TILE) if output == "activate" else words
         source_bytes = rows * (round_up(inputs, TILE) + MULTIPLIER)
@@ -229,7 +229,10 @@ class _Steps:
             for part, needed in needs
             for first in range(0, needed, share)
         ]
-        for task in tasks[:: self._tiling.workers]:
+        taken: list[list[QkvCall]] = [[] for _ in range(self._tiling.workers)]
+        for task in tasks:  # each goes to the core that is free first
+            min(taken, key=_tokens_of).append(task)
+        for task in max(taken, key=_tokens_of):
             yield 1, task
 
     def _groups(self, rows: int) -> Iterator[int]:
@@ -246,7 +249,10 @@ class _Steps:
         return min(rows, rounds * self._busier(-(-rows // rounds)))
 
 
+def _tokens_of(tasks: Sequence[QkvCall]) -> int:
+    return sum(task.tokens for task in tasks)
+
+
 def shared_tokens(workers: int, pieces: int, tokens: int) -> int:
     """Tokens of one task where pieces of `tokens` tokens are shared out (share_tokens in ftv_attention.c)."""
-    splits = 1 if pieces % workers == 0 else -(-4 * workers // pieces)
-    return round_up(-(-tokens // splits), TILE)
+    return -(-tokens // (workers // math.gcd(workers, pieces)))

@@ -73,7 +73,7 @@ def render_project(board: ChipBoard, image: bytes, info: ImageInfo) -> Project:
     flash = plan_flash(board, len(image), reduced_bytes(info))
     a = header.architecture
     kernels = kernels_of(board.chip.name, a, header.encoding)
-    memory = plan_memory(a, Matrices.of_image(info), kernels, machine_of(board), len(image))
+    memory = plan_memory(a, Matrices.of_image(info), kernels, machine_of(board, a), len(image))
     manifest = _manifest(board, len(image), info, flash)
     context = _context(board, info, memory, flash, manifest)
     files = {path: text.encode() for path, text in _rendered(context)}

@@ -1,12 +1,13 @@
-/* The ESP32-S3's kernels: assembly functions, each with one argument, a struct of 32-bit fields. So the C code beside
- * them compiles on any machine, whose tests hand the structs to a model of the processor. */
+/* ESP32-S3: what the assembly functions of this folder take. Each has one argument, a struct of 32-bit fields, so that
+ * the C files beside them also run on a computer, with a model of the processor behind them.
+ *
+ * The C files here are empty unless FTV_ESP32S3 is defined, which the ESP-IDF component does for that chip. */
 #ifndef FTV_ESP32S3_H
 #define FTV_ESP32S3_H
 
 #include "ftv.h"
 
-/* A pointer: on the chip itself, in tests below 2^32. */
-typedef uint32_t ftv_address;
+typedef uint32_t ftv_address; /* of data, 0 .. 2^32 - 1 */
 
 #ifdef FTV_ESP32S3_WINDOW /* on a computer whose pointers are longer: the chip's memory is a piece of its own */
 extern uintptr_t ftv_esp32s3_window; /* what to subtract from a pointer */
@@ -20,12 +21,74 @@ static inline ftv_address ftv_address_of(const void *pointer) {
 }
 #endif
 
-/* Every assembly function with what it takes. */
-#define FTV_ESP32S3_FUNCTIONS(X)                                                                                       \
-    X(ftv_quantise_row_s32s8_esp32s3, ftv_quantise_row_args)                                                           \
-    X(ftv_quantise_narrow_esp32s3, ftv_quantise_narrow_args)                                                           \
-    X(ftv_unpack_trits_t2s16_esp32s3, ftv_unpack_trits_args)                                                           \
-    X(ftv_norm_s32s8_esp32s3, ftv_norm_rows_args)
+/* The set. */
+FTV_API extern const ftv_kernels ftv_kernels_esp32s3;
+
+/* ---- linear layers ---- */
+
+/* ftv_decode_t2s8_esp32s3, ftv_decode_t5s8_esp32s3: one tile's trits as bytes. */
+typedef struct ftv_decode_args {
+    ftv_address tile;
+    ftv_address weights; /* int8 [16 or 5 times count][16]; t2: the 16 bytes before are overwritten */
+    uint32_t count;      /* t2: blocks of 16 inputs; t5: groups of 5 */
+} ftv_decode_args;
+
+/* A token's part of section 2 of NUMERICS.md. */
+typedef struct ftv_token_scale {
+    int16_t multiplier; /* M, or m_t where every channel has its own m_n */
+    uint8_t low;        /* shifts that give the low and the high half of a product's 32 bits */
+    uint8_t high;
+} ftv_token_scale;
+
+/* Room for what follows a decoded tile's last row, in vectors of 16 bytes. */
+#define FTV_TAIL_VECTORS 28
+
+/* ftv_linear_s8s8_esp32s3: a decoded tile over all tokens, with what happens to the outputs. */
+typedef struct ftv_linear_args {
+    ftv_address x;          /* int8 [tokens][x_stride] */
+    uint32_t x_stride;      /* bytes */
+    uint32_t blocks;        /* of 16 inputs */
+    uint32_t tokens;        /* at least 1 */
+    ftv_address weights;    /* int8 [16 blocks][16] and the tail */
+    ftv_address scales;     /* ftv_token_scale [tokens] */
+    ftv_address spill;      /* FTV_SPILL_BYTES */
+    uint32_t output;        /* ftv_output */
+    uint32_t per_channel;   /* 0 or 1 */
+    ftv_address out;        /* int32 [tokens][out_stride]; ACTIVATE: int16 */
+    uint32_t out_stride;    /* bytes */
+    ftv_address absmax;     /* ACTIVATE: int32, one a token */
+    uint32_t absmax_stride; /* bytes */
+    uint32_t tail_vectors;  /* what follows the weights, of 16 bytes */
+} ftv_linear_args;
+
+#define FTV_SPILL_BYTES 64U
+
+/* ftv_energy_s8_esp32s3: sums of squares of rows. */
+typedef struct ftv_energy_args {
+    ftv_address x; /* int8 [tokens][x_stride], zero beyond the row's own values */
+    uint32_t x_stride;
+    uint32_t blocks;
+    uint32_t tokens;
+    ftv_address energies; /* uint32 [tokens] */
+} ftv_energy_args;
+
+void ftv_decode_t2s8_esp32s3(const ftv_decode_args *args);
+void ftv_decode_t5s8_esp32s3(const ftv_decode_args *args);
+void ftv_linear_s8s8_esp32s3(const ftv_linear_args *args);
+void ftv_energy_s8_esp32s3(const ftv_energy_args *args);
+
+/* Told before a tile is multiplied which bytes come next, so that they can be on their way into the cache. Does
+ * nothing unless the port has one of its own. */
+void ftv_prefetch_esp32s3(const void *data, uint32_t bytes);
+
+/* ftv_kernels' own. */
+size_t ftv_linear_scratch_bytes_esp32s3(uint32_t inputs);
+void ftv_linear_s8t2_esp32s3(int32_t *sums, const int8_t *x, uint32_t tokens, uint32_t stride, const uint8_t *tile,
+                             uint32_t inputs, void *scratch);
+void ftv_linear_s8t5_esp32s3(int32_t *sums, const int8_t *x, uint32_t tokens, uint32_t stride, const uint8_t *tile,
+                             uint32_t inputs, void *scratch);
+void ftv_layer_esp32s3(const ftv_layer_job *job, void *scratch);
+size_t ftv_layer_scratch_bytes_esp32s3(uint32_t tokens, uint32_t inputs);
 
 /* ---- rows: each .S says what it needs of them ---- */
 
@@ -93,5 +156,102 @@ void ftv_norm_s32s8_esp32s3(const ftv_norm_rows_args *args);
 void ftv_norm_esp32s3(const ftv_norm_job *job, void *scratch);
 size_t ftv_norm_scratch_bytes_esp32s3(uint32_t columns);
 void ftv_quantise_esp32s3(const ftv_quantise_job *job, void *scratch);
+
+/* ---- attention: each .S says what it needs ---- */
+
+/* Whether a head's codes are laid out for vectors: Q int8 [tokens][head_rows]; K in tiles of sixteen keys, channel by
+ * channel; V int16, eight channels of all keys and then the next eight. Else all three are int8 [tokens][head_rows]. */
+static inline int ftv_head_in_vectors(uint32_t head_dim) {
+    return head_dim % 16U == 0U && head_dim <= 64U;
+}
+
+typedef struct ftv_keys_args {
+    ftv_address rows; /* int8 [16 tiles][16 blocks] */
+    ftv_address keys; /* int8 [tiles][16 blocks][16] */
+    uint32_t tiles;
+    uint32_t blocks;
+} ftv_keys_args;
+
+typedef struct ftv_values_args {
+    ftv_address rows;   /* int8 [count][16 blocks] */
+    ftv_address values; /* int16 [2 blocks][...][8] */
+    uint32_t group;     /* bytes from eight channels to the next eight */
+    uint32_t count;
+    uint32_t blocks;
+} ftv_values_args;
+
+#define FTV_SCORE_ROWS 4U /* queries of one call */
+
+typedef struct ftv_scores_args {
+    ftv_address queries; /* int8 [rows][16 blocks] */
+    ftv_address keys;    /* int8 [tiles][16 blocks][16] */
+    ftv_address scales;  /* uint16 [16 tiles] */
+    ftv_address scores;  /* int32 [FTV_SCORE_ROWS][16 tiles] */
+    uint32_t score_row;  /* bytes from a row of scores to the next */
+    uint32_t rows;
+    uint32_t tiles;
+    uint32_t blocks;
+} ftv_scores_args;
+
+#define FTV_SOFTMAX_CONSTANTS 14U /* vectors of eight int16 */
+
+typedef struct ftv_softmax_args {
+    ftv_address scores;    /* int32 [16 tiles] */
+    ftv_address weights;   /* int16 [16 tiles] */
+    ftv_address values;    /* int16 [16 tiles]: the values' scales */
+    ftv_address padding;   /* int16 [16] */
+    ftv_address constants; /* int16 [FTV_SOFTMAX_CONSTANTS][8] */
+    uint32_t multiplier;
+    uint32_t right; /* the distance's shift less 16, at most 39 */
+    uint32_t tiles;
+    ftv_address sum; /* uint32 */
+} ftv_softmax_args;
+
+typedef struct ftv_mix_args {
+    ftv_address weights; /* int16 [16 tiles] */
+    ftv_address values;  /* int16 [groups][16 tiles][8] */
+    ftv_address sums;    /* int32 [8 groups] */
+    uint32_t tiles;
+    uint32_t groups;
+} ftv_mix_args;
+
+typedef struct ftv_divide_args {
+    ftv_address sums;   /* int32 [16 tiles] */
+    ftv_address values; /* int16 [16 tiles] */
+    ftv_address absmax; /* int32 [tiles] */
+    uint32_t factor;
+    uint32_t shift;
+    uint32_t tiles;
+} ftv_divide_args;
+
+void ftv_keys_s8_esp32s3(const ftv_keys_args *args);
+void ftv_values_s8s16_esp32s3(const ftv_values_args *args);
+void ftv_scores_s8s8_esp32s3(const ftv_scores_args *args);
+void ftv_softmax_s32s16_esp32s3(const ftv_softmax_args *args);
+void ftv_mix_s16s16_esp32s3(const ftv_mix_args *args);
+void ftv_divide_s32s16_esp32s3(const ftv_divide_args *args);
+
+/* ftv_kernels' own. value_bytes is 2. */
+void ftv_qkv_esp32s3(const ftv_qkv_part *part, void *scratch);
+size_t ftv_qkv_scratch_bytes_esp32s3(uint32_t tokens, uint32_t inputs, uint32_t head_rows);
+void ftv_attend_esp32s3(const ftv_attend_job *job, void *scratch);
+size_t ftv_attend_scratch_bytes_esp32s3(uint32_t tokens, uint32_t head_rows);
+
+/* Every assembly function with what it takes. */
+#define FTV_ESP32S3_FUNCTIONS(X)                                                                                       \
+    X(ftv_decode_t2s8_esp32s3, ftv_decode_args)                                                                        \
+    X(ftv_decode_t5s8_esp32s3, ftv_decode_args)                                                                        \
+    X(ftv_linear_s8s8_esp32s3, ftv_linear_args)                                                                        \
+    X(ftv_energy_s8_esp32s3, ftv_energy_args)                                                                          \
+    X(ftv_quantise_row_s32s8_esp32s3, ftv_quantise_row_args)                                                           \
+    X(ftv_quantise_narrow_esp32s3, ftv_quantise_narrow_args)                                                           \
+    X(ftv_unpack_trits_t2s16_esp32s3, ftv_unpack_trits_args)                                                           \
+    X(ftv_norm_s32s8_esp32s3, ftv_norm_rows_args)                                                                      \
+    X(ftv_keys_s8_esp32s3, ftv_keys_args)                                                                              \
+    X(ftv_values_s8s16_esp32s3, ftv_values_args)                                                                       \
+    X(ftv_scores_s8s8_esp32s3, ftv_scores_args)                                                                        \
+    X(ftv_softmax_s32s16_esp32s3, ftv_softmax_args)                                                                    \
+    X(ftv_mix_s16s16_esp32s3, ftv_mix_args)                                                                            \
+    X(ftv_divide_s32s16_esp32s3, ftv_divide_args)
 
 #endif

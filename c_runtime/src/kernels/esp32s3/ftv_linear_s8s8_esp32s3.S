@@ -3,16 +3,18 @@
 # One decoded tile of sixteen channels times all rows of x, requantised as it leaves the accumulators (NUMERICS.md,
 # section 2). What an output y = (acc * M >> shift) + bias becomes, args->output says:
 #
-#   STORE  out = y
-#   ADD    out = sat30(out + y)
+#   STORE     out = y
+#   ADD       out = sat30(out + y)
+#   ACTIVATE  values, absmax = GELU(y) (section 6) in 16 bits, as ftv_narrow keeps it
 #
 #   x        int8 [tokens][x_stride], 16-byte aligned; 16 bytes beyond the last row are read, whatever they hold
 #   weights  int8 [16 blocks][16], 16-byte aligned, k-major, then the tail (ftv_tail)
 #   scales   ftv_token_scale [tokens]
-#   out      int32 [tokens][out_stride], 16-byte aligned
-#   spill    48 bytes, 16-byte aligned
+#   out      int32 [tokens][out_stride], ACTIVATE: int16; 16-byte aligned
+#   absmax   ACTIVATE: int32, one a token, absmax_stride apart
+#   spill    64 bytes, 16-byte aligned
 #
-# Exact where every |acc| < 2^15 and shift >= 1 (STORE: >= 0). Nothing overlaps. Uses q0..q7, QACC and SAR.
+# Exact where every |acc| < 2^15 and shift >= 1. Nothing overlaps. Uses q0..q7, QACC and SAR.
 #
 # Sixteen channels are the lanes; a vector of sixteen activations gives one factor after the other. 17 cycles for
 # 16 k x 16 channels: a multiply-accumulate that loads the weights after next, sixteen times, and the load of x.
@@ -28,6 +30,9 @@
 # ADD computes 2 out + 2 bias + (acc * M >> shift - 1), all of which fits but the last sum; that one saturates where
 # out + y leaves 31 bits; half of it, floored, is sat30(out + y).
 #
+# GELU works on y - 2^17, so that x, which is min(|y| >> 2, 65535) - 2^15, is min(max(y - 2^17, -y - 2^17), 2^17 - 1)
+# >> 2. Its polynomial r is 2 at least and 11137 at most; with -2 as upper half it is r - 2^17 in 32 bits.
+#
 # Modelled, cycles a token beyond the product: see the table in README.md of this folder.
 
     .set ARG_X, 0
@@ -41,13 +46,17 @@
     .set ARG_PER_CHANNEL, 32
     .set ARG_OUT, 36
     .set ARG_OUT_STRIDE, 40
+    .set ARG_ABSMAX, 44
+    .set ARG_ABSMAX_STRIDE, 48
 
     .set STORE, 0
     .set ADD, 1
 
-# Registers of the token loop: a3 x, a4 weights and what follows them, a5 scales, a6 out, a7 15, a8 pairs of blocks,
+# Registers of the token loop: a3 x, a4 weights and the tail, a5 scales, a6 out, a7 absmax, a8 pairs of blocks,
 # a9 tokens left, a10 spill, a11 weights, a12 from the end of a row of x to the next, a13 the same of out,
-# a14 shifts, a15 8, a2 0.
+# a14 shifts, a15 8, a2 0. STORE and ADD have a7 to spare; ACTIVATE uses a8 and takes it back from the stack.
+    .set LOCAL_ABSMAX_STRIDE, 0
+    .set LOCAL_PAIRS, 4
 
 # Sixteen k. `now` holds their activations; `next` gets those of the next sixteen.
     .macro block now, next
@@ -91,7 +100,7 @@
 
 # One multiplier for all channels. q5, q4 -> q7, q5, q1, q4: y without bias of channels 0..3, 4..7, 8..11, 12..15;
 # q0, q6 their bias from 8 on.
-    .macro scale_by_token
+    .macro scale_by_token unused
     ee.vmul.s16 q7, q5, q6
     ee.vmul.s16 q1, q4, q6
     srli a14, a14, 8
@@ -102,20 +111,19 @@
     .endm
 
 # The same where every channel has its own: M = (m_t m_n + 2^14) >> 15 by way of the accumulators, which are free now.
-    .macro scale_by_channel
+    .macro scale_by_channel fifteen
     ee.ldqa.s16.128.ip a4, 16
     ee.vld.128.ip q0, a4, 16
     ee.vld.128.ip q7, a4, 16
     ee.vmulas.s16.qacc q0, q6
-    nop.n
-    ee.srcmb.s16.qacc q0, a7, 0
+    movi.n \fifteen, 15
+    ee.srcmb.s16.qacc q0, \fifteen, 0
     ee.ldqa.s16.128.ip a4, 16
     ee.vmulas.s16.qacc q7, q6
     ee.vmul.s16 q7, q5, q0
-    nop.n
-    ee.srcmb.s16.qacc q6, a7, 0
-    ee.vmul.s16 q1, q4, q6
     srli a14, a14, 8
+    ee.srcmb.s16.qacc q6, \fifteen, 0
+    ee.vmul.s16 q1, q4, q6
     ssr a14
     ee.vmul.s16.ld.incp q0, a4, q5, q5, q0
     ee.vmul.s16.ld.incp q6, a4, q4, q4, q6
@@ -126,10 +134,11 @@
     ee.zero.qacc
     ee.vzip.16 q7, q5
     ee.vzip.16 q1, q4
-    mov.n a4, a11
     .endm
 
+# What is left of a token, with the loads that the next one starts from: weights to q1 and q0, activations to q2.
     .macro finish_store
+    mov.n a4, a11
     ee.vadds.s32.ld.incp q2, a3, q7, q7, q2
     ee.vadds.s32.st.incp q7, a6, q5, q5, q3
     ee.vadds.s32.st.incp q5, a6, q7, q1, q0
@@ -140,6 +149,7 @@
     .endm
 
     .macro finish_add
+    mov.n a4, a11
     ee.vadds.s32.ld.incp q2, a6, q7, q7, q2
     ee.vadds.s32.ld.incp q3, a6, q5, q5, q3
     ee.vadds.s32.ld.incp q0, a6, q1, q1, q0
@@ -162,8 +172,110 @@
     ee.vst.128.ip q4, a6, 16
     .endm
 
+# One step of Horner's scheme for both halves: r = (r x >> 15) + c. The next coefficient comes in on the way.
+    .macro horner c, next
+    ee.vmul.s16.ld.incp \next, a4, q5, q5, q7
+    ee.vmul.s16 q4, q4, q1
+    ee.vadds.s16 q5, q5, \c
+    ee.vadds.s16 q4, q4, \c
+    .endm
+
+    .macro finish_activate
+    ee.vadds.s32.ld.incp q2, a4, q7, q7, q2 # -2^18
+    ee.vadds.s32.ld.incp q3, a4, q5, q5, q3 # 2^17 - 1
+    ee.vadds.s32 q1, q1, q0
+    ee.vadds.s32 q4, q4, q6
+    ee.vsubs.s32.st.incp q7, a10, q0, q2, q7
+    ee.vsubs.s32.st.incp q5, a10, q6, q2, q5
+    ee.vmax.s32 q7, q7, q0
+    ee.vsubs.s32.st.incp q1, a10, q0, q2, q1
+    ee.vmax.s32 q5, q5, q6
+    ee.vsubs.s32.st.incp q4, a10, q6, q2, q4
+    ee.vmax.s32 q1, q1, q0
+    ee.vmax.s32 q4, q4, q6
+    ee.vmin.s32.ld.incp q2, a4, q7, q7, q3 # c_9, c_8, c_7
+    ee.vmin.s32.ld.incp q0, a4, q5, q5, q3
+    ee.vmin.s32.ld.incp q6, a4, q1, q1, q3
+    ee.vmin.s32 q4, q4, q3
+    ssai 2
+    ee.vsr.32 q7, q7
+    ee.vsr.32 q5, q5
+    ee.vsr.32 q1, q1
+    ee.vsr.32 q4, q4
+    ssai 15
+    ee.vunzip.16 q7, q5 # x of channels 0..7
+    ee.vunzip.16 q1, q4 # and 8..15
+    ee.vmul.s16.ld.incp q3, a4, q5, q2, q7
+    ee.vmul.s16 q4, q2, q1
+    ee.vadds.s16 q5, q5, q0
+    ee.vadds.s16 q4, q4, q0
+    horner q6, q0
+    horner q3, q6
+    horner q0, q3
+    horner q6, q0
+    horner q3, q6
+    horner q0, q3
+    horner q6, q2 # -2^17
+    addi a10, a10, -64
+    ee.vmul.s16.ld.incp q0, a4, q5, q5, q7 # -2
+    ee.vmul.s16.ld.incp q6, a4, q4, q4, q1
+    ee.vadds.s16.ld.incp q7, a10, q5, q5, q3
+    ee.vadds.s16.ld.incp q1, a10, q4, q4, q3
+    ee.vzip.16 q5, q0
+    ee.vzip.16 q4, q6
+    ee.vmax.s32.ld.incp q3, a10, q7, q7, q2
+    ee.vmax.s32 q1, q1, q2
+    ee.vsubs.s32.ld.incp q5, a10, q7, q7, q5
+    ee.vsubs.s32 q1, q1, q0
+    ee.vmax.s32 q3, q3, q2
+    ee.vmax.s32 q5, q5, q2
+    ee.vsubs.s32 q3, q3, q4
+    ee.vsubs.s32 q5, q5, q6 # q7, q1, q3, q5: GELU(y)
+
+    ee.vmax.s32.ld.incp q6, a4, q0, q7, q1 # 0
+    ee.vmin.s32 q4, q7, q1
+    ee.vmax.s32 q2, q3, q5
+    ee.vmax.s32 q0, q0, q2
+    ee.vmin.s32 q2, q3, q5
+    ee.vmin.s32 q4, q4, q2
+    ee.vsubs.s32 q4, q6, q4
+    ee.vmax.s32 q0, q0, q4
+    ee.movi.32.a q0, a14, 0
+    ee.movi.32.a q0, a8, 1
+    max a14, a14, a8
+    ee.movi.32.a q0, a8, 2
+    max a14, a14, a8
+    ee.movi.32.a q0, a8, 3
+    max a14, a14, a8
+    nsau a8, a14
+    s32i a14, a7, 0
+    addi a8, a8, -17 # bits - 15, or less than 0
+    neg a8, a8
+    max a8, a8, a2
+    ssr a8
+    l32i a14, a1, LOCAL_ABSMAX_STRIDE
+    ee.vsr.32 q7, q7
+    ee.vsr.32 q1, q1
+    ee.vsr.32 q3, q3
+    ee.vsr.32 q5, q5
+    ee.vunzip.16 q7, q1
+    ee.vunzip.16 q3, q5
+    add a7, a7, a14
+    mov.n a4, a11
+    addi a10, a10, -64
+    ee.vld.128.ip q1, a4, 16
+    ee.vld.128.ip q0, a4, 16
+    ee.vld.128.ip q2, a3, 16
+    l32i a8, a1, LOCAL_PAIRS
+    ee.vst.128.ip q7, a6, 16
+    ee.vst.128.ip q3, a6, 16
+    .endm
+
 # All tokens. Before the first: q1, q0 the first two vectors of weights, q2 the first activations, QACC 0.
-    .macro tokens odd, scale, finish
+    .macro tokens odd, scale, finish, spare
+    .balign 4
+    nop # so that the loop begins where a fetch does, without a nop in the way of every token
+    nop.n
 .Ltoken\@:
     loopgtz a8, .Lpairs\@
     block q2, q3
@@ -173,24 +285,35 @@
     block q2, q3
     .endif
     sums
-    \scale
-    add a3, a3, a12
-    \finish
+    \scale \spare
     addi a9, a9, -1
+    add a3, a3, a12
+    moveqz a3, a11, a9 # no row follows the last one: read something else in its place
+    \finish
     add a6, a6, a13
     bnez a9, .Ltoken\@
     retw.n
     .endm
 
-    .macro both_parities scale, finish
+    .macro both_parities scale, finish, spare
     bbsi a5, 0, .Lodd\@
     l32i a5, a2, ARG_SCALES
     movi.n a2, 0
-    tokens 0, \scale, \finish
+    tokens 0, \scale, \finish, \spare
 .Lodd\@:
     l32i a5, a2, ARG_SCALES
     movi.n a2, 0
-    tokens 1, \scale, \finish
+    tokens 1, \scale, \finish, \spare
+    .endm
+
+    .macro every_output scale
+    beqi a14, ADD, .Ladd\@
+    bgei a14, ADD, .Lactivate\@
+    both_parities \scale, finish_store, a7
+.Ladd\@:
+    both_parities \scale, finish_add, a7
+.Lactivate\@:
+    both_parities \scale, finish_activate, a8
     .endm
 
     .section .text.ftv_linear_s8s8_esp32s3, "ax", @progbits
@@ -199,7 +322,7 @@
     .type ftv_linear_s8s8_esp32s3, @function
 
 ftv_linear_s8s8_esp32s3:
-    entry a1, 32
+    entry a1, 48
     l32i a3, a2, ARG_X
     l32i a12, a2, ARG_X_STRIDE
     l32i a5, a2, ARG_BLOCKS
@@ -209,28 +332,28 @@ ftv_linear_s8s8_esp32s3:
     l32i a6, a2, ARG_OUT
     l32i a13, a2, ARG_OUT_STRIDE
     l32i a14, a2, ARG_OUTPUT
+    l32i a7, a2, ARG_ABSMAX_STRIDE
     l32i a15, a2, ARG_PER_CHANNEL
+    srli a8, a5, 1
+    s32i a7, a1, LOCAL_ABSMAX_STRIDE
+    s32i a8, a1, LOCAL_PAIRS
+    slli a7, a5, 4
+    sub a12, a12, a7 # after its last block a3 is 16 bytes beyond the end of the row
+    addi a12, a12, -16
+    l32i a7, a2, ARG_ABSMAX
+    addi a13, a13, -64
+    blti a14, ADD + 1, .Lwords
+    addi a13, a13, 32
+.Lwords:
     mov.n a4, a11
     ee.vld.128.ip q1, a4, 16
     ee.vld.128.ip q0, a4, 16
     ee.vld.128.ip q2, a3, 16
     ee.zero.qacc
-    srli a8, a5, 1
-    addi a13, a13, -64
-    slli a7, a5, 4 # after its last block a3 is 32 bytes beyond the row's first load, 16 beyond its end
-    sub a12, a12, a7
-    addi a12, a12, -16
-    movi.n a7, 15
     beqz a15, .Lone_multiplier
     movi.n a15, 8
-    beqi a14, ADD, .Ladd_by_channel
-    both_parities scale_by_channel, finish_store
-.Ladd_by_channel:
-    both_parities scale_by_channel, finish_add
+    every_output scale_by_channel
 .Lone_multiplier:
     movi.n a15, 8
-    beqi a14, ADD, .Ladd
-    both_parities scale_by_token, finish_store
-.Ladd:
-    both_parities scale_by_token, finish_add
+    every_output scale_by_token
     .size ftv_linear_s8s8_esp32s3, . - ftv_linear_s8s8_esp32s3

@@ -1,0 +1,327 @@
+/* ESP32-S3: a layer. Each tile is decoded once, then one call of the assembly takes all tokens over it.
+ *
+ * The assembly is exact for tokens whose sums fit 16 bits. By Cauchy and Schwarz |acc|^2 <= inputs * sum x^2, and rows
+ * of transformers stay far below that limit; up to 258 inputs every row does. Other tokens, and those with exponents
+ * that never occur in practice, go the generic way, with sums taken in parts of 256 inputs. */
+#include "ftv_esp32s3.h"
+
+#ifdef FTV_ESP32S3
+#include <stdbool.h>
+#include <string.h>
+
+#include "ftv_engine.h"
+#include "ftv_fixed.h"
+
+#define ALWAYS_EXACT 258U /* inputs: 127 * 258 < 2^15 */
+#define PART         256U /* inputs of one part, whole blocks of 16 */
+#define GROUP        16U  /* tokens that go the generic way together */
+
+__attribute__((weak)) void ftv_prefetch_esp32s3(const void *data, uint32_t bytes) {
+    (void)data;
+    (void)bytes;
+}
+
+/* ---- scratch ---- */
+
+typedef struct layer_scratch {
+    int8_t *weights; /* 16 bytes before it are free */
+    uint8_t *spill;
+    int32_t *sums;           /* [GROUP][16] */
+    ftv_token_scale *parts;  /* [GROUP], of sums in parts */
+    ftv_token_scale *scales; /* [tokens] */
+} layer_scratch;
+
+static size_t weights_bytes(uint32_t inputs) {
+    return (size_t)FTV_TILE * (ftv_round16(inputs) + FTV_TAIL_VECTORS);
+}
+
+static layer_scratch lay_out(void *scratch, uint32_t inputs) {
+    layer_scratch s;
+    s.weights = (int8_t *)scratch + 16;
+    s.spill = (uint8_t *)s.weights + weights_bytes(inputs);
+    s.sums = (int32_t *)(void *)(s.spill + FTV_SPILL_BYTES);
+    s.parts = (ftv_token_scale *)(void *)(s.sums + GROUP * FTV_TILE);
+    s.scales = s.parts + GROUP;
+    return s;
+}
+
+size_t ftv_linear_scratch_bytes_esp32s3(uint32_t inputs) {
+    return 16U + weights_bytes(inputs) + FTV_SPILL_BYTES +
+           GROUP * (FTV_TILE * sizeof(int32_t) + sizeof(ftv_token_scale));
+}
+
+size_t ftv_layer_scratch_bytes_esp32s3(uint32_t tokens, uint32_t inputs) {
+    return ftv_linear_scratch_bytes_esp32s3(inputs) + ftv_align(tokens * sizeof(ftv_token_scale));
+}
+
+_Static_assert(FTV_STORE == 0 && FTV_ADD == 1 && FTV_ACTIVATE == 2, "as the assembly knows them");
+_Static_assert(sizeof(ftv_token_scale) == 4, "the assembly reads it as two halfwords");
+
+/* ---- a decoded tile ---- */
+
+static void decode(int8_t *weights, const uint8_t *tile, ftv_encoding encoding, uint32_t inputs) {
+    ftv_decode_args args = {.tile = ftv_address_of(tile), .weights = ftv_address_of(weights)};
+    if (encoding == FTV_T2) {
+        args.count = ftv_ceil_div(inputs, 16);
+        ftv_decode_t2s8_esp32s3(&args);
+        return;
+    }
+    args.count = ftv_ceil_div(inputs, 5);
+    ftv_decode_t5s8_esp32s3(&args);
+    uint32_t end = 5U * args.count;
+    if (end < ftv_round16(inputs)) {
+        memset(weights + (size_t)end * FTV_TILE, 0, (size_t)(ftv_round16(inputs) - end) * FTV_TILE);
+    }
+}
+
+/* ---- the tail: constants behind a tile's last row, in the order in which the assembly loads them ---- */
+
+static uint8_t *tail_at(int8_t *weights, uint32_t inputs) {
+    return (uint8_t *)weights + (size_t)ftv_round16(inputs) * FTV_TILE;
+}
+
+static uint8_t *put_bytes(uint8_t *at, int8_t value) {
+    memset(at, value, 16);
+    return at + 16;
+}
+
+static uint8_t *put_halfwords(uint8_t *at, int16_t value) {
+    for (uint32_t i = 0; i < 8U; i++) {
+        memcpy(at + 2U * i, &value, sizeof value);
+    }
+    return at + 16;
+}
+
+static uint8_t *put_words(uint8_t *at, int32_t value) {
+    for (uint32_t i = 0; i < 4U; i++) {
+        memcpy(at + 4U * i, &value, sizeof value);
+    }
+    return at + 16;
+}
+
+/* Eight channels' biases. */
+static uint8_t *put_bias(uint8_t *at, const int16_t *bias, int32_t factor, int32_t offset) {
+    for (uint32_t c = 0; c < 8U; c++) {
+        int32_t value = bias[c] * factor + offset;
+        memcpy(at + 4U * c, &value, sizeof value);
+    }
+    return at + 32;
+}
+
+static uint8_t *put_multipliers(uint8_t *at, const uint16_t *mantissas) {
+    at = put_halfwords(at, 1 << 14);
+    memcpy(at, mantissas, FTV_TILE * sizeof *mantissas);
+    return put_halfwords(at + 32, 1 << 14);
+}
+
+/* NUMERICS.md, section 6. */
+static void put_gelu(uint8_t *at) {
+    static const int16_t coefficients[] = {1685, 1214, -9331, 1502, 18806, -19972, 17, 14283, -11173, 2979};
+    at = put_words(at, -(1 << 18));
+    at = put_words(at, (1 << 17) - 1);
+    for (uint32_t i = 0; i < sizeof coefficients / sizeof *coefficients; i++) {
+        at = put_halfwords(at, coefficients[i]);
+    }
+    at = put_words(at, -(1 << 17));
+    at = put_halfwords(at, -2);
+    at = put_halfwords(at, -2);
+    put_words(at, 0);
+}
+
+static void put_tail(uint8_t *at, const ftv_layer_job *job, uint32_t tile) {
+    const ftv_linear *layer = job->layer;
+    const int16_t *bias = layer->bias + (size_t)tile * FTV_TILE;
+    int32_t factor = INT32_C(1) << (layer->bias_shift + (job->output == FTV_ADD));
+    int32_t offset = job->output == FTV_ACTIVATE ? -(1 << 17) : 0;
+    at = put_bytes(at, 1);
+    at = put_bytes(at, -128);
+    at = put_bias(at, bias, factor, offset);
+    if (layer->per_channel) {
+        at = put_multipliers(at, layer->mantissas + (size_t)tile * FTV_TILE);
+    }
+    at = put_bias(at, bias + 8, factor, offset);
+    if (job->output == FTV_ACTIVATE) {
+        put_gelu(at);
+    }
+}
+
+#define SUMS_TAIL_BYTES 96U
+
+static void put_sums_tail(uint8_t *at) {
+    memset(put_bytes(put_bytes(at, 1), -128), 0, SUMS_TAIL_BYTES - 32U);
+}
+
+/* ---- exact sums, in parts of 256 inputs ---- */
+
+/* One part onto the sums of `tokens` rows, at most GROUP. What lies behind the part's weights makes room for the tail
+ * while the assembly runs. */
+static void sum_part(layer_scratch s, const int8_t *x, uint32_t tokens, uint32_t stride, uint32_t first,
+                     uint32_t inputs) {
+    int8_t *weights = s.weights + (size_t)first * FTV_TILE;
+    uint8_t *tail = tail_at(weights, inputs);
+    uint8_t kept[SUMS_TAIL_BYTES];
+    ftv_linear_args args = {.x = ftv_address_of(x + first),
+                            .x_stride = stride,
+                            .blocks = ftv_ceil_div(inputs, 16),
+                            .tokens = tokens,
+                            .weights = ftv_address_of(weights),
+                            .scales = ftv_address_of(s.parts),
+                            .spill = ftv_address_of(s.spill),
+                            .output = first == 0U ? FTV_STORE : FTV_ADD,
+                            .out = ftv_address_of(s.sums),
+                            .out_stride = FTV_TILE * sizeof(int32_t)};
+    memcpy(kept, tail, sizeof kept);
+    put_sums_tail(tail);
+    for (uint32_t token = 0; token < tokens; token++) {
+        /* ADD halves what it adds. */
+        s.parts[token] = (ftv_token_scale){.multiplier = first == 0U ? 1 : 2, .low = 0, .high = 16};
+    }
+    ftv_linear_s8s8_esp32s3(&args);
+    memcpy(tail, kept, sizeof kept);
+}
+
+/* s.sums of the decoded tile, any operands. */
+static void sum_exactly(layer_scratch s, const int8_t *x, uint32_t tokens, uint32_t stride, uint32_t inputs) {
+    for (uint32_t first = 0; first < inputs; first += PART) {
+        sum_part(s, x, tokens, stride, first, ftv_min_u32(PART, inputs - first));
+    }
+}
+
+static void linear_s8(int32_t *sums, const int8_t *x, uint32_t tokens, uint32_t stride, const uint8_t *tile,
+                      ftv_encoding encoding, uint32_t inputs, void *scratch) {
+    layer_scratch s = lay_out(scratch, inputs);
+    decode(s.weights, tile, encoding, inputs);
+    for (uint32_t token = 0; token < tokens; token += GROUP) {
+        uint32_t count = ftv_min_u32(GROUP, tokens - token);
+        sum_exactly(s, x + (size_t)token * stride, count, stride, inputs);
+        memcpy(sums + (size_t)token * FTV_TILE, s.sums, count * FTV_TILE * sizeof(int32_t));
+    }
+}
+
+void ftv_linear_s8t2_esp32s3(int32_t *sums, const int8_t *x, uint32_t tokens, uint32_t stride, const uint8_t *tile,
+                             uint32_t inputs, void *scratch) {
+    linear_s8(sums, x, tokens, stride, tile, FTV_T2, inputs, scratch);
+}
+
+void ftv_linear_s8t5_esp32s3(int32_t *sums, const int8_t *x, uint32_t tokens, uint32_t stride, const uint8_t *tile,
+                             uint32_t inputs, void *scratch) {
+    linear_s8(sums, x, tokens, stride, tile, FTV_T5, inputs, scratch);
+}
+
+/* ---- a layer ---- */
+
+#define GENERIC UINT8_MAX /* `low` of a token that goes the generic way */
+
+static uint32_t energy_at(const ftv_token_scale *scales, uint32_t token) {
+    uint32_t energy;
+    memcpy(&energy, &scales[token], sizeof energy);
+    return energy;
+}
+
+/* What the assembly needs of every token; energies may lie over scales. */
+static void set_scales(const ftv_layer_job *job, ftv_token_scale *scales) {
+    const ftv_linear *layer = job->layer;
+    uint32_t limit = ((UINT32_C(1) << 30) - 1U) / layer->inputs;
+    ftv_energy_args args = {.x = ftv_address_of(job->x.codes),
+                            .x_stride = job->x.stride,
+                            .blocks = ftv_ceil_div(layer->inputs, 16),
+                            .tokens = job->tokens,
+                            .energies = ftv_address_of(scales)};
+    bool measured = layer->inputs > ALWAYS_EXACT;
+    if (measured) {
+        ftv_energy_s8_esp32s3(&args);
+    }
+    for (uint32_t token = 0; token < job->tokens; token++) {
+        ftv_multiplier scale = job->x.scales[token];
+        int32_t shift = scale.exponent + layer->exponent - 15;
+        if (shift < 1 || (measured && energy_at(scales, token) > limit)) {
+            scales[token].low = GENERIC;
+            continue;
+        }
+        int32_t multiplier = scale.mantissa;
+        if (!layer->per_channel) {
+            multiplier = (multiplier * layer->mantissas[0] + (1 << 14)) >> 15;
+        }
+        shift -= job->output == FTV_ADD; /* which doubles everything */
+        scales[token] = (ftv_token_scale){.multiplier = (int16_t)multiplier,
+                                          .low = (uint8_t)ftv_min_s32(shift, 31),
+                                          .high = (uint8_t)ftv_min_s32(shift + 16, 31)};
+    }
+}
+
+/* Tokens first .. first + count - 1 of one decoded tile by the assembly. */
+static void multiply_run(const ftv_layer_job *job, layer_scratch s, uint32_t column, uint32_t first, uint32_t count) {
+    ftv_linear_args args = {
+        .x = ftv_address_of(job->x.codes + (size_t)first * job->x.stride),
+        .x_stride = job->x.stride,
+        .blocks = ftv_ceil_div(job->layer->inputs, 16),
+        .tokens = count,
+        .weights = ftv_address_of(s.weights),
+        .scales = ftv_address_of(s.scales + first),
+        .spill = ftv_address_of(s.spill),
+        .output = (uint32_t)job->output,
+        .per_channel = job->layer->per_channel,
+    };
+    if (job->output == FTV_ACTIVATE) {
+        uint32_t sixteens = job->narrow.stride / FTV_TILE;
+        args.out = ftv_address_of(job->narrow.values + (size_t)first * job->narrow.stride + column);
+        args.out_stride = job->narrow.stride * (uint32_t)sizeof(int16_t);
+        args.absmax = ftv_address_of(job->narrow.absmax + (size_t)first * sixteens + column / FTV_TILE);
+        args.absmax_stride = sixteens * (uint32_t)sizeof(int32_t);
+    } else {
+        args.out = ftv_address_of(job->out + (size_t)first * job->out_stride + column);
+        args.out_stride = job->out_stride * (uint32_t)sizeof(int32_t);
+    }
+    ftv_linear_s8s8_esp32s3(&args);
+}
+
+/* Tokens first .. first + count - 1, at most GROUP, of one decoded tile the generic way. */
+static void multiply_group(const ftv_layer_job *job, layer_scratch s, uint32_t tile, uint32_t first, uint32_t count) {
+    ftv_layer_job part = *job;
+    part.tokens = count;
+    part.x.codes += (size_t)first * job->x.stride;
+    part.x.scales += first;
+    if (job->output == FTV_ACTIVATE) {
+        part.narrow.values += (size_t)first * job->narrow.stride;
+        part.narrow.absmax += (size_t)first * (job->narrow.stride / FTV_TILE);
+    } else {
+        part.out += (size_t)first * job->out_stride;
+    }
+    sum_exactly(s, part.x.codes, count, part.x.stride, part.layer->inputs);
+    ftv_put_sums(&part, tile, s.sums);
+}
+
+/* One decoded tile: runs of tokens by the assembly, others in groups; all in groups where pad channels must not count. */
+static void multiply_tile(const ftv_layer_job *job, layer_scratch s, uint32_t tile) {
+    bool partial = job->output == FTV_ACTIVATE && (tile + 1U) * FTV_TILE > job->layer->rows;
+    uint32_t column = job->column + (tile - job->first_tile) * FTV_TILE;
+    uint32_t end = 0;
+    for (uint32_t first = 0; first < job->tokens; first = end) {
+        bool generic = partial || s.scales[first].low == GENERIC;
+        uint32_t last = generic ? ftv_min_u32(first + GROUP, job->tokens) : job->tokens;
+        for (end = first + 1U; end < last && (partial || s.scales[end].low == GENERIC) == generic; end++) {
+        }
+        if (generic) {
+            multiply_group(job, s, tile, first, end - first);
+        } else {
+            multiply_run(job, s, column, first, end - first);
+        }
+    }
+}
+
+void ftv_layer_esp32s3(const ftv_layer_job *job, void *scratch) {
+    const ftv_linear *layer = job->layer;
+    layer_scratch s = lay_out(scratch, layer->inputs);
+    set_scales(job, s.scales);
+    for (uint32_t i = 0; i < job->tiles; i++) {
+        uint32_t tile = job->first_tile + i;
+        const uint8_t *trits = layer->tiles + (size_t)tile * layer->tile_bytes;
+        decode(s.weights, trits, job->encoding, layer->inputs);
+        put_tail(tail_at(s.weights, layer->inputs), job, tile);
+        if (i + 1U < job->tiles) {
+            ftv_prefetch_esp32s3(trits + layer->tile_bytes, layer->tile_bytes);
+        }
+        multiply_tile(job, s, tile);
+    }
+}
+#endif

@@ -1,0 +1,196 @@
+"""ESP32-S3: decode, product and layer equal the definition, in the model of the chip."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from esp32s3_chip import Chip, chip
+
+from ftervit_deploy.reference import gelu, sat30, shift
+
+__all__ = ["chip"]
+
+Ints = npt.NDArray[np.int64]
+T2, T5 = 2, 5
+STORE, ADD, ACTIVATE = 0, 1, 2
+
+
+class _Linear(ctypes.Structure):
+    _fields_ = (
+        ("tiles", ctypes.c_void_p),
+        ("mantissas", ctypes.c_void_p),
+        ("bias", ctypes.c_void_p),
+        ("stored_rows", ctypes.c_uint32),
+        ("rows", ctypes.c_uint32),
+        ("inputs", ctypes.c_uint32),
+        ("tile_bytes", ctypes.c_uint32),
+        ("exponent", ctypes.c_int16),
+        ("bias_shift", ctypes.c_uint8),
+        ("per_channel", ctypes.c_uint8),
+    )
+
+
+class _Rows(ctypes.Structure):
+    _fields_ = (("codes", ctypes.c_void_p), ("scales", ctypes.c_void_p), ("stride", ctypes.c_uint32))
+
+
+class _Narrow(ctypes.Structure):
+    _fields_ = (("values", ctypes.c_void_p), ("absmax", ctypes.c_void_p), ("stride", ctypes.c_uint32))
+
+
+class _Job(ctypes.Structure):
+    _fields_ = (
+        ("layer", ctypes.POINTER(_Linear)),
+        ("encoding", ctypes.c_int),
+        ("first_tile", ctypes.c_uint32),
+        ("tiles", ctypes.c_uint32),
+        ("x", _Rows),
+        ("tokens", ctypes.c_uint32),
+        ("output", ctypes.c_int),
+        ("out", ctypes.c_void_p),
+        ("out_stride", ctypes.c_uint32),
+        ("narrow", _Narrow),
+        ("column", ctypes.c_uint32),
+    )
+
+
+def _round16(n: int) -> int:
+    return -(-n // 16) * 16
+
+
+def packed(weights: Ints, encoding: int) -> npt.NDArray[np.uint8]:
+    """Trits [rows, K] as IMAGE_FORMAT.md stores them: [tiles, bytes]."""
+    rows, k = weights.shape
+    unit = 16 if encoding == T2 else 5
+    units = -(-k // unit)
+    codes = np.ones((_round16(rows), units * unit), np.int64)
+    codes[:rows, :k] += weights
+    tiles = codes.reshape(-1, 16, units, unit)
+    if encoding == T2:
+        four = tiles.reshape(-1, 16, units, 4, 4)  # tile, channel, block, s, j
+        data = (four << (2 * np.arange(4))[:, None]).sum(3).transpose(0, 2, 3, 1)
+    else:
+        data = (-(-256 * (tiles @ np.array([81, 27, 9, 3, 1])) // 243)).transpose(0, 2, 1)
+    return data.reshape(len(tiles), -1).astype(np.uint8)
+
+
+def padded(codes: Ints, more: int = 0) -> npt.NDArray[np.int8]:
+    """Rows [tokens, K] with zeros up to a stride of K rounded up to 16, and `more`; 16 bytes of anything behind."""
+    out = np.zeros((len(codes), _round16(codes.shape[1]) + more), np.int8)
+    out[:, : codes.shape[1]] = codes
+    return np.concatenate([out.reshape(-1), np.full(16, 99, np.int8)])
+
+
+@dataclass
+class Layer:
+    """One layer and its input; defaults are usual values."""
+
+    weights: Ints
+    codes: Ints
+    mantissa: Ints
+    exponent: Ints
+    mantissas: Ints
+    layer_exponent: int
+    bias: Ints
+    bias_shift: int
+    output: int
+    out: Ints
+    encoding: int = T2
+    more: int = 0
+
+    def expected(self) -> Ints:
+        """NUMERICS.md, section 2 and 6."""
+        acc = self.codes @ self.weights.T
+        m = (self.mantissa[:, None] * self.mantissas + 2**14) >> 15
+        y = shift(acc * m, (self.exponent + self.layer_exponent - 15)[:, None])
+        y = sat30(y + (self.bias << self.bias_shift))
+        if self.output == ADD:
+            return sat30(self.out + y)
+        return gelu(y) if self.output == ACTIVATE else y
+
+
+def any_layer(rng: np.random.Generator, k: int, rows: int, tokens: int, output: int, **chosen: object) -> Layer:
+    """Random values within the ranges of NUMERICS.md that the assembly takes as long as sums fit 16 bits."""
+    largest = 127 if k <= 258 else max(2, int(30000 / k**0.5 / 1.8 / k**0.5 * 2))
+    values: dict[str, object] = {
+        "weights": rng.integers(-1, 2, (rows, k)),
+        "codes": rng.integers(-min(127, largest), min(127, largest) + 1, (tokens, k)),
+        "mantissa": rng.integers(2**14, 2**15, tokens),
+        "exponent": rng.integers(5, 24, tokens),
+        "mantissas": rng.integers(2**14, 2**15, 1),
+        "layer_exponent": int(rng.integers(11, 14)),
+        "bias": rng.integers(-(2**15), 2**15, rows),
+        "bias_shift": int(rng.integers(0, 15)),
+        "output": output,
+        "out": rng.integers(-(2**30), 2**30, (tokens, rows)),
+    }
+    return Layer(**(values | chosen))  # type: ignore[arg-type]
+
+
+def run(chip: Chip, layer: Layer, first_tile: int = 0) -> Ints:
+    """The layer by ftv_layer_esp32s3, from `first_tile` on."""
+    rows, k = layer.weights.shape
+    tokens, stored = len(layer.codes), _round16(rows)
+    tiles = stored // 16 - first_tile
+    pad = (0, stored - rows)
+    per_channel = len(layer.mantissas) > 1
+    with chip.fresh():
+        data = packed(layer.weights, layer.encoding)
+        mantissas = np.pad(layer.mantissas, pad if per_channel else (0, 0)).astype(np.uint16)
+        linear = _Linear(
+            chip.put("tiles", data, 64),
+            chip.put("mantissas", mantissas),
+            chip.put("bias", np.pad(layer.bias, pad).astype(np.int16)),
+            stored, rows, k, data.shape[1], layer.layer_exponent, layer.bias_shift, per_channel,
+        )  # fmt: skip
+        scales = np.stack([layer.mantissa, layer.exponent], 1).astype(np.int16)
+        x = _Rows(chip.put("x", padded(layer.codes, layer.more)), chip.put("scales", scales), _round16(k) + layer.more)
+        columns = 16 * tiles + 32
+        view, out = chip.room("out", tokens * columns * 4)
+        before = view.view(np.int32).reshape(tokens, columns)
+        before[:, 16 : 16 + 16 * tiles] = np.pad(layer.out, ((0, 0), pad))[:, 16 * first_tile :]
+        kept = before.copy()
+        values, values_at = chip.room("values", tokens * columns * 2)
+        absmax, absmax_at = chip.room("absmax", tokens * columns // 16 * 4)
+        narrow = _Narrow(values_at, absmax_at, columns)
+        _, scratch = chip.room("scratch", chip.size("ftv_layer_scratch_bytes_esp32s3", tokens, k))
+        job = _Job(ctypes.pointer(linear), layer.encoding, first_tile, tiles, x, tokens, layer.output, out, columns, narrow, 16)
+        chip.call("ftv_layer_esp32s3", ctypes.byref(job), ctypes.c_void_p(scratch))
+        if layer.output == ACTIVATE:
+            got = values.view(np.int16).reshape(tokens, columns).astype(np.int64)
+            got_absmax = absmax.view(np.int32).reshape(tokens, -1)[:, 1:-1].astype(np.int64)
+            return np.concatenate([got[:, 16:-16], got_absmax], axis=1)
+        got = before.astype(np.int64)
+        assert (got[:, :16] == kept[:, :16]).all() and (got[:, -16:] == kept[:, -16:]).all()
+        return got[:, 16 : 16 + rows - 16 * first_tile]
+
+
+def narrowed(y: Ints, rows: int) -> Ints:
+    """Columns of ftv_narrow: values, then absmax of the sixteens."""
+    y = np.pad(y, ((0, 0), (0, _round16(rows) - rows))).reshape(len(y), -1, 16)
+    absmax = np.abs(y).max(-1)
+    by = np.maximum(0, np.array([[int(a).bit_length() - 15 for a in row] for row in absmax]))
+    return np.concatenate([(y >> by[..., None]).reshape(len(y), -1), absmax], axis=1)
+
+
+def check(chip: Chip, layer: Layer, first_tile: int = 0) -> None:
+    want = layer.expected()[:, 16 * first_tile :]
+    if layer.output == ACTIVATE:
+        want = narrowed(want, len(layer.weights) - 16 * first_tile)
+    got = run(chip, layer, first_tile)
+    assert got.shape == want.shape
+    wrong = np.argwhere(got != want)
+    assert not len(wrong), f"{len(wrong)} wrong, first {wrong[0]}: {got[tuple(wrong[0])]} is not {want[tuple(wrong[0])]}"
+
+
+@pytest.mark.parametrize("encoding", [T2, T5])
+@pytest.mark.parametrize("output", [STORE, ADD, ACTIVATE])
+@pytest.mark.parametrize("k", [64, 96, 128, 192, 384, 432, 512, 768, 1536])
+def test_a_layer_of_every_preset_equals_the_definition(chip: Chip, k: int, output: int, encoding: int) -> None:
+    rng = np.random.default_rng(k)
+    check(chip, any_layer(rng, k, 32, 3, output, encoding=encoding))
+    assert chip.cycles["ftv_linear_s8s8_esp32s3"]
