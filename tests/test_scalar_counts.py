@@ -18,7 +18,7 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def test_the_emulator_counts_single_instructions(objects: list[Path], tmp_path: Path) -> None:
-    shapes = ("-DTOKENS=1", "-DWIDTH=64", "-DHIDDEN=64", "-DHEAD_DIM=64")
+    shapes = [f"-DBLOCK_{name}" for name in ("TOKENS=1", "WIDTH=64", "HIDDEN=64", "HEAD_DIM=64")]
     short, long, *_ = run(link(tmp_path / "count.elf", *shapes, BOARD / "count.c"), *COUNTING)
     unit = instruction_of(short, long)
     assert unit == pytest.approx(1.28, abs=1e-5)

@@ -57,8 +57,8 @@ def count(
     objects: Sequence[Path], folder: Path, block: Block, encoding: str, kernels: str
 ) -> dict[str, Count]:
     """Each step's count. kernels: a set's name, or NAIVE, which has the bare products alone."""
-    shapes = (f"-D{name.upper()}={value}" for name, value in vars(block).items() if name != "name")
-    flags = [*shapes, *(["-DT5"] if encoding == "t5" else [])]
+    shapes = (f"-DBLOCK_{name.upper()}={value}" for name, value in vars(block).items() if name != "name")
+    flags = [*shapes, *(["-DBLOCK_T5"] if encoding == "t5" else [])]
     names = ["proj", "fc1 without GELU", "fc2"] if kernels == NAIVE else list(block.macs())
     if kernels != NAIVE:
         flags.append(f"-DSET=ftv_kernels_{kernels}")

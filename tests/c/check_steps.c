@@ -135,6 +135,7 @@ static void free_matrix(matrix *m) {
 static void *make_scratch(const ftv_kernels *kernels, const matrix *m, uint32_t head_dim) {
     static ftv_model model; /* large */
     memset(&model, 0, sizeof model);
+    model.encoding = m->encoding;
     model.tokens = m->tokens;
     model.heads = 1;
     model.depth = 1;

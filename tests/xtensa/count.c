@@ -2,14 +2,17 @@
  * an instruction. Prints lines of two numbers, CCOUNT's advance and a digest of what was computed. The first two lines
  * are loops of two instructions a round, the rounds in place of the digest: they tell what an instruction counts.
  *
- * -DTOKENS, -DWIDTH, -DHIDDEN, -DHEAD_DIM, -DT5: the block. -DSET: a set of kernels; without it, the naive product. */
+ * -DBLOCK_TOKENS, _WIDTH, _HIDDEN, _HEAD_DIM, _T5: the block. -DSET: a set of kernels; without it, the naive product. */
 #include "ftv_engine.h"
 #include "ftv_fixed.h"
 #include "library.h"
 
-enum { MOST = HIDDEN > 3 * HEAD_DIM ? HIDDEN : 3 * HEAD_DIM, INNER = HIDDEN > WIDTH ? HIDDEN : WIDTH };
+enum {
+    MOST = BLOCK_HIDDEN > 3 * BLOCK_HEAD_DIM ? BLOCK_HIDDEN : 3 * BLOCK_HEAD_DIM,
+    INNER = BLOCK_HIDDEN > BLOCK_WIDTH ? BLOCK_HIDDEN : BLOCK_WIDTH
+};
 
-#ifdef T5
+#ifdef BLOCK_T5
 #define ENCODING           FTV_T5
 #define TILE_BYTES(inputs) (((inputs) + 4U) / 5U * 16U)
 #else
@@ -20,9 +23,9 @@ enum { MOST = HIDDEN > 3 * HEAD_DIM ? HIDDEN : 3 * HEAD_DIM, INNER = HIDDEN > WI
 static _Alignas(64) uint8_t tiles[MOST / 16 * TILE_BYTES(INNER)];
 static uint16_t mantissas[MOST];
 static int16_t biases[MOST];
-static _Alignas(FTV_ALIGN) int8_t x[TOKENS * INNER];
-static ftv_multiplier scales[TOKENS];
-static _Alignas(FTV_ALIGN) int32_t out[TOKENS * MOST];
+static _Alignas(FTV_ALIGN) int8_t x[BLOCK_TOKENS * INNER];
+static ftv_multiplier scales[BLOCK_TOKENS];
+static _Alignas(FTV_ALIGN) int32_t out[BLOCK_TOKENS * MOST];
 
 /* ---- made-up numbers, the same for every set ---- */
 
@@ -60,10 +63,10 @@ static ftv_linear make_layer(uint32_t rows, uint32_t inputs) {
         mantissas[row] = (uint16_t)(16384U + random_below(16384));
         biases[row] = (int16_t)((int32_t)random_below(65536) - 32768);
     }
-    for (uint32_t i = 0; i < TOKENS * inputs; i++) {
+    for (uint32_t i = 0; i < BLOCK_TOKENS * inputs; i++) {
         x[i] = (int8_t)((int32_t)random_below(255) - 127);
     }
-    for (uint32_t token = 0; token < TOKENS; token++) {
+    for (uint32_t token = 0; token < BLOCK_TOKENS; token++) {
         scales[token] = (ftv_multiplier){(uint16_t)(16384U + random_below(16384)), 5};
     }
     return layer;
@@ -96,10 +99,10 @@ static void count_loop(uint32_t rounds) {
 }
 
 #ifdef SET
-static _Alignas(FTV_ALIGN) int16_t values[TOKENS * MOST];
-static int32_t narrow_absmax[TOKENS * MOST / 16];
-static _Alignas(FTV_ALIGN) int8_t parts[FTV_PARTS][(TOKENS + 15) / 16 * 16 * HEAD_DIM];
-static int32_t part_absmax[FTV_PARTS][TOKENS];
+static _Alignas(FTV_ALIGN) int16_t values[BLOCK_TOKENS * MOST];
+static int32_t narrow_absmax[BLOCK_TOKENS * MOST / 16];
+static _Alignas(FTV_ALIGN) int8_t parts[FTV_PARTS][(BLOCK_TOKENS + 15) / 16 * 16 * BLOCK_HEAD_DIM];
+static int32_t part_absmax[FTV_PARTS][BLOCK_TOKENS];
 static _Alignas(FTV_ALIGN) uint8_t scratch[1 << 20];
 
 static void count_layer(uint32_t rows, uint32_t inputs, ftv_output output) {
@@ -108,7 +111,7 @@ static void count_layer(uint32_t rows, uint32_t inputs, ftv_output output) {
                          .encoding = ENCODING,
                          .tiles = rows / FTV_TILE,
                          .x = {x, scales, inputs},
-                         .tokens = TOKENS,
+                         .tokens = BLOCK_TOKENS,
                          .output = output,
                          .out = out,
                          .out_stride = rows,
@@ -123,24 +126,24 @@ static void count_layer(uint32_t rows, uint32_t inputs, ftv_output output) {
 
 /* A head's Q, K and V, then its attention. */
 static void count_head(void) {
-    ftv_linear layer = make_layer(3U * HEAD_DIM, WIDTH);
+    ftv_linear layer = make_layer(3U * BLOCK_HEAD_DIM, BLOCK_WIDTH);
     ftv_qkv_part part = {.layer = &layer,
                          .encoding = ENCODING,
-                         .x = {x, scales, WIDTH},
-                         .tokens = TOKENS,
-                         .count = TOKENS,
-                         .head_dim = HEAD_DIM,
-                         .head_rows = HEAD_DIM};
-    ftv_attend_job job = {.tokens = TOKENS,
-                          .count = TOKENS,
-                          .head_dim = HEAD_DIM,
-                          .head_rows = HEAD_DIM,
+                         .x = {x, scales, BLOCK_WIDTH},
+                         .tokens = BLOCK_TOKENS,
+                         .count = BLOCK_TOKENS,
+                         .head_dim = BLOCK_HEAD_DIM,
+                         .head_rows = BLOCK_HEAD_DIM};
+    ftv_attend_job job = {.tokens = BLOCK_TOKENS,
+                          .count = BLOCK_TOKENS,
+                          .head_dim = BLOCK_HEAD_DIM,
+                          .head_rows = BLOCK_HEAD_DIM,
                           .attention = {24000, 30},
-                          .out = {values, narrow_absmax, HEAD_DIM}};
+                          .out = {values, narrow_absmax, BLOCK_HEAD_DIM}};
     uint32_t before = cycles();
     for (uint32_t i = 0; i < FTV_PARTS; i++) {
         part.part = (ftv_part)i;
-        part.first_row = i * HEAD_DIM;
+        part.first_row = i * BLOCK_HEAD_DIM;
         part.levels = i == FTV_Q ? FTV_QUERY_MAX : FTV_CODE_MAX;
         job.codes[i] = part.codes = parts[i];
         job.absmax[i] = part.absmax = part_absmax[i];
@@ -158,16 +161,16 @@ int main(void) {
     count_loop(1000);
     count_loop(1000000);
     count_head();
-    count_layer(WIDTH, WIDTH, FTV_ADD);
-    count_layer(HIDDEN, WIDTH, FTV_STORE);
-    count_layer(HIDDEN, WIDTH, FTV_ACTIVATE);
-    count_layer(WIDTH, HIDDEN, FTV_ADD);
+    count_layer(BLOCK_WIDTH, BLOCK_WIDTH, FTV_ADD);
+    count_layer(BLOCK_HIDDEN, BLOCK_WIDTH, FTV_STORE);
+    count_layer(BLOCK_HIDDEN, BLOCK_WIDTH, FTV_ACTIVATE);
+    count_layer(BLOCK_WIDTH, BLOCK_HIDDEN, FTV_ADD);
     return 0;
 }
 #else
 /* What plain C does with four weights a byte, row by row: unpack, multiply, add. */
 static void naive(int32_t *restrict sums, const uint8_t *restrict weights, uint32_t rows, uint32_t inputs) {
-    for (uint32_t token = 0; token < TOKENS; token++) {
+    for (uint32_t token = 0; token < BLOCK_TOKENS; token++) {
         const uint8_t *packed = weights;
         for (uint32_t row = 0; row < rows; row++) {
             const int8_t *input = x + (size_t)token * inputs;
@@ -194,9 +197,9 @@ static void count_naive(uint32_t rows, uint32_t inputs) {
 int main(void) {
     count_loop(1000);
     count_loop(1000000);
-    count_naive(WIDTH, WIDTH);
-    count_naive(HIDDEN, WIDTH);
-    count_naive(WIDTH, HIDDEN);
+    count_naive(BLOCK_WIDTH, BLOCK_WIDTH);
+    count_naive(BLOCK_HIDDEN, BLOCK_WIDTH);
+    count_naive(BLOCK_WIDTH, BLOCK_HIDDEN);
     return 0;
 }
 #endif

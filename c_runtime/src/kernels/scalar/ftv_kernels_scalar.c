@@ -16,7 +16,7 @@ static uint32_t most_tiles(const ftv_model *model) {
 }
 
 static size_t scratch_bytes(const ftv_model *model) {
-    size_t most = ftv_layer_scratch_bytes_scalar(most_tiles(model));
+    size_t most = ftv_layer_scratch_bytes_scalar(most_tiles(model), model->encoding);
     most = larger(most, ftv_qkv_scratch_bytes_scalar(model->width, model->head_rows));
     return larger(most, ftv_attend_scratch_bytes_scalar(model->tokens, model->head_rows));
 }

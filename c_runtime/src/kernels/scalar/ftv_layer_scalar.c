@@ -8,21 +8,28 @@ typedef struct layer_scratch {
     ftv_eight eight;
     ftv_affine affine;
     int32_t *bias; /* [channels] Q16 */
-    int32_t *y;    /* [channels] */
+    int32_t *y;    /* [channels], where the words were that have become sums */
 } layer_scratch;
 
-size_t ftv_layer_scratch_bytes_scalar(uint32_t tiles) {
-    size_t channels = (size_t)ftv_min_u32(tiles, FTV_CHUNK_TILES) * FTV_TILE;
-    return FTV_TABLE_BYTES + channels * (FTV_PAIRS + FTV_EIGHT + 2U) * sizeof(int32_t);
+static size_t table_bytes(ftv_encoding encoding) {
+    return encoding == FTV_T2 ? FTV_TABLE_BYTES_T2 : FTV_TABLE_BYTES_T5;
+}
+
+static size_t chunk_channels(uint32_t tiles) {
+    return (size_t)ftv_min_u32(tiles, FTV_CHUNK_TILES) * FTV_TILE;
+}
+
+size_t ftv_layer_scratch_bytes_scalar(uint32_t tiles, ftv_encoding encoding) {
+    return table_bytes(encoding) + chunk_channels(tiles) * (FTV_PAIRS + FTV_EIGHT + 1U) * sizeof(int32_t);
 }
 
 static layer_scratch divide(const ftv_layer_job *job, void *scratch) {
-    size_t channels = (size_t)ftv_min_u32(job->tiles, FTV_CHUNK_TILES) * FTV_TILE;
+    size_t channels = chunk_channels(job->tiles);
     layer_scratch s = {.eight = {.inputs = job->layer->inputs, .tile_bytes = job->layer->tile_bytes, .table = scratch}};
-    s.eight.words = s.eight.table + FTV_TABLE_BYTES / sizeof(uint32_t);
+    s.eight.words = s.eight.table + table_bytes(job->encoding) / sizeof(uint32_t);
     s.eight.sums = (int32_t *)(void *)(s.eight.words + channels * FTV_PAIRS);
     s.bias = s.eight.sums + channels * FTV_EIGHT;
-    s.y = s.bias + channels;
+    s.y = (int32_t *)s.eight.words;
     return s;
 }
 

@@ -80,7 +80,6 @@ static inline void ftv_eight_rows(ftv_eight *job, const int8_t *x, uint32_t stri
 
 #define FTV_TABLE_BYTES_T2 (171U * FTV_STRIDE * sizeof(uint32_t)) /* codes of four trits: 0 .. 0xAA */
 #define FTV_TABLE_BYTES_T5 (256U * FTV_STRIDE * sizeof(uint32_t))
-#define FTV_TABLE_BYTES    FTV_TABLE_BYTES_T5
 #define FTV_TABLE_BYTES_T3 (27U * FTV_PAIRS * FTV_THREES * sizeof(uint32_t))
 
 /* ---- t3: few channels ----
@@ -119,7 +118,7 @@ void ftv_mix_s16s8_scalar(int32_t *sums, const int16_t *weights, const int8_t *v
                           uint32_t head_dim);
 
 void ftv_layer_scalar(const ftv_layer_job *job, void *scratch);
-size_t ftv_layer_scratch_bytes_scalar(uint32_t tiles);
+size_t ftv_layer_scratch_bytes_scalar(uint32_t tiles, ftv_encoding encoding);
 void ftv_qkv_scalar(const ftv_qkv_part *part, void *scratch);
 size_t ftv_qkv_scratch_bytes_scalar(uint32_t inputs, uint32_t head_rows);
 void ftv_attend_scalar(const ftv_attend_job *job, void *scratch);
