@@ -155,8 +155,6 @@ JOB_CYCLES = 400
 """Of the C of one step: dispatch, sizes, tables of a few words for each token not counted. Assumed."""
 TOKEN_CYCLES = 25
 """Of the C that prepares one token's scale for a layer. Assumed."""
-C_VALUE_CYCLES = 30
-"""Of portable C for one pixel or one embedded value. Assumed."""
 
 
 def chip_cycles(board: ChipBoard, a: Architecture, encoding: str) -> ChipCycles:
@@ -207,8 +205,8 @@ class ChipCycles:
         if isinstance(call, QuantiseCall):
             return _linear(functools.partial(self._quantise, call.columns), call.rows, 4)
         if isinstance(call, PatchCall):
-            return call.patches * call.values * C_VALUE_CYCLES
-        return call.rows * call.columns * C_VALUE_CYCLES
+            return _linear(functools.partial(self._patches, call.side), call.patches, 2)
+        return _linear(functools.partial(self._embed, call.columns), call.rows, 4)
 
     def _counted(self, step: str, job: ctypes.Structure, model: MadeUpModel) -> float:
         count = self._chip.run(step, job, model.scratch_bytes)
@@ -242,6 +240,16 @@ class ChipCycles:
         self._chip.forget()
         model = MadeUpModel(self._chip, 16, columns, rows, self._encoding, False)
         return self._counted("quantise", model.quantise_job(), model)
+
+    def _patches(self, side: int, patches: int) -> float:
+        self._chip.forget()
+        model = MadeUpModel(self._chip, 3 * side * side, 16, patches, self._encoding, False)
+        return self._counted("patches", model.patches_job(side), model)
+
+    def _embed(self, columns: int, rows: int) -> float:
+        self._chip.forget()
+        model = MadeUpModel(self._chip, columns, 16, rows, self._encoding, False)
+        return self._counted("embed", model.embed_job(), model)
 
 
 def _linear(cycles: Callable[[int], float], count: int, few: int) -> float:
@@ -333,6 +341,25 @@ class MadeUpModel:
             piece=self._channels, piece_stride=self._channels, out=self._rows_of(self._channels, self._tokens),
         )  # fmt: skip
 
+    def patches_job(self, side: int) -> c.PatchesJob:
+        """All rows, as patches of one line of pixels."""
+        line = 3 * side * self._tokens
+        pixels = self._chip.put(self._random.integers(0, 256, (side, line), np.uint8))
+        constants = self._chip.put(np.array([[65_000, 67_000, 66_000], [-31_000] * 3], np.int32))
+        return c.PatchesJob(
+            pixels=pixels.ctypes.data, line_bytes=line, patches=self._tokens, side=side,
+            scale=constants.ctypes.data, offset=constants[1:].ctypes.data, out=self._codes,
+        )  # fmt: skip
+
+    def embed_job(self) -> c.EmbedJob:
+        """All rows."""
+        x = self._chip.put(self._values((self._tokens, self._inputs), 18))
+        values = self._random.integers(-(2**15), 2**15, (self._tokens, self._inputs), np.int16)
+        return c.EmbedJob(
+            x=x.ctypes.data, x_stride=self._inputs, values=self._chip.put(values).ctypes.data,
+            rows=self._tokens, columns=self._inputs, shift=2,
+        )  # fmt: skip
+
     def _address(self, struct: ctypes.Structure) -> int:
         self._keep.append(struct)
         return ctypes.addressof(struct)
@@ -357,7 +384,8 @@ class MadeUpModel:
 
     def _trit_codes(self, count: int) -> npt.NDArray[np.uint8]:
         trits = self._random.integers(0, 3, (-(-count // 4), 4), np.uint8)
-        return (trits << np.array([0, 2, 4, 6], np.uint8)).sum(1).astype(np.uint8)
+        packed: npt.NDArray[np.uint8] = (trits << np.array([0, 2, 4, 6], np.uint8)).sum(1).astype(np.uint8)
+        return packed
 
     def _matrix(self, per_channel: bool) -> c.Linear:
         tiles, blocks = self._channels // TILE, -(-self._inputs // 16)

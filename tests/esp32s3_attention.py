@@ -6,6 +6,7 @@ import ctypes
 import mmap
 from collections import Counter
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -21,7 +22,7 @@ Ints = npt.NDArray[np.int64]
 KERNELS = RUNTIME / "src" / "kernels" / "esp32s3"
 SOFTMAX_CONSTANTS = np.repeat(
     np.array(
-        [-1296, 7566, -22654, 32767, 2047, 0x3F3F, 0x2020, 0x0202, 0x1010, 0x0404, 0x0808, 1, -2, -8192],
+        [-1296, 7566, -22654, 32767, 2047, -2, 0x0404, 0x2020, 0x1010, 0x0808, 0x0202, 0x3F3F],
         np.int16,
     ),
     8,
@@ -34,14 +35,23 @@ def core_of(function: str) -> Core:
     return Core(assemble(KERNELS / f"{function}.S"))
 
 
-def call(function: str, *fields: int | Array) -> Result:
+@dataclass(frozen=True)
+class After:
+    """The place `offset` bytes after the beginning of the field before it."""
+
+    offset: int
+
+
+def call(function: str, *fields: int | Array | After) -> Result:
     """Calls an assembly function with a struct of these fields, arrays as their addresses."""
     core = core_of(function)
     with ExitStack() as stack:
-        words = []
+        words: list[int] = []
         for n, value in enumerate(fields):
             if isinstance(value, np.ndarray):
                 value = stack.enter_context(core.memory.map(f"field {n}", value, value.flags.writeable))
+            elif isinstance(value, After):
+                value = words[-1] + value.offset
             words.append(int(value) & 0xFFFFFFFF)
         return core.call(function, np.array(words, np.uint32))
 

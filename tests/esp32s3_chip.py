@@ -47,11 +47,13 @@ class Chip:
     Attributes:
         library: the C functions.
         cycles: modelled, by assembly function, since the last `fresh`.
+        calls: arguments of every call since then, as words.
     """
 
     def __init__(self, library: Path, texts: dict[str, Program]) -> None:
         self.library = ctypes.CDLL(str(library))
         self.cycles: Counter[str] = Counter()
+        self.calls: list[tuple[str, list[int]]] = []
         self._error: BaseException | None = None
         self._cores = {name: Core(program) for name, program in texts.items()}
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_32BIT
@@ -67,6 +69,7 @@ class Chip:
         """A scope of buffers: `put` and `room` within it are forgotten at its end, and cycles start at 0."""
         self._used = 0
         self.cycles.clear()
+        self.calls.clear()
         self._regions: list[tuple[str, Bytes, int]] = []
         yield
         for core in self._cores.values():
@@ -108,7 +111,9 @@ class Chip:
         try:
             words = np.frombuffer(ctypes.string_at(args, size), np.uint32).copy()
             words.flags.writeable = False
-            self.cycles[name] += self._cores[name].call(name, words).cycles
+            self.calls.append((name, words.tolist()))
+            if name in self._cores:
+                self.cycles[name] += self._cores[name].call(name, words).cycles
         except BaseException as error:  # what a callback raises would be lost
             self._error = self._error or error
 

@@ -141,6 +141,29 @@ class QuantiseJob(ctypes.Structure):
     ]
 
 
+class PatchesJob(ctypes.Structure):
+    _fields_ = [
+        ("pixels", ctypes.c_void_p),
+        ("line_bytes", ctypes.c_uint32),
+        ("patches", ctypes.c_uint32),
+        ("side", ctypes.c_uint32),
+        ("scale", ctypes.c_void_p),
+        ("offset", ctypes.c_void_p),
+        ("out", Rows),
+    ]
+
+
+class EmbedJob(ctypes.Structure):
+    _fields_ = [
+        ("x", ctypes.c_void_p),
+        ("x_stride", ctypes.c_uint32),
+        ("values", ctypes.c_void_p),
+        ("rows", ctypes.c_uint32),
+        ("columns", ctypes.c_uint32),
+        ("shift", ctypes.c_uint32),
+    ]
+
+
 _HOOK = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_uint32)
 _MAP_32BIT = 0x40
 
@@ -154,11 +177,10 @@ class Steps:
 
     def __init__(self, folder: Path, arena_bytes: int = 1 << 20) -> None:
         sources = [*(RUNTIME / "src").glob("*.c"), *(RUNTIME / "src" / "kernels").glob("*.c")]
-        glue = [KERNELS / "ftv_norm_esp32s3.c", KERNELS / "ftv_quantise_esp32s3.c"]
+        glue = [KERNELS / f"ftv_{step}_esp32s3.c" for step in ("norm", "quantise", "patches")]
         shim = ROOT / "tests" / "c" / "rows_esp32s3.c"
-        path = build(
-            compiler(), folder / "rows.so", (*sources, *glue, shim), "-shared", "-fPIC", "-fno-common"
-        )
+        flags = ("-shared", "-fPIC", "-DFTV_ESP32S3")
+        path = build(compiler(), folder / "rows.so", (*sources, *glue, shim), *flags)
         self.library = ctypes.CDLL(str(path))
         self.library.ftv_norm_scratch_bytes_esp32s3.restype = ctypes.c_size_t
         self._hook = _HOOK(self._called)

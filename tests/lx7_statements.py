@@ -1,7 +1,7 @@
 """What every instruction does, stated lane by lane on plain numbers, from the manuals, for the tests.
 
-A statement gets the machine as it was, the machine to change, and the operands by the names that the manual gives
-them: register numbers and constants.
+A statement gets the machine as it was, the machine to change, and the operands by the names that the manual
+gives them: register numbers and constants.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from esp32s3_attention import (
     SOFTMAX_CONSTANTS,
+    After,
     Attention,
     AttendJob,
     Ints,
@@ -99,13 +100,15 @@ def test_scores_are_exact_at_the_limits() -> None:
 def check_softmax(t: Ints, c: int, shift: int, mv: Ints) -> None:
     tokens = len(t)
     tiles = -(-tokens // 16)
-    scores = np.zeros(16 * tiles + 8, np.int32)
-    scores[: 16 * tiles] = padded(t)
-    weights, total = np.full(16 * tiles + 16, -1, np.int16), np.zeros(1, np.uint32)
+    both = np.zeros(96 * tiles + 160, np.uint8)
+    scores = both[: 64 * tiles].view(np.int32)
+    scores[:] = padded(t)
+    start = 64 * tiles + 64
+    weights, total = both[start : start + 32 * tiles].view(np.int16), np.zeros(1, np.uint32)
     padding = np.where(np.arange(16) < (tokens - 1) % 16 + 1, 0, 32767).astype(np.int16)
     values = padded(mv, 321).astype(np.int16)
-    fields = (scores, weights, frozen(values), frozen(padding), frozen(SOFTMAX_CONSTANTS))
-    call("ftv_softmax_s32s16_esp32s3", *fields, c, min(shift - 16, 39), tiles, total)
+    fields = (frozen(values), frozen(padding), frozen(SOFTMAX_CONSTANTS), c, min(shift - 16, 39), tiles)
+    call("ftv_softmax_s32s16_esp32s3", both, After(start), *fields, total)
     expected, expected_total = weights_of(t, c, shift, mv)
     assert np.array_equal(weights[:tokens], expected)
     assert not weights[tokens : 16 * tiles].any()
@@ -158,8 +161,9 @@ def test_softmax_is_exact_for_every_distance() -> None:
 def check_mix(weights: Ints, rows: np.ndarray) -> None:
     values = values_in_groups(padded(rows, 99))
     sums = np.zeros(rows.shape[1], np.int32)
-    fields = (frozen(padded(weights, 0).astype(np.int16)), frozen(values), sums)
-    call("ftv_mix_s16s16_esp32s3", *fields, values.shape[1] // 16, len(values))
+    fields = (frozen(np.pad(padded(weights, 0), (0, 8)).astype(np.int16)), frozen(values))
+    sizes = (-(-len(rows) // 8), len(values))
+    call("ftv_mix_s16s16_esp32s3", *fields, 16 * values.shape[1], sums, *sizes)
     assert np.array_equal(sums, weights @ rows.astype(np.int64))
 
 

@@ -79,10 +79,10 @@ def packed(weights: Ints, encoding: int) -> npt.NDArray[np.uint8]:
 
 
 def padded(codes: Ints, more: int = 0) -> npt.NDArray[np.int8]:
-    """Rows [tokens, K] with zeros up to a stride of K rounded up to 16, and `more`; 16 bytes of anything behind."""
+    """Rows [tokens, K] with zeros up to a stride of K rounded up to 16, and `more`; 32 bytes of anything behind."""
     out = np.zeros((len(codes), _round16(codes.shape[1]) + more), np.int8)
     out[:, : codes.shape[1]] = codes
-    return np.concatenate([out.reshape(-1), np.full(16, 99, np.int8)])
+    return np.concatenate([out.reshape(-1), np.full(32, 99, np.int8)])
 
 
 @dataclass
@@ -187,10 +187,171 @@ def check(chip: Chip, layer: Layer, first_tile: int = 0) -> None:
     assert not len(wrong), f"{len(wrong)} wrong, first {wrong[0]}: {got[tuple(wrong[0])]} is not {want[tuple(wrong[0])]}"
 
 
+def _products(chip: Chip) -> list[list[int]]:
+    """Arguments of every call of the product."""
+    return [words for name, words in chip.calls if name == "ftv_linear_s8s8_esp32s3"]
+
+
 @pytest.mark.parametrize("encoding", [T2, T5])
 @pytest.mark.parametrize("output", [STORE, ADD, ACTIVATE])
 @pytest.mark.parametrize("k", [64, 96, 128, 192, 384, 432, 512, 768, 1536])
 def test_a_layer_of_every_preset_equals_the_definition(chip: Chip, k: int, output: int, encoding: int) -> None:
+    check(chip, any_layer(np.random.default_rng(k), k, 32, 3, output, encoding=encoding))
+    assert [words[3] for words in _products(chip)] == [3, 3], "one call a tile, with all tokens"
+
+
+@pytest.mark.parametrize("encoding", [T2, T5])
+@pytest.mark.parametrize("k", [*range(1, 71), 257, 258, 259])
+def test_any_number_of_inputs(chip: Chip, k: int, encoding: int) -> None:
     rng = np.random.default_rng(k)
-    check(chip, any_layer(rng, k, 32, 3, output, encoding=encoding))
-    assert chip.cycles["ftv_linear_s8s8_esp32s3"]
+    check(chip, any_layer(rng, k, 16, 1 + k % 5, k % 3, encoding=encoding, more=16 * (k % 4 == 3)))
+
+
+@pytest.mark.parametrize("output", [STORE, ADD, ACTIVATE])
+@pytest.mark.parametrize("rows", [1, 15, 17, 40])
+def test_rows_that_fill_no_tile(chip: Chip, rows: int, output: int) -> None:
+    for per_channel in (False, True):
+        rng = np.random.default_rng(rows)
+        mantissas = rng.integers(0, 2**15, rows if per_channel else 1)
+        check(chip, any_layer(rng, 48, rows, 3, output, mantissas=mantissas))
+
+
+@pytest.mark.parametrize("encoding", [T2, T5])
+def test_some_tiles_of_a_layer(chip: Chip, encoding: int) -> None:
+    check(chip, any_layer(np.random.default_rng(7), 33, 64, 2, STORE, encoding=encoding), first_tile=2)
+
+
+def test_the_next_tile_is_announced(chip: Chip) -> None:
+    run(chip, any_layer(np.random.default_rng(8), 32, 48, 1, STORE))
+    tiles = [words[0] for name, words in chip.calls if name == "ftv_decode_t2s8_esp32s3"]
+    announced = [words for name, words in chip.calls if name == "ftv_prefetch_esp32s3"]
+    assert announced == [[tiles[1], 128], [tiles[2], 128]]
+
+
+@pytest.mark.parametrize("output", [STORE, ADD, ACTIVATE])
+@pytest.mark.parametrize("k", [96, 112, 384])
+def test_a_multiplier_for_every_channel(chip: Chip, k: int, output: int) -> None:
+    rng = np.random.default_rng(k)
+    mantissas = rng.integers(0, 2**15, 32)
+    mantissas[:4] = 0, 1, 2**14, 2**15 - 1
+    check(chip, any_layer(rng, k, 32, 4, output, mantissas=mantissas))
+
+
+@pytest.mark.parametrize("output", [STORE, ADD, ACTIVATE])
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_every_exponent(chip: Chip, output: int, per_channel: bool) -> None:
+    """Shifts from -40 to 70: those below 1 go the generic way, all others the fast one."""
+    rng = np.random.default_rng(output)
+    exponent = np.arange(-50, 61)
+    mantissas = rng.integers(2**14, 2**15, 16 if per_channel else 1)
+    chosen = {"exponent": exponent, "layer_exponent": 25, "mantissas": mantissas, "bias_shift": 3}
+    check(chip, any_layer(rng, 32, 16, len(exponent), output, **chosen))
+    assert _products(chip)[-1][3] == 70
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize("output", [STORE, ADD, ACTIVATE])
+def test_nothing_overflows_at_the_ends_of_all_ranges(chip: Chip, output: int, sign: int) -> None:
+    """Largest sums, multipliers, biases and residuals, at the smallest shift."""
+    k, tokens = 258, 2
+    everything = {
+        "weights": np.full((16, k), sign),
+        "codes": np.stack([np.full(k, 127), np.full(k, -127)]),
+        "mantissa": np.full(tokens, 2**15 - 1),
+        "mantissas": np.full(1, 2**15 - 1),
+        "exponent": np.array([6, 6]),
+        "layer_exponent": 10,
+        "bias": np.array([-(2**15), 2**15 - 1] * 8),
+        "bias_shift": 14,
+        "out": np.repeat([[-(2**30)], [2**30 - 1]], 16, 1),
+    }
+    check(chip, any_layer(np.random.default_rng(1), k, 16, tokens, output, **everything))
+    assert len(_products(chip)) == 1
+
+
+@pytest.mark.parametrize("encoding", [T2, T5])
+@pytest.mark.parametrize("k", [259, 272, 513, 1536, 4128])
+def test_sums_beyond_16_bits(chip: Chip, k: int, encoding: int) -> None:
+    """Worst operands: tokens of all 127, all -127, alternating, and one that the fast way takes between them."""
+    rng = np.random.default_rng(k)
+    alternating = np.where(np.arange(k) % 2, 127, -127)
+    codes = np.stack([np.full(k, 127), np.full(k, -127), rng.integers(-3, 4, k), alternating])
+    weights = np.stack([np.ones(k), -np.ones(k), alternating / 127, *rng.integers(-1, 2, (13, k))]).astype(np.int64)
+    for output in (STORE, ADD, ACTIVATE):
+        check(chip, any_layer(rng, k, 16, 4, output, codes=codes, weights=weights, encoding=encoding))
+
+
+@pytest.mark.parametrize("output", [STORE, ADD, ACTIVATE])
+def test_sums_at_the_ends_of_16_bits(chip: Chip, output: int) -> None:
+    """32766 and -32767 are exact; 32767 and -32768 are done again, as what lies beyond is."""
+    k, wanted = 384, [32766, 32767, 32768, -32767, -32768, -32769]
+    codes = np.stack([np.sign(sum) * (np.full(k, 85) + (np.arange(k) < abs(sum) - 85 * k)) for sum in wanted])
+    assert codes.sum(1).tolist() == wanted
+    rng = np.random.default_rng(0)
+    check(chip, any_layer(rng, k, 16, 6, output, codes=codes, weights=np.ones((16, k), np.int64)))
+    assert [words[3] for words in _products(chip)] == [6] + [1] * 8, "in two parts each"
+
+
+def test_many_tokens_on_both_ways(chip: Chip) -> None:
+    rng = np.random.default_rng(3)
+    codes = rng.integers(-30, 31, (170, 272))
+    codes[rng.random(170) < 0.3] = 127
+    weights = rng.integers(-1, 2, (32, 272))
+    weights[[3, 19]] = 1
+    exponent = np.where(rng.random(170) < 0.2, 0, 9)
+    for output in (STORE, ADD, ACTIVATE):
+        check(chip, any_layer(rng, 272, 32, 170, output, codes=codes, weights=weights, exponent=exponent))
+
+
+def test_gelu_of_every_kind_of_value(chip: Chip) -> None:
+    """Sixteen biases at a time: fine and coarse steps over all that GELU distinguishes, and far beyond."""
+    for bias_shift in (0, 3, 14):
+        rows = 4096
+        bias = np.linspace(-(2**15), 2**15 - 1, rows).astype(np.int64)
+        zero = np.zeros((rows, 1), np.int64)
+        check(chip, any_layer(np.random.default_rng(5), 1, rows, 1, ACTIVATE, weights=zero, bias=bias, bias_shift=bias_shift))
+
+
+@pytest.mark.parametrize("encoding", [T2, T5])
+@pytest.mark.parametrize("k", [1, 5, 16, 17, 79, 192, 256, 257, 1000, 1536, 4128])
+def test_exact_sums(chip: Chip, k: int, encoding: int) -> None:
+    rng = np.random.default_rng(k)
+    for codes in (rng.integers(-127, 128, (3, k)), np.full((1, k), 127), np.full((17, k), -127)):
+        weights = rng.integers(-1, 2, (16, k))
+        weights[0], weights[1] = 1, -1
+        tokens, stride = len(codes), _round16(k) + 16
+        with chip.fresh():
+            x, tile = chip.put("x", padded(codes, 16)), chip.put("tile", packed(weights, encoding), 64)
+            view, sums = chip.room("sums", tokens * 64)
+            _, scratch = chip.room("scratch", chip.size("ftv_linear_scratch_bytes_esp32s3", k))
+            pointers = [ctypes.c_void_p(address) for address in (sums, x, tile, scratch)]
+            chip.call(f"ftv_linear_s8t{encoding}_esp32s3", *pointers[:2], tokens, stride, pointers[2], k, pointers[3])
+            assert (view.view(np.int32).reshape(tokens, 16) == codes @ weights.T).all()
+
+
+@pytest.mark.parametrize("encoding", [T2, T5])
+@pytest.mark.parametrize("k", [1, 5, 15, 16, 31, 60, 64, 192])
+def test_a_decoded_tile(chip: Chip, k: int, encoding: int) -> None:
+    weights = np.random.default_rng(k).integers(-1, 2, (16, k))
+    unit = 16 if encoding == T2 else 5
+    units = -(-k // unit)
+    with chip.fresh():
+        tile = chip.put("tile", packed(weights, encoding))
+        view, address = chip.room("weights", 16 + 16 * unit * units)
+        args = np.array([tile, address + 16, units], np.uint32)
+        chip.call(f"ftv_decode_t{encoding}s8_esp32s3", args.ctypes.data_as(ctypes.c_void_p))
+        got = view.view(np.int8)[16:].reshape(-1, 16)
+        assert (got[:k] == weights.T).all() and not got[k:].any()
+
+
+@pytest.mark.parametrize("step", [32, 96])
+@pytest.mark.parametrize("tokens", [1, 2, 37])
+def test_extremes_of_records(chip: Chip, tokens: int, step: int) -> None:
+    records = np.random.default_rng(tokens).integers(-(2**15), 2**15, (tokens, step // 2)).astype(np.int16)
+    with chip.fresh():
+        address = chip.put("records", np.pad(records.reshape(-1), (0, 16)))
+        view, extremes = chip.room("extremes", 32)
+        args = np.array([address, step, tokens, extremes], np.uint32)
+        chip.call("ftv_extremes_s16_esp32s3", args.ctypes.data_as(ctypes.c_void_p))
+        lanes = records[:, :16].reshape(-1, 8)
+        assert (view.view(np.int16).reshape(2, 8) == [lanes.max(0), lanes.min(0)]).all()

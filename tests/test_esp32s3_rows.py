@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import platform
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +33,8 @@ from ftervit_deploy.reference import layer_norm, quantise_rows
 WIDTHS = (64, 96, 128, 192, 384)
 HIDDEN = (256, 384, 512, 768, 1536)
 NEEDS_LOW_ADDRESSES = pytest.mark.skipif(
-    platform.machine() != "x86_64" or platform.system() != "Linux", reason="hardware: MAP_32BIT is x86-64 Linux"
+    platform.machine() != "x86_64" or platform.system() != "Linux",
+    reason="hardware: MAP_32BIT is x86-64 Linux",
 )
 
 
@@ -41,7 +42,7 @@ NEEDS_LOW_ADDRESSES = pytest.mark.skipif(
 
 
 def _quantise(x: Ints, levels: int, blocked: bool = False) -> tuple[Array, Array, Result]:
-    """Codes, absmax, and the call. blocked: columns in sixteens, [columns / 16][rows][16], as V likes them."""
+    """Codes, absmax, and the call. blocked: [columns / 16][rows][16], in and out."""
     count, columns = x.shape
     data = np.ascontiguousarray(x, np.int32)
     codes, absmax = np.full((count, columns), 99, np.int8), np.zeros(count, np.int32)
@@ -50,7 +51,11 @@ def _quantise(x: Ints, levels: int, blocked: bool = False) -> tuple[Array, Array
         data = np.ascontiguousarray(data.reshape(count, -1, 16).swapaxes(0, 1))
         codes = codes.reshape(-1, count, 16)
         x_steps, code_steps = (64, 64 * count), (16, 16 * count)
-    call = Call("ftv_quantise_row_s32s8_esp32s3").reads("x", data, "psram").numbers(*x_steps, count, columns // 16)
+    call = (
+        Call("ftv_quantise_row_s32s8_esp32s3")
+        .reads("x", data, "psram")
+        .numbers(*x_steps, count, columns // 16)
+    )
     call.numbers(levels << 21).writes("codes", codes).numbers(*code_steps).writes("absmax", absmax)
     result = call.run()
     if blocked:
@@ -58,8 +63,8 @@ def _quantise(x: Ints, levels: int, blocked: bool = False) -> tuple[Array, Array
     return codes, absmax, result
 
 
-@pytest.mark.parametrize("columns", (16, 32, 48, *WIDTHS, 768))
-@pytest.mark.parametrize("levels", (63, 127))
+@pytest.mark.parametrize("columns", [16, 32, 48, *WIDTHS, 768])
+@pytest.mark.parametrize("levels", [63, 127])
 def test_rows_of_every_magnitude(columns: int, levels: int) -> None:
     x = rows_of_all_kinds(np.random.default_rng(columns), columns)
     for blocked in (False, True):
@@ -100,7 +105,7 @@ def _mixed_magnitudes(rng: np.random.Generator, columns: int) -> Ints:
     return np.concatenate([row_of(rng, 16, int(m)) for m in magnitudes])
 
 
-@pytest.mark.parametrize("columns", (16, 32, 48, *WIDTHS, *HIDDEN))
+@pytest.mark.parametrize("columns", [16, 32, 48, *WIDTHS, *HIDDEN])
 def test_narrow_rows_of_every_magnitude(columns: int) -> None:
     rng = np.random.default_rng(columns)
     mixed = [_mixed_magnitudes(rng, columns) for _ in range(20)]
@@ -129,7 +134,9 @@ def _trits(values: npt.NDArray[np.int8]) -> Array:
     return trits
 
 
-def _norm(norm: IntegerNorm, x: Ints, eps: int, area: str = "sram") -> tuple[Array, Array, Array, int, Result]:
+def _norm(
+    norm: IntegerNorm, x: Ints, eps: int, area: str = "sram"
+) -> tuple[Array, Array, Array, int, Result]:
     """Codes, mantissas, exponents, rows that were done, and the call."""
     count, columns = x.shape
     codes, scales = np.full((count, columns), 99, np.int8), np.zeros((count, 2), np.int16)
@@ -137,7 +144,13 @@ def _norm(norm: IntegerNorm, x: Ints, eps: int, area: str = "sram") -> tuple[Arr
     whole_eps = columns * eps
     call = Call("ftv_norm_s32s8_esp32s3").reads("x", np.ascontiguousarray(x, np.int32), area)
     call.numbers(4 * columns, count, columns, (2**31 - 1) // (columns // 8), -(-(2**32) // columns))
-    call.numbers(-(-(2**32) // (columns // 16)), whole_eps, whole_eps >> 32, norm.beta_ratio.mantissa, norm.beta_ratio.exponent)
+    call.numbers(
+        -(-(2**32) // (columns // 16)),
+        whole_eps,
+        whole_eps >> 32,
+        norm.beta_ratio.mantissa,
+        norm.beta_ratio.exponent,
+    )
     call.reads("gamma", _trits(norm.gamma)).reads("beta", _trits(norm.beta)).writes("row", row)
     call.writes("codes", codes).numbers(columns).writes("scales", scales).writes("done", done)
     result = call.run()
@@ -149,7 +162,7 @@ def _is_for_vectors(x: Ints, columns: int) -> bool:
     return bool(np.abs(x).max() <= (2**31 - 1) // (columns // 8) and np.abs(d).max() < 2**26)
 
 
-@pytest.mark.parametrize("columns", (32, *WIDTHS, 768, 1024))
+@pytest.mark.parametrize("columns", [32, *WIDTHS, 768, 1024])
 def test_norm_of_every_magnitude(columns: int) -> None:
     rng = np.random.default_rng(columns)
     x = rows_of_all_kinds(rng, columns)
@@ -176,7 +189,7 @@ def test_norm_stops_at_a_row_that_is_too_large() -> None:
 
 
 def test_norm_takes_exact_roots() -> None:
-    """The macro alone, next to squares, where an estimate that is off by one shows; and all over its range."""
+    """The macro alone: next to squares, where an estimate that is off by one shows, and at random."""
     source = KERNELS / "ftv_norm_s32s8_esp32s3.S"
     test = "\n.global root\nroot:\nentry a1, 32\nmov a7, a2\nmov a8, a3\nftv_root\nmov a2, a11\nretw\n"
     core = Core(assemble_text(source.read_text() + test, source.name))
@@ -190,6 +203,36 @@ def test_norm_takes_exact_roots() -> None:
             assert core.call("root", value & 0xFFFFFFFF, value >> 32).value == math.isqrt(value), hex(value)
 
 
+# ---- how fast ----
+
+
+@pytest.mark.parametrize(
+    ("step", "columns", "cycles"),
+    [
+        ("quantise_row", 64, 148),
+        ("quantise_row", 768, 1210),
+        ("quantise_narrow", 192, 240),
+        ("quantise_narrow", 384, 400),
+        ("quantise_narrow", 1536, 1340),
+        ("norm", 64, 590),
+        ("norm", 192, 1000),
+        ("norm", 384, 1620),
+    ],
+)
+def test_cycles_of_a_row(step: str, columns: int, cycles: int) -> None:
+    """Modelled, of one row more."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(0, 2.0**17, (12, columns)).round().astype(np.int64)
+    norm = _norm_of(rng, columns, 20000, 41)
+    runs: dict[str, Callable[[Ints], Result]] = {
+        "quantise_row": lambda rows: _quantise(rows, 127)[2],
+        "quantise_narrow": lambda rows: _quantise_narrow(rows)[3],
+        "norm": lambda rows: _norm(norm, rows, 4295)[4],
+    }
+    run = runs[step]
+    assert (run(x).cycles - run(x[:2]).cycles) / 10 <= cycles
+
+
 # ---- the steps, C and assembly together ----
 
 
@@ -199,9 +242,9 @@ def steps(tmp_path_factory: pytest.TempPathFactory) -> Steps:
 
 
 @NEEDS_LOW_ADDRESSES
-@pytest.mark.parametrize("columns", (48, 64, 100, 192, 384, 1040))
+@pytest.mark.parametrize("columns", [48, 64, 100, 192, 384, 1040])
 def test_the_norm_step_takes_every_row(steps: Steps, columns: int) -> None:
-    """Rows for the vector unit and rows that are too large for it in one job, and widths that it does not take."""
+    """Rows that are too large for the vector unit among others, and widths that it does not take."""
     rng = np.random.default_rng(columns)
     stride = -(-columns // 16) * 16
     x = np.zeros((40, stride), np.int32)
@@ -226,9 +269,10 @@ def test_the_norm_step_takes_every_row(steps: Steps, columns: int) -> None:
 
 @NEEDS_LOW_ADDRESSES
 @pytest.mark.parametrize(
-    ("pieces", "piece", "vectors"), [(1, 1536, True), (6, 64, True), (3, 40, False), (1, 100, False), (4, 16, True)]
+    ("pieces", "piece", "vectors"),
+    [(1, 1536, True), (6, 64, True), (3, 40, False), (1, 100, False), (4, 16, True)],
 )
-@pytest.mark.parametrize("in_place", (False, True))
+@pytest.mark.parametrize("in_place", [False, True])
 def test_the_quantise_step(steps: Steps, pieces: int, piece: int, vectors: bool, in_place: bool) -> None:
     rng = np.random.default_rng(piece)
     piece_stride = -(-piece // 16) * 16

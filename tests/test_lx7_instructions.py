@@ -81,9 +81,9 @@ def _text(name: str, operands: tuple[Operand, ...], o: Operands) -> str:
 def _prepare(rng: random.Random, name: str, o: Operands, m: Machine) -> None:
     """Pointers into memory, divisors other than 0, small table indices."""
     opcode = OPCODES[name]
-    if any(f"{access}(" in opcode.action for access in ("ld8", "ld16", "ld32", "st8", "st16", "st32")):
-        if "s" in o and name.startswith(("l", "s")):
-            m.a[o["s"]] = m.base + 4 * rng.randrange(BYTES // 4) - o["i"] // 4 * 4
+    scalar = any(f"{access}(" in opcode.action for access in ("ld8", "ld16", "ld32", "st8", "st16", "st32"))
+    if scalar and "s" in o:
+        m.a[o["s"]] = m.base + 4 * rng.randrange(BYTES // 4) - o["i"] // 4 * 4
     if "as" in o and name.startswith(("ee.", "ld.qr", "st.qr")) and "srcmb" not in name:
         m.a[o["as"]] = m.base + 128 + 16 * rng.randrange(8)
         if "usar" in name or "xxp" in name:

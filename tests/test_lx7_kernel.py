@@ -74,6 +74,7 @@ def test_macs_and_instructions_are_counted(core: Core) -> None:
     x, w = np.zeros(384 + 32, np.int8), np.zeros((386, 16), np.int8)
     result = core.call("outer", x, w, 24, np.zeros(64, np.uint8))
     assert result.macs == 384 * 16
+    assert result.stores == 2
     lines = result.lines()
     assert sum(line.cycles for line in lines) == result.cycles
     assert sum(line.times for line in lines) == result.instructions

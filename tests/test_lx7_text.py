@@ -322,3 +322,41 @@ def test_a_file_that_is_not_there() -> None:
 def test_macros_that_never_end_are_stopped() -> None:
     with pytest.raises(AssemblyError, match="without end"):
         assemble_text(".macro m\n m\n.endm\n m")
+
+
+@pytest.mark.parametrize(
+    ("text", "instructions"),
+    [
+        ("/* a // b */\nnop\nnop\n/* c */\nnop", 3),
+        ("/* a\n // */ nop\nnop // /* not a block\nnop", 3),
+        ("nop /* one */ ; nop /* two */ # three\n/*/ nop */ nop", 3),
+        ('.error_free = 1\nnop # "quote\nnop\n.ascii ""\n', 2),
+        ("nop // */\nnop /**/; nop", 3),
+    ],
+)
+def test_comments_hide_what_is_in_them_and_nothing_else(text: str, instructions: int) -> None:
+    assert len(assemble_text(text).instructions) == instructions
+
+
+def test_files_have_their_own_macros_symbols_and_labels(tmp_path: Path) -> None:
+    for name, by in (("a", 1), ("b", 2)):
+        (tmp_path / f"{name}.S").write_text(
+            f" .set by, {by}\n .macro step\n addi a2, a2, by\n .endm\n .balign 16\n .global {name}\n"
+            f"{name}: entry a1, 32\n    beqz a2, .Lend\n1:  step\n.Lend: local{by}: retw\nlocal: nop\n"
+        )
+    program = assemble([tmp_path / "a.S", tmp_path / "b.S"])
+    core = Core(program)
+    assert [core.call(name, 10).value for name in ("a", "b")] == [11, 12]
+    assert program.symbols["b"] % 16 == 0
+
+
+def test_a_name_is_seen_in_another_file_only_if_it_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "a.S").write_text("f: entry a1, 32\n j hidden\n")
+    (tmp_path / "b.S").write_text("hidden: retw\n")
+    with pytest.raises(AssemblyError, match=r"a\.S:2: `hidden` is not defined"):
+        assemble([tmp_path / "a.S", tmp_path / "b.S"])
+    (tmp_path / "b.S").write_text(" .global hidden\nhidden: retw\n")
+    assemble([tmp_path / "a.S", tmp_path / "b.S"])
+    (tmp_path / "a.S").write_text(" .global hidden\nhidden: nop\n")
+    with pytest.raises(AssemblyError, match=r"b\.S:2: `hidden` is defined in two files"):
+        assemble([tmp_path / "a.S", tmp_path / "b.S"])

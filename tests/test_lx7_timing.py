@@ -36,7 +36,8 @@ def _cycles(body: str, setup: str = "") -> int:
     """Cycles of straight text, over those of the text without it."""
     memory = np.zeros(4096, np.uint8)
     vectors = "\n".join(f"ee.zero.q q{n}" for n in range(8))
-    setup = f"{vectors}\n ee.zero.qacc\n ee.zero.accx\n ssai 0\n movi a4, 3\n mov a5, a2\n{setup}\n nop\n nop\n nop"
+    clear = "ee.zero.qacc\n ee.zero.accx\n ssai 0\n movi a4, 3\n mov a5, a2"
+    setup = f"{vectors}\n{clear}\n{setup}\n nop\n nop\n nop"
     with_it = _call(f"{setup}\n{body}\n nop\n nop\n nop", memory)
     without = _call(f"{setup}\n nop\n nop\n nop", memory)
     return with_it.cycles - without.cycles

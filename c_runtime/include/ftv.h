@@ -238,6 +238,27 @@ typedef struct ftv_quantise_job {
     ftv_rows out;
 } ftv_quantise_job;
 
+/* Patches side by side as eight-bit rows, L = 127, NUMERICS.md, section 3. */
+typedef struct ftv_patches_job {
+    const uint8_t *pixels; /* RGB: the first patch's corner */
+    uint32_t line_bytes;   /* from a line of pixels to the next */
+    uint32_t patches;
+    uint32_t side;         /* pixels */
+    const int32_t *scale;  /* [3] */
+    const int32_t *offset; /* [3] */
+    ftv_rows out;          /* [patches] of 3 side^2 codes */
+} ftv_patches_job;
+
+/* Embeddings, x = sat30(x + (values << shift)), NUMERICS.md, section 3. */
+typedef struct ftv_embed_job {
+    int32_t *x;            /* [rows][x_stride], 16-byte aligned */
+    uint32_t x_stride;     /* words, a multiple of 4 */
+    const int16_t *values; /* [rows][columns] */
+    uint32_t rows;
+    uint32_t columns;
+    uint32_t shift;
+} ftv_embed_job;
+
 /* What is replaceable; every implementation equals `ref` to the last bit. */
 typedef struct ftv_kernels {
     const char *name;
@@ -269,6 +290,8 @@ typedef struct ftv_kernels {
     void (*attend)(const ftv_attend_job *job, void *scratch);
     void (*norm)(const ftv_norm_job *job, void *scratch);
     void (*quantise)(const ftv_quantise_job *job, void *scratch);
+    void (*patches)(const ftv_patches_job *job, void *scratch);
+    void (*embed)(const ftv_embed_job *job, void *scratch);
     /* Bytes of scratch that one call of any of these steps needs for the model; NULL where there are none. */
     size_t (*scratch_bytes)(const ftv_model *model);
     uint32_t value_bytes; /* of a code of V, as qkv() lays it out; 0 means 1 */
@@ -297,7 +320,7 @@ typedef enum ftv_site {
 } ftv_site;
 
 /* data: `rows` rows, `stride_bytes` from one to the next. `block` is 0xFFFF outside blocks. query tokens: tokens, or 1
- * in the last block. From a block's attention codes to the codes of the next norm, rows come in groups of tokens: several
+ * in the last block. Up to the first norm, and from a block's attention codes to the next norm, rows come in groups of tokens: several
  * calls a site, first rows first, each group passing all of these sites before the next group does. */
 typedef void (*ftv_trace_fn)(void *context, ftv_site site, uint32_t block, const void *data, uint32_t rows,
                              uint32_t columns, uint32_t bytes_per_value, uint32_t stride_bytes);
@@ -314,11 +337,11 @@ typedef enum ftv_buffer {
     FTV_BUFFER_SCRATCH = 0, /* of all workers */
     FTV_BUFFER_RESIDUAL,    /* the residual stream */
     FTV_BUFFER_ROWS,        /* what a matrix reads: codes and token scales */
-    FTV_BUFFER_PATCHES,     /* embedding: codes and scales of the patches */
+    FTV_BUFFER_PATCHES,     /* embedding: codes and scales of a group's patches */
     FTV_BUFFER_QKV,         /* attention: codes of Q, K and V */
     FTV_BUFFER_ABSMAX,      /* attention: their scales */
     FTV_BUFFER_MIXED,       /* attention and tokens: what attention puts out */
-    FTV_BUFFER_WINDOW,      /* tokens: copies of residual rows; no bytes where they are worked on in place */
+    FTV_BUFFER_WINDOW,      /* embedding and tokens: copies of residual rows; no bytes where they are worked on in place */
     FTV_BUFFER_HIDDEN       /* tokens: what GELU puts out, its codes and scales */
 } ftv_buffer;
 #define FTV_BUFFERS 9
@@ -334,7 +357,7 @@ typedef struct ftv_plan {
     ftv_plan_place places[FTV_BUFFERS];
     uint32_t bytes[FTV_MEMORIES]; /* that the plan needs of each memory */
     uint32_t workers;
-    uint32_t group;  /* tokens that go through proj and MLP together */
+    uint32_t group;  /* tokens that go through the embedding, or proj and MLP, together */
     uint32_t teams;  /* groups at a time: 1, all workers on it, or as many as workers, one each */
     uint32_t wave;   /* heads at a time */
     uint32_t window; /* 1: a group's residual rows are copied, worked on and copied back */

@@ -17,7 +17,7 @@
 typedef struct ftv_buffers {
     int32_t *residual; /* Q16 [tokens][width_stride]; columns beyond the width are written, never read */
     ftv_rows rows;     /* [tokens][width_stride]: what LayerNorm or attention hands to a matrix */
-    ftv_rows patches;  /* [patches][patch_stride] */
+    uint8_t *patches;  /* [teams][patches_bytes]: 8-bit rows of a group's patches, see ftv_patches_at */
     int8_t *qkv;       /* codes of Q, K and V of `wave` heads, each of ftv_part_bytes() */
     int32_t *absmax;   /* of the rows in qkv, Q16 [wave][3][tokens] */
     ftv_narrow mixed;  /* attention's output [tokens][heads * head_rows] */
@@ -29,6 +29,8 @@ typedef struct ftv_buffers {
     uint32_t group; /* tokens that go through proj and MLP together */
     uint32_t teams; /* groups at a time: 1, all workers on it, or one for each worker */
     uint32_t wave;  /* heads at a time */
+    uint32_t patch_stride;
+    size_t patches_bytes;
     size_t hidden_bytes;
     size_t scratch_bytes;
 } ftv_buffers;
@@ -83,6 +85,7 @@ typedef struct ftv_hidden {
 } ftv_hidden;
 
 ftv_hidden ftv_hidden_at(const ftv_buffers *buffers, uint32_t team);
+ftv_rows ftv_patches_at(const ftv_buffers *buffers, uint32_t team);
 
 /* Tokens first .. first + count - 1 on their way through proj and MLP, and who works on them. */
 typedef struct ftv_group {
@@ -93,9 +96,8 @@ typedef struct ftv_group {
     uint32_t count;
 } ftv_group;
 
-/* NUMERICS.md, section 3: pixels [image_size][image_size][3] -> residual. */
-void ftv_embed(const ftv_pass *pass, const uint8_t *pixels);
-size_t ftv_patch_scratch_bytes(const ftv_model *model);
+/* NUMERICS.md, section 3: pixels [image_size][image_size][3] -> the group's rows of the residual stream. */
+void ftv_embed(const ftv_group *group, const uint8_t *pixels, int32_t *residual);
 
 /* ---- steps, each by the set's own function or composed of its inner loops; scratch: ftv_step_scratch_bytes() ---- */
 
@@ -106,6 +108,8 @@ void ftv_qkv(const ftv_kernels *kernels, const ftv_qkv_part *part, void *scratch
 void ftv_attend(const ftv_kernels *kernels, const ftv_attend_job *job, void *scratch);
 void ftv_norm_rows(const ftv_kernels *kernels, const ftv_norm_job *job, void *scratch);
 void ftv_quantise_rows(const ftv_kernels *kernels, const ftv_quantise_job *job, void *scratch);
+void ftv_patches(const ftv_kernels *kernels, const ftv_patches_job *job, void *scratch);
+void ftv_embed_rows(const ftv_kernels *kernels, const ftv_embed_job *job, void *scratch);
 
 /* What defines each step: composed of a set's inner loops. Scratch is 16-byte aligned. */
 void ftv_layer_steps(const ftv_kernels *kernels, const ftv_layer_job *job, void *scratch);
@@ -119,6 +123,9 @@ size_t ftv_attend_scratch_bytes(uint32_t tokens, uint32_t head_rows);
 void ftv_norm_steps(const ftv_norm_job *job, void *scratch);
 size_t ftv_norm_scratch_bytes(uint32_t columns);
 void ftv_quantise_steps(const ftv_quantise_job *job);
+void ftv_patches_steps(const ftv_patches_job *job, void *scratch);
+size_t ftv_patches_scratch_bytes(uint32_t side);
+void ftv_embed_steps(const ftv_embed_job *job);
 
 /* ---- the same for whole sets of rows or tiles, shared out among workers ---- */
 
@@ -168,6 +175,13 @@ typedef struct ftv_softmax_scales {
     const int32_t *value; /* [rows] mv_j */
 } ftv_softmax_scales;
 uint32_t ftv_softmax(int16_t *weights, int32_t *scores, uint32_t rows, const ftv_softmax_scales *scales);
+
+/* Rows from `row` on. */
+static inline ftv_rows ftv_rows_from(ftv_rows all, uint32_t row) {
+    all.codes += (size_t)row * all.stride;
+    all.scales += row;
+    return all;
+}
 
 /* Calls the caller's hook, if there is one. */
 void ftv_trace_s8(const ftv_pass *pass, ftv_site site, uint32_t block, ftv_rows rows, uint32_t count, uint32_t columns);

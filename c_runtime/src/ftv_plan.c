@@ -8,7 +8,7 @@
 enum { EMBEDDING = 1, ATTENTION = 2, TOKENS = 4, ALWAYS = EMBEDDING | ATTENTION | TOKENS };
 
 static const uint8_t steps_of[FTV_BUFFERS] = {
-    ALWAYS, ALWAYS, ALWAYS, EMBEDDING, ATTENTION, ATTENTION, ATTENTION | TOKENS, TOKENS, TOKENS};
+    ALWAYS, ALWAYS, ALWAYS, EMBEDDING, ATTENTION, ATTENTION, ATTENTION | TOKENS, EMBEDDING | TOKENS, TOKENS};
 
 static size_t max_size(size_t a, size_t b) {
     return a > b ? a : b;
@@ -48,7 +48,7 @@ static void needs(uint32_t bytes[FTV_BUFFERS], const ftv_model *model, const ftv
     bytes[FTV_BUFFER_SCRATCH] = (uint32_t)ftv_step_scratch_bytes(model, kernels) * plan->workers;
     bytes[FTV_BUFFER_RESIDUAL] = words_bytes(model->tokens, width);
     bytes[FTV_BUFFER_ROWS] = rows_bytes(model->tokens, width);
-    bytes[FTV_BUFFER_PATCHES] = rows_bytes(model->tokens - 1U, ftv_round16(model->patch.inputs));
+    bytes[FTV_BUFFER_PATCHES] = plan->teams * rows_bytes(plan->group, ftv_round16(model->patch.inputs));
     bytes[FTV_BUFFER_QKV] = plan->wave * head_bytes(model, kernels);
     bytes[FTV_BUFFER_ABSMAX] = words_bytes(plan->wave * FTV_PARTS * model->tokens, 1);
     bytes[FTV_BUFFER_MIXED] = narrow_bytes(model->tokens, model->heads * model->head_rows);
@@ -90,16 +90,15 @@ ftv_plan ftv_make_plan(const ftv_model *model, const ftv_options *options) {
     uint32_t shared = place(&plan, FTV_BUFFER_SCRATCH, 0, bytes[FTV_BUFFER_SCRATCH]);
     shared = place(&plan, FTV_BUFFER_RESIDUAL, shared, bytes[FTV_BUFFER_RESIDUAL]);
     shared = place(&plan, FTV_BUFFER_ROWS, shared, bytes[FTV_BUFFER_ROWS]);
-    uint32_t embedding = place(&plan, FTV_BUFFER_PATCHES, shared, bytes[FTV_BUFFER_PATCHES]);
     shared = place(&plan, FTV_BUFFER_MIXED, shared, bytes[FTV_BUFFER_MIXED]);
     uint32_t attention = place(&plan, FTV_BUFFER_QKV, shared, bytes[FTV_BUFFER_QKV]);
     attention = place(&plan, FTV_BUFFER_ABSMAX, attention, bytes[FTV_BUFFER_ABSMAX]);
-    uint32_t end = (uint32_t)max_size(embedding, attention);
-    plan.group = group_within(model, workers, end - shared);
+    plan.group = group_within(model, workers, attention - shared);
     needs(bytes, model, settled.kernels, &plan);
     uint32_t tokens = place(&plan, FTV_BUFFER_WINDOW, shared, 0);
     tokens = place(&plan, FTV_BUFFER_HIDDEN, tokens, bytes[FTV_BUFFER_HIDDEN]);
-    plan.bytes[FTV_NEAR] = (uint32_t)max_size(end, tokens);
+    uint32_t embedding = place(&plan, FTV_BUFFER_PATCHES, shared, bytes[FTV_BUFFER_PATCHES]);
+    plan.bytes[FTV_NEAR] = (uint32_t)max_size(max_size(embedding, attention), tokens);
     return plan;
 }
 
@@ -165,6 +164,10 @@ ftv_hidden ftv_hidden_at(const ftv_buffers *buffers, uint32_t team) {
                         .rows = {(int8_t *)start, (ftv_multiplier *)(void *)scales, 2U * buffers->hidden_stride}};
 }
 
+ftv_rows ftv_patches_at(const ftv_buffers *buffers, uint32_t team) {
+    return rows_at(buffers->patches + team * buffers->patches_bytes, buffers->group, buffers->patch_stride);
+}
+
 ftv_buffers ftv_lay_out(const ftv_model *model, const ftv_kernels *kernels, const ftv_plan *plan,
                         uint8_t *const memories[FTV_MEMORIES]) {
     ftv_buffers b = {.width_stride = ftv_round16(model->width),
@@ -172,12 +175,14 @@ ftv_buffers ftv_lay_out(const ftv_model *model, const ftv_kernels *kernels, cons
                      .group = plan->group,
                      .teams = plan->teams,
                      .wave = plan->wave,
+                     .patch_stride = ftv_round16(model->patch.inputs),
+                     .patches_bytes = rows_bytes(plan->group, ftv_round16(model->patch.inputs)),
                      .hidden_bytes = hidden_bytes(plan->group, ftv_round16(model->hidden)),
                      .scratch_bytes = ftv_step_scratch_bytes(model, kernels)};
     b.scratch = at(plan, FTV_BUFFER_SCRATCH, memories);
     b.residual = (int32_t *)(void *)at(plan, FTV_BUFFER_RESIDUAL, memories);
     b.rows = rows_at(at(plan, FTV_BUFFER_ROWS, memories), model->tokens, b.width_stride);
-    b.patches = rows_at(at(plan, FTV_BUFFER_PATCHES, memories), model->tokens - 1U, ftv_round16(model->patch.inputs));
+    b.patches = at(plan, FTV_BUFFER_PATCHES, memories);
     b.qkv = (int8_t *)at(plan, FTV_BUFFER_QKV, memories);
     b.absmax = (int32_t *)(void *)at(plan, FTV_BUFFER_ABSMAX, memories);
     b.mixed = narrow_at(at(plan, FTV_BUFFER_MIXED, memories), model->tokens, model->heads * model->head_rows);

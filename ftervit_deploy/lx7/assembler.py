@@ -9,7 +9,8 @@ from . import scalar as scalar
 from . import vector as vector
 from .expressions import UnknownSymbolError, evaluate
 from .faults import AssemblyError
-from .layout import Code, Item, Label, Layout, Section, Space, Values
+from .items import Code, Item, Label, Section, Space, Unit, Values
+from .linker import link
 from .macros import Expander, Statement, split_arguments
 from .operands import parse
 from .program import Program
@@ -45,7 +46,7 @@ _NOTHING = {
 def assemble(
     paths: Path | str | Sequence[Path | str], defines: Mapping[str, object] | None = None
 ) -> Program:
-    """Assembles files into one program.
+    """Assembles files into one program; they see of each other what `.global` shows.
 
     Args:
         paths: one `.S` file or several.
@@ -55,46 +56,36 @@ def assemble(
         AssemblyError: with file and line.
     """
     files = [paths] if isinstance(paths, (str, Path)) else paths
-    assembler = _Assembler()
+    units = []
     for path in files:
         preprocessor = Preprocessor.with_defines(defines or {})
-        assembler.read(preprocessor.lines(Path(path)), preprocessor)
-    return assembler.program()
+        units.append(_Assembler().unit(preprocessor.lines(Path(path)), preprocessor))
+    return link(units)
 
 
 def assemble_text(text: str, name: str = "text.S", defines: Mapping[str, object] | None = None) -> Program:
     """Assembles text that stands for a file of the given name."""
-    assembler = _Assembler()
     preprocessor = Preprocessor.with_defines(defines or {})
-    assembler.read(preprocessor.text_lines(text, Path(name)), preprocessor)
-    return assembler.program()
+    return link([_Assembler().unit(preprocessor.text_lines(text, Path(name)), preprocessor)])
 
 
 class _Assembler:
+    """Takes the statements of one file."""
+
     def __init__(self) -> None:
         self._expander = Expander()
-        self._sections: dict[str, Section] = {}
-        self._section = self._named(".text")
+        self._unit = Unit()
+        self._section = self._unit.section(".text")
         self._previous = self._section
         self._stack: list[Section] = []
-        self._globals: list[str] = []
         self._function = ""
-        self._labels: dict[str, Label] = {}
 
-    def read(self, lines: Iterable[Line], preprocessor: Preprocessor) -> None:
-        """Takes the statements of one file."""
+    def unit(self, lines: Iterable[Line], preprocessor: Preprocessor) -> Unit:
+        """The file as a unit of `link`."""
         for statement in self._expander.statements(lines, preprocessor.included):
             self._statement(statement)
-        self._section = self._named(".text")
-
-    def program(self) -> Program:
-        """What all files together make."""
-        expander = self._expander
-        sections = list(self._sections.values())
-        return Layout(sections, self._labels, expander.symbols, expander.deferred, self._globals).program()
-
-    def _named(self, name: str) -> Section:
-        return self._sections.setdefault(name, Section(name))
+        self._unit.constants, self._unit.deferred = self._expander.symbols, self._expander.deferred
+        return self._unit
 
     def _add(self, item: Item) -> None:
         self._section.items.append(item)
@@ -118,10 +109,10 @@ class _Assembler:
             self._instruction(name, rest, line)
 
     def _label(self, name: str, line: Line) -> None:
-        if name in self._labels:
+        if name in self._unit.labels:
             raise AssemblyError(line.place, f"`{name}` is defined twice.")
-        self._labels[name] = Label(line, name=name)
-        self._add(self._labels[name])
+        self._unit.labels[name] = Label(line, name=name)
+        self._add(self._unit.labels[name])
         if not name.startswith(".L") and self._section.is_text:
             self._function = name
 
@@ -152,10 +143,10 @@ class _Assembler:
     # ---- directives ----
 
     def _global(self, rest: str, line: Line) -> None:
-        self._globals += [name.strip() for name in rest.split(",")]
+        self._unit.exported += [name.strip() for name in rest.split(",")]
 
     def _switch(self, name: str) -> None:
-        self._previous, self._section = self._section, self._named(name)
+        self._previous, self._section = self._section, self._unit.section(name)
 
     def _section_directive(self, rest: str, line: Line) -> None:
         self._switch(split_arguments(rest)[0].strip('"'))
@@ -199,7 +190,7 @@ class _Assembler:
 
     def _literal(self, rest: str, line: Line) -> None:
         name, *values = split_arguments(rest)
-        held, self._section = self._section, self._named(".literal")
+        held, self._section = self._section, self._unit.section(".literal")
         self._label(name, line)
         self._add(Values(line, 4 * len(values), values=values, width=4))
         self._section = held

@@ -20,6 +20,7 @@ _UNSIGNED = {8: Struct("<16B"), 16: Struct("<8H"), 32: Struct("<4I")}
 signed = {width: packing.unpack for width, packing in _SIGNED.items()}
 unsigned = {width: packing.unpack for width, packing in _UNSIGNED.items()}
 _pack = {width: packing.pack for width, packing in _UNSIGNED.items()}
+_LETTER = {1: "B", 2: "H", 4: "I"}
 ZERO = bytes(16)
 
 Binary = Callable[[Register, Register], Register]
@@ -213,29 +214,30 @@ def shift_right(x: Register, amount: int) -> Register:
 
 def zip_lanes(size: int) -> Callable[[Register, Register], tuple[Register, Register]]:
     """`EE.VZIP`: lanes of `size` bytes of the two registers in turn."""
+    unpack, both = unsigned[8 * size], Struct(f"<{32 // size}{_LETTER[size]}")
 
     def function(x: Register, y: Register) -> tuple[Register, Register]:
-        out = bytearray(32)
-        for byte in range(size):
-            out[byte :: 2 * size] = x[byte::size]
-            out[size + byte :: 2 * size] = y[byte::size]
-        return bytes(out[:16]), bytes(out[16:])
+        lanes = [0] * (32 // size)
+        lanes[::2], lanes[1::2] = unpack(x), unpack(y)
+        mixed = both.pack(*lanes)
+        return mixed[:16], mixed[16:]
 
     return function
 
 
 def unzip_lanes(size: int) -> Callable[[Register, Register], tuple[Register, Register]]:
     """`EE.VUNZIP`: even lanes to the first register, odd lanes to the second."""
+    unpack, pack = Struct(f"<{32 // size}{_LETTER[size]}").unpack, _pack[8 * size]
 
     def function(x: Register, y: Register) -> tuple[Register, Register]:
-        whole = x + y
-        even, odd = bytearray(16), bytearray(16)
-        for byte in range(size):
-            even[byte::size] = whole[byte :: 2 * size]
-            odd[byte::size] = whole[size + byte :: 2 * size]
-        return bytes(even), bytes(odd)
+        lanes = unpack(x + y)
+        return pack(*lanes[::2]), pack(*lanes[1::2])
 
-    return function
+    def bytewise(x: Register, y: Register) -> tuple[Register, Register]:
+        whole = x + y
+        return whole[::2], whole[1::2]
+
+    return bytewise if size == 1 else function
 
 
 def bit_reversed(start: int, width: int) -> Register:

@@ -31,7 +31,7 @@ _read_q, _read_w, _read_h, _read_d = _q.unpack_from, _w.unpack_from, _h.unpack_f
 _write_q, _write_w, _write_h, _write_d = _q.pack_into, _w.pack_into, _h.pack_into, _d.pack_into
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Region:
     """Bytes that may be accessed."""
 
@@ -40,6 +40,7 @@ class Region:
     size: int
     writable: bool
     view: memoryview
+    whole: memoryview
 
     def __str__(self) -> str:
         return (
@@ -103,7 +104,7 @@ class Memory:
         view = _bytes_of(name, array, writable)
         if address is None:
             address = self._room(area, len(view), align)
-        region = Region(name, address, len(view), writable, view)
+        region = Region(name, address, len(view), writable, view, view)
         at = bisect_right(self._starts, address)
         for other in self._regions[max(at - 1, 0) : at + 1]:
             if address < other.address + other.size and other.address < address + len(view):
@@ -117,7 +118,7 @@ class Memory:
         """Takes a region away."""
         at = self._regions.index(region)
         del self._regions[at], self._starts[at]
-        self._pages = {page: r for page, r in self._pages.items() if r is not region}
+        self._clear_pages(region)
         for area, (start, end) in AREAS.items():
             if start <= region.address < end:
                 inside = [r.address + r.size for r in self._regions if start <= r.address < end]
@@ -130,10 +131,22 @@ class Memory:
         self._next[area] = -(-(address + size) // _GAP) * _GAP + _GAP
         return address
 
+    def begin_at(self, region: Region, address: int) -> None:
+        """Lets a region begin elsewhere within what it was when it was added, its end where it is."""
+        whole = region.whole
+        offset = address - (region.address + region.size - len(whole))
+        self._starts[self._regions.index(region)] = address
+        region.address, region.size, region.view = address, len(whole) - offset, whole[offset:]
+
     def _fill_pages(self, region: Region) -> None:
-        if region.size:
-            for page in range(region.address >> _PAGE, (region.address + region.size - 1 >> _PAGE) + 1):
-                self._pages.setdefault(page, region)
+        for page in _pages(region):
+            self._pages.setdefault(page, region)
+
+    def _clear_pages(self, region: Region) -> None:
+        """Forgets the region; a page that it shared is found by searching from then on."""
+        for page in _pages(region):
+            if self._pages.get(page) is region:
+                del self._pages[page]
 
     # ---- accesses ----
 
@@ -279,6 +292,12 @@ class Memory:
         """The chip carries out unaligned scalar accesses, slowly; a kernel has no business doing so."""
         if self.strict:
             raise KernelError(f"0x{address & 0xFFFFFFFF:08x} is not a multiple of {size}.")
+
+
+def _pages(region: Region) -> range:
+    """Numbers of the pages on which the region's bytes, with all that it ever began with, lie."""
+    start, end = region.address + region.size - len(region.whole), region.address + region.size
+    return range(start >> _PAGE, (end - 1 >> _PAGE) + 1 if end > start else start >> _PAGE)
 
 
 def _bytes_of(name: str, array: npt.NDArray[np.generic], writable: bool) -> memoryview:

@@ -18,7 +18,7 @@ _NOTE = re.compile(r"lx7:\s*([\w ,-]+)")
 _WORD = re.compile(r"[A-Za-z_.$][\w.$]*")
 _NAME = re.compile(r'"(?:\\.|[^"\\])*"|[A-Za-z_]\w*')
 _DIRECTIVE = re.compile(r"\s*#\s*(\w+)\s*(.*)")
-_TOKENS = re.compile(r'"(?:\\.|[^"\\])*"|//.*|/\*|\*/|#.*|[^"/*#]+|.', re.S)
+_MARK = re.compile(r'"(?:\\.|[^"\\])*"|//|/\*|#')
 
 
 @dataclass(frozen=True)
@@ -191,28 +191,33 @@ def _uncommented(text: str, file: str) -> Iterator[Line]:
     for number, raw in enumerate(text.split("\n"), 1):
         note = _NOTE.search(raw)
         notes = frozenset(note[1].replace(",", " ").split()) if note else frozenset()
-        directive = not inside and raw.lstrip().startswith("#") and _DIRECTIVE.match(raw) is not None
-        if directive and _DIRECTIVE.match(raw)[1] not in _KNOWN:  # type: ignore[index]
-            directive = False
-        out: list[str] = []
-        for index, token in enumerate(_TOKENS.findall(raw)):
-            if token == "/*" and not inside:
-                inside = True
-            elif token == "*/" and inside:
-                inside = False
-                out.append(" ")
-            elif inside:
-                continue
-            elif token.startswith("//"):
-                break
-            elif token.startswith("#") and not (directive and "".join(out).strip() == ""):
-                if directive and index:
-                    out.append(token.split("//")[0])
-                    continue
-                break
-            else:
-                out.append(token.split("//")[0] if token.startswith("#") else token)
-        yield Line("".join(out), Place(file, number), notes)
+        match = None if inside else _DIRECTIVE.match(raw)
+        bare, inside = _bare(raw, inside, match is not None and match[1] in _KNOWN)
+        yield Line(bare, Place(file, number), notes)
+
+
+def _bare(raw: str, inside: bool, directive: bool) -> tuple[str, bool]:
+    """A line without comments, and whether it ends within one that has begun."""
+    out: list[str] = []
+    position = 0
+    while True:
+        if inside:
+            end = raw.find("*/", position)
+            if end < 0:
+                return "".join(out), True
+            out.append(" ")
+            position, inside = end + 2, False
+        match = _MARK.search(raw, position)
+        if match is None:
+            return "".join([*out, raw[position:]]), False
+        out.append(raw[position : match.start()])
+        position = match.end()
+        if match[0] == "/*":
+            inside = True
+        elif match[0][0] == '"' or (match[0] == "#" and directive):
+            out.append(match[0])
+        else:
+            return "".join(out), False
 
 
 def _joined(lines: Iterable[Line]) -> Iterator[Line]:

@@ -59,6 +59,7 @@ class Block:
     lines: tuple[Instruction | None, ...]
     timed: tuple[Timed, ...]
     macs: int
+    stores: int
 
     @property
     def last(self) -> Instruction:
@@ -98,6 +99,7 @@ class Translator:
             lines,
             tuple(timed(i) for i in instructions),
             sum(i.opcode.macs for i in instructions),
+            sum("st128(" in i.opcode.action for i in instructions),
         )
 
     def _straight(self, start: int) -> list[Instruction]:

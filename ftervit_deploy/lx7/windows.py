@@ -45,8 +45,7 @@ class Windows:
         self._memory = memory
         self._frames: list[_Frame] = []
         self._increment = 0
-        self._bytes = np.zeros(_STACK_BYTES, np.uint8)
-        self._region: Region = memory.add("stack", self._bytes, address=_STACK)
+        self._region: Region = memory.add("stack", np.zeros(_STACK_BYTES, np.uint8), address=_STACK)
 
     def begin(self, state: list[Any], values: list[int], windowed: bool) -> None:
         """Registers and stack of a caller that has just called with these arguments."""
@@ -74,8 +73,7 @@ class Windows:
 
     def _limit(self, pointer: int) -> None:
         """Lets only what lies above the stack pointer be accessed."""
-        self._memory.remove(self._region)
-        self._region = self._memory.add("stack", self._bytes[pointer - _STACK :], address=pointer)
+        self._memory.begin_at(self._region, pointer)
 
     def lead(self, instruction: Instruction, state: list[Any], after: int) -> int:
         """Carries out a call, an `entry` or a return; the address that follows.

@@ -73,14 +73,14 @@ def buffers_of(a: Architecture, kernels: KernelSet, tiling: Tiling) -> tuple[Buf
         Buffer(
             "rows", _rows(a.tokens, width), ALWAYS, a.depth * (3 * into_width + into_width + into_hidden + 3)
         ),
-        Buffer("patches", _rows(a.patches, round_up(a.patch_values, TILE)), EMBEDDING, into_width),
+        Buffer("patches", _rows(group, round_up(a.patch_values, TILE)), EMBEDDING, into_width * groups),
         Buffer(
             "qkv", (2 + kernels.value_bytes) * tiling.wave * round_up(a.tokens, TILE) * head_rows, ATTENTION,
             a.depth * waves * a.tokens * 2 / 3,
         ),
         Buffer("absmax", _words(parts, 1), ATTENTION, a.depth * waves * a.tokens / ROW_GROUP),
         Buffer("mixed", narrow_bytes(a.tokens, a.heads * head_rows), ATTENTION | TOKENS, 3.0 * a.depth),
-        Buffer("window", _words(group, width) if tiling.window else 0, TOKENS, 7.0 * a.depth * groups),
+        Buffer("window", _words(group, width) if tiling.window else 0, EMBEDDING | TOKENS, 7.0 * a.depth * groups),
         Buffer(
             "hidden", narrow_bytes(group, hidden) + _aligned(group * MULTIPLIER), TOKENS,
             a.depth * groups * (2 + into_width / 2),

@@ -78,7 +78,7 @@ class RoughCycles:
         if isinstance(call, QuantiseCall):
             return call.rows * call.columns * self.value
         if isinstance(call, PatchCall):
-            return 2 * call.patches * call.values * self.value
+            return 6 * call.patches * call.side**2 * self.value
         return call.rows * call.columns * self.value
 
     def _matrix(self, inputs: int, channels: int, tokens: int) -> float:

@@ -109,24 +109,28 @@ class _Steps:
         self._head_rows = round_up(a.head_dim, TILE)
 
     def embedding(self) -> Iterator[Step]:
-        a = self._a
-        values = round_up(a.patch_values, TILE)
-        rows = a.image_size // a.patch_size
+        """The groups of tokens from pixels to the first norm, each step over all groups."""
+        a, window = self._a, self._tiling.window
+        values, residual = round_up(a.patch_values, TILE), a.tokens * self._width * WORD
+        where = "window" if window else "residual"
+        groups = list(self._groups(a.tokens))
         yield Step(
-            "patches", -1, ((self._busier(rows), PatchCall(rows, a.patch_values)),),
+            "patches", -1, tuple((1, PatchCall(self._busy_rows(rows), a.patch_size)) for rows in groups),
             read_bytes={"pixels": 3 * a.image_size**2},
-            written_bytes={"patches": a.patches * (values + MULTIPLIER)},
+            written_bytes={"patches": a.patches * (values + MULTIPLIER)}, dispatches=len(groups),
         )  # fmt: skip
         yield self._layer(
-            "patch embedding", -1, "patch", a.patch_values, a.width, a.patches, "store", "patches"
+            "patch embedding", -1, "patch", a.patch_values, a.width, a.tokens, "store", "patches", where
         )
-        residual = a.tokens * self._width * WORD
         yield Step(
-            "position embedding", -1, ((1, EmbedCall(a.tokens, a.width)),),
+            "position embedding", -1, tuple((1, EmbedCall(self._busy_rows(rows), a.width)) for rows in groups),
             weights_bytes=2 * (a.position_rows + 1) * a.width,
-            read_bytes={"residual": residual}, written_bytes={"residual": residual}, dispatches=0,
+            read_bytes={where: residual}, written_bytes={where: residual}, dispatches=len(groups),
         )  # fmt: skip
-        yield self._norm(0, a.tokens, "residual", "norm1")
+        yield self._norm(-1, a.tokens, where, "first norm")
+        if window:
+            yield Step("window out", -1, (), read_bytes={"window": residual},
+                       written_bytes={"residual": residual}, dispatches=0)  # fmt: skip
 
     def attention(self, block: int, queries: int) -> Iterator[Step]:
         a, workers = self._a, self._tiling.workers
@@ -187,7 +191,7 @@ class _Steps:
     ) -> Step:  # fmt: skip
         tiles = -(-channels // TILE)
         per_channel = matrix in self._matrices.per_channel
-        groups = list(self._groups(rows)) if block >= 0 else [rows]
+        groups = list(self._groups(rows))
         share = self._busier(tiles)
         calls = tuple((1, LayerCall(share, inputs, tokens, output, per_channel)) for tokens in groups)
         words = rows * tiles * TILE * WORD

@@ -16,7 +16,9 @@ void ftv_set_call_hook(call_hook function) {
         hook(#function, args, sizeof *args);                                                                           \
     }
 
-MODELLED(ftv_decode_t2s8_esp32s3, ftv_decode_args)
-MODELLED(ftv_decode_t5s8_esp32s3, ftv_decode_args)
-MODELLED(ftv_energy_s8_esp32s3, ftv_energy_args)
-MODELLED(ftv_linear_s8s8_esp32s3, ftv_linear_args)
+void ftv_prefetch_esp32s3(const void *data, uint32_t bytes) {
+    const uint32_t args[2] = {ftv_address_of(data), bytes};
+    hook("ftv_prefetch_esp32s3", args, sizeof args);
+}
+
+FTV_ESP32S3_FUNCTIONS(MODELLED)

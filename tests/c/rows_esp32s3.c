@@ -11,14 +11,9 @@ void set_hook(hook_fn function) {
     hook = function;
 }
 
-void ftv_quantise_narrow_esp32s3(const ftv_quantise_narrow_args *args) {
-    hook(__func__, args, sizeof *args);
-}
+#define HAND_OVER(function, arguments)                                                                                 \
+    void function(const arguments *args) {                                                                             \
+        hook(#function, args, sizeof *args);                                                                           \
+    }
 
-void ftv_unpack_trits_t2s16_esp32s3(const ftv_unpack_trits_args *args) {
-    hook(__func__, args, sizeof *args);
-}
-
-void ftv_norm_s32s8_esp32s3(const ftv_norm_rows_args *args) {
-    hook(__func__, args, sizeof *args);
-}
+FTV_ESP32S3_FUNCTIONS(HAND_OVER)

@@ -12,7 +12,7 @@
 #include "ftv_fixed.h"
 
 #define BLOCK_BYTES 16U
-#define OVERRUN     32U /* bytes behind scores and weights that may be read */
+#define OVERRUN     64U /* bytes behind scores and weights that may be read or, before weights, overwritten */
 #define KEY_BITS    12  /* of a key's scale, head_dim <= 64 */
 #define MOST_RIGHT  39  /* a distance has less than 32 + 15 - 16 bits */
 
@@ -31,12 +31,20 @@ typedef struct attend_scratch {
     uint32_t *sum;
 } attend_scratch;
 
+/* What all rows of a head share, calls of the assembly included. */
 typedef struct head {
     const ftv_attend_job *job;
-    attend_scratch scratch;
+    uint8_t *scores; /* int32 [FTV_SCORE_ROWS][keys] */
+    int32_t *sums;   /* [head_rows] */
+    uint32_t *sum;
     uint32_t keys; /* whole tiles */
     int32_t shk;
     int32_t shv;
+    int32_t exponent; /* of a distance, less that of the query's scale */
+    ftv_scores_args score;
+    ftv_softmax_args softmax;
+    ftv_mix_args mix;
+    ftv_divide_args divide;
 } head;
 
 /* ---- scratch ---- */
@@ -73,11 +81,11 @@ static attend_scratch lay_out(void *base, uint32_t tokens, uint32_t head_rows) {
 
 /* ---- what all rows of a head share ---- */
 
-/* ftv_softmax_s32s16_esp32s3.S names them in this order: the polynomial of NUMERICS.md, the fraction's bits, then what
- * makes a shift of its bits, bytes in pairs, and what rounds. */
+/* In the order of ftv_softmax_s32s16_esp32s3.S: the polynomial of NUMERICS.md, the fraction's bits, what rounds, and
+ * pairs of bytes that make a power of two of an exponent's bits. */
 static void put_constants(int16_t *constants) {
-    static const int16_t values[FTV_SOFTMAX_CONSTANTS] = {-1296,  7566,   -22654, 32767,  2047, 0x3F3F, 0x2020,
-                                                          0x0202, 0x1010, 0x0404, 0x0808, 1,    -2,     -8192};
+    static const int16_t values[FTV_SOFTMAX_CONSTANTS] = {-1296,  7566,   -22654, 32767,  2047,   -2,
+                                                          0x0404, 0x2020, 0x1010, 0x0808, 0x0202, 0x3F3F};
     for (uint32_t i = 0; i < FTV_SOFTMAX_CONSTANTS; i++) {
         for (uint32_t lane = 0; lane < 8U; lane++) {
             *constants++ = values[i];
@@ -93,26 +101,69 @@ static uint32_t largest_of(const int32_t *values, uint32_t count) {
     return (uint32_t)largest;
 }
 
-static head prepare(const ftv_attend_job *job, void *base) {
-    const int32_t *k = job->absmax[FTV_K];
-    const int32_t *v = job->absmax[FTV_V];
-    uint32_t tokens = job->tokens;
-    head h = {.job = job, .scratch = lay_out(base, tokens, job->head_rows), .keys = ftv_round16(tokens)};
-    h.shk = ftv_max_s32(0, ftv_bits32(largest_of(k, tokens)) - KEY_BITS);
-    h.shv = ftv_bits32(largest_of(v, tokens)) - 15;
+static int32_t bits_of(uint32_t v) {
+    return v == 0U ? 0 : 32 - __builtin_clz(v);
+}
+
+/* The keys' and the values' scales, and their shifts. */
+static void put_scales(head *h, const attend_scratch *scratch) {
+    const int32_t *k = h->job->absmax[FTV_K];
+    const int32_t *v = h->job->absmax[FTV_V];
+    uint32_t tokens = h->job->tokens;
+    int32_t shk = ftv_max_s32(0, bits_of(largest_of(k, tokens)) - KEY_BITS);
+    int32_t shv = bits_of(largest_of(v, tokens)) - 15;
+    int32_t right = ftv_max_s32(shv, 0), left = ftv_max_s32(-shv, 0);
     for (uint32_t j = 0; j < tokens; j++) {
-        h.scratch.key[j] = (uint16_t)(k[j] >> h.shk);
-        h.scratch.value[j] = (int16_t)(h.shv >= 0 ? v[j] >> h.shv : ftv_shift_left(v[j], (uint32_t)-h.shv));
+        scratch->key[j] = (uint16_t)(k[j] >> shk);
     }
-    for (uint32_t j = tokens; j < h.keys; j++) {
-        h.scratch.key[j] = h.scratch.key[tokens - 1U];
-        h.scratch.value[j] = 0;
+    for (uint32_t j = 0; j < tokens; j++) {
+        scratch->value[j] = (int16_t)ftv_shift_left(v[j] >> right, (uint32_t)left);
     }
+    for (uint32_t j = tokens; j < h->keys; j++) {
+        scratch->key[j] = scratch->key[tokens - 1U];
+        scratch->value[j] = 0;
+    }
+    h->shk = shk;
+    h->shv = shv;
+}
+
+static void put_padding(const head *h, int16_t *padding) {
     for (uint32_t j = 0; j < FTV_TILE; j++) {
-        h.scratch.padding[j] = h.keys - FTV_TILE + j < tokens ? 0 : INT16_MAX;
+        padding[j] = h->keys - FTV_TILE + j < h->job->tokens ? 0 : INT16_MAX;
     }
-    put_constants(h.scratch.constants);
-    return h;
+}
+
+static void prepare(head *h, const ftv_attend_job *job, void *base) {
+    attend_scratch scratch = lay_out(base, job->tokens, job->head_rows);
+    uint32_t keys = ftv_round16(job->tokens), tiles = keys / FTV_TILE, blocks = job->head_rows / FTV_TILE;
+    h->job = job;
+    h->scores = scratch.scores;
+    h->sums = scratch.sums;
+    h->sum = scratch.sum;
+    h->keys = keys;
+    put_scales(h, &scratch);
+    put_padding(h, scratch.padding);
+    put_constants(scratch.constants);
+    h->exponent = job->attention.exponent + 6 - h->shk;
+    h->score = (ftv_scores_args){.keys = ftv_address_of(job->codes[FTV_K]),
+                                 .scales = ftv_address_of(scratch.key),
+                                 .scores = ftv_address_of(scratch.scores),
+                                 .score_row = (uint32_t)score_row_bytes(job->tokens),
+                                 .tiles = tiles,
+                                 .blocks = blocks};
+    h->softmax = (ftv_softmax_args){.weights = ftv_address_of(scratch.weights),
+                                    .values = ftv_address_of(scratch.value),
+                                    .padding = ftv_address_of(scratch.padding),
+                                    .constants = ftv_address_of(scratch.constants),
+                                    .tiles = tiles,
+                                    .sum = ftv_address_of(scratch.sum)};
+    h->mix = (ftv_mix_args){.weights = ftv_address_of(scratch.weights),
+                            .values = ftv_address_of(job->codes[FTV_V]),
+                            .group = keys * FTV_ALIGN,
+                            .sums = ftv_address_of(scratch.sums),
+                            .eights = ftv_ceil_div(job->tokens, 8U),
+                            .groups = job->head_rows / 8U};
+    h->divide = (ftv_divide_args){.sums = ftv_address_of(scratch.sums), .tiles = blocks};
 }
 
 /* ---- one row ---- */
@@ -131,83 +182,64 @@ static void spread(int32_t *scores, uint32_t keys, int32_t shift) {
     }
 }
 
-/* Scores become weights; returns the sum of the numerators. */
-static uint32_t weigh(const head *h, uint32_t row, int32_t *scores) {
+/* Scores become weights and the sum of the numerators. */
+static void weigh(head *h, uint32_t row, void *scores) {
     const ftv_attend_job *job = h->job;
-    ftv_absmax absmax = ftv_absmax_of((uint32_t)job->absmax[FTV_Q][row]);
-    int32_t shift = absmax.k + job->attention.exponent + 6 - h->shk;
+    uint32_t a = (uint32_t)job->absmax[FTV_Q][row];
+    int32_t k = 15 - bits_of(a), shift = k + h->exponent;
+    uint32_t a15 = k >= 0 ? a << k : a >> -k;
     if (shift < 16) {
         spread(scores, h->keys, shift);
     }
-    ftv_softmax_args args = {.scores = ftv_address_of(scores),
-                             .weights = ftv_address_of(h->scratch.weights),
-                             .values = ftv_address_of(h->scratch.value),
-                             .padding = ftv_address_of(h->scratch.padding),
-                             .constants = ftv_address_of(h->scratch.constants),
-                             .multiplier = (absmax.a15 * job->attention.mantissa + (1U << 14)) >> 15,
-                             .right = (uint32_t)ftv_min_s32(ftv_max_s32(shift - 16, 0), MOST_RIGHT),
-                             .tiles = h->keys / FTV_TILE,
-                             .sum = ftv_address_of(h->scratch.sum)};
-    ftv_softmax_s32s16_esp32s3(&args);
-    return *h->scratch.sum;
-}
-
-static void mix(const head *h) {
-    ftv_mix_args args = {.weights = ftv_address_of(h->scratch.weights),
-                         .values = ftv_address_of(h->job->codes[FTV_V]),
-                         .sums = ftv_address_of(h->scratch.sums),
-                         .tiles = h->keys / FTV_TILE,
-                         .groups = h->job->head_rows / 8U};
-    ftv_mix_s16s16_esp32s3(&args);
+    h->softmax.scores = ftv_address_of(scores);
+    h->softmax.multiplier = (a15 * job->attention.mantissa + (1U << 14)) >> 15;
+    h->softmax.right = (uint32_t)ftv_min_s32(ftv_max_s32(shift - 16, 0), MOST_RIGHT);
+    ftv_softmax_s32s16_esp32s3(&h->softmax);
 }
 
 /* y = sums * factor >> shift for any shift. */
-static void divide_wide(const ftv_narrow *out, uint32_t column, int32_t *sums, uint32_t columns, uint32_t factor,
-                        int32_t shift) {
-    for (uint32_t c = 0; c < columns; c++) {
-        sums[c] = ftv_shift_sat30((int64_t)sums[c] * (int32_t)factor, shift);
-    }
-    for (uint32_t c = 0; c < columns; c += FTV_TILE) {
-        ftv_narrow_tile(out, column + c, sums + c, 1, FTV_TILE);
-    }
-}
-
-static void divide(const head *h, uint32_t row, uint32_t total) {
+static void divide_wide(const head *h, uint32_t row, int32_t factor, int32_t shift) {
     const ftv_attend_job *job = h->job;
-    int32_t bits = ftv_bits32(total);
-    uint32_t total16 = bits >= 16 ? total >> (bits - 16) : total << (16 - bits);
-    uint32_t reciprocal = ftv_min_u32(32767U, (UINT32_C(1) << 30) / total16);
-    uint32_t factor = (reciprocal * 16513U + (1U << 14)) >> 15;
-    int32_t shift = bits + 3 - h->shv;
     ftv_narrow out = job->out;
     out.values += (size_t)row * out.stride;
     out.absmax += (size_t)row * (out.stride / FTV_TILE);
+    for (uint32_t c = 0; c < job->head_rows; c++) {
+        h->sums[c] = ftv_shift_sat30((int64_t)h->sums[c] * factor, shift);
+    }
+    for (uint32_t c = 0; c < job->head_rows; c += FTV_TILE) {
+        ftv_narrow_tile(&out, job->column + c, h->sums + c, 1, FTV_TILE);
+    }
+}
+
+static void divide(head *h, uint32_t row) {
+    const ftv_narrow *out = &h->job->out;
+    uint32_t total = *h->sum, at = row * out->stride + h->job->column;
+    int32_t bits = bits_of(total), shift = bits + 3 - h->shv;
+    uint32_t total16 = bits >= 16 ? total >> (bits - 16) : total << (16 - bits);
+    uint32_t reciprocal = ftv_min_u32(32767U, (UINT32_C(1) << 30) / total16);
+    uint32_t factor = (reciprocal * 16513U + (1U << 14)) >> 15;
     if (h->shv > MOST_SHV || shift > 31) {
-        divide_wide(&out, job->column, h->scratch.sums, job->head_rows, factor, shift);
+        divide_wide(h, row, (int32_t)factor, shift);
         return;
     }
-    ftv_divide_args args = {.sums = ftv_address_of(h->scratch.sums),
-                            .values = ftv_address_of(out.values + job->column),
-                            .absmax = ftv_address_of(out.absmax + job->column / FTV_TILE),
-                            .factor = factor,
-                            .shift = (uint32_t)shift,
-                            .tiles = job->head_rows / FTV_TILE};
-    ftv_divide_s32s16_esp32s3(&args);
+    h->divide.values = ftv_address_of(out->values + at);
+    h->divide.absmax = ftv_address_of(out->absmax + at / FTV_TILE);
+    h->divide.factor = factor;
+    h->divide.shift = (uint32_t)shift;
+    ftv_divide_s32s16_esp32s3(&h->divide);
 }
 
 /* ---- rows of a head ---- */
 
-static void score(const head *h, uint32_t row, uint32_t rows) {
-    const ftv_attend_job *job = h->job;
-    ftv_scores_args args = {.queries = ftv_address_of(job->codes[FTV_Q] + (size_t)row * job->head_rows),
-                            .keys = ftv_address_of(job->codes[FTV_K]),
-                            .scales = ftv_address_of(h->scratch.key),
-                            .scores = ftv_address_of(h->scratch.scores),
-                            .score_row = (uint32_t)score_row_bytes(job->tokens),
-                            .rows = rows,
-                            .tiles = h->keys / FTV_TILE,
-                            .blocks = job->head_rows / FTV_TILE};
-    ftv_scores_s8s8_esp32s3(&args);
+static void attend_rows(head *h, uint32_t first, uint32_t rows) {
+    h->score.queries = ftv_address_of(h->job->codes[FTV_Q] + (size_t)first * h->job->head_rows);
+    h->score.rows = rows;
+    ftv_scores_s8s8_esp32s3(&h->score);
+    for (uint32_t r = 0; r < rows; r++) {
+        weigh(h, first + r, h->scores + r * h->score.score_row);
+        ftv_mix_s16s16_esp32s3(&h->mix);
+        divide(h, first + r);
+    }
 }
 
 void ftv_attend_esp32s3(const ftv_attend_job *job, void *scratch) {
@@ -215,17 +247,11 @@ void ftv_attend_esp32s3(const ftv_attend_job *job, void *scratch) {
         ftv_attend_steps(&ftv_kernels_portable, job, scratch);
         return;
     }
-    head h = prepare(job, scratch);
+    head h;
+    prepare(&h, job, scratch);
     uint32_t end = job->first + job->count;
     for (uint32_t first = job->first; first < end; first += FTV_SCORE_ROWS) {
-        uint32_t rows = ftv_min_u32(FTV_SCORE_ROWS, end - first);
-        score(&h, first, rows);
-        for (uint32_t r = 0; r < rows; r++) {
-            void *scores = h.scratch.scores + r * score_row_bytes(job->tokens);
-            uint32_t total = weigh(&h, first + r, scores);
-            mix(&h);
-            divide(&h, first + r, total);
-        }
+        attend_rows(&h, first, ftv_min_u32(FTV_SCORE_ROWS, end - first));
     }
 }
 

@@ -59,23 +59,23 @@ typedef struct ftv_linear_args {
     ftv_address absmax;     /* ACTIVATE: int32, one a token */
     uint32_t absmax_stride; /* bytes */
     uint32_t tail_vectors;  /* what follows the weights, of 16 bytes */
+    ftv_address records;    /* of each token: int16 [16]; ADD: and int32 [16] */
 } ftv_linear_args;
 
 #define FTV_SPILL_BYTES 64U
 
-/* ftv_energy_s8_esp32s3: sums of squares of rows. */
-typedef struct ftv_energy_args {
-    ftv_address x; /* int8 [tokens][x_stride], zero beyond the row's own values */
-    uint32_t x_stride;
-    uint32_t blocks;
-    uint32_t tokens;
-    ftv_address energies; /* uint32 [tokens] */
-} ftv_energy_args;
+/* ftv_extremes_s16_esp32s3: the largest and the smallest sums of some tokens. */
+typedef struct ftv_extremes_args {
+    ftv_address records;  /* int16 [16] each */
+    uint32_t step;        /* bytes from one to the next */
+    uint32_t tokens;      /* at least 1 */
+    ftv_address extremes; /* int16 [2][8] */
+} ftv_extremes_args;
 
 void ftv_decode_t2s8_esp32s3(const ftv_decode_args *args);
 void ftv_decode_t5s8_esp32s3(const ftv_decode_args *args);
 void ftv_linear_s8s8_esp32s3(const ftv_linear_args *args);
-void ftv_energy_s8_esp32s3(const ftv_energy_args *args);
+void ftv_extremes_s16_esp32s3(const ftv_extremes_args *args);
 
 /* Told before a tile is multiplied which bytes come next, so that they can be on their way into the cache. Does
  * nothing unless the port has one of its own. */
@@ -152,10 +152,37 @@ typedef struct ftv_norm_rows_args {
 
 void ftv_norm_s32s8_esp32s3(const ftv_norm_rows_args *args);
 
-/* The steps `norm` and `quantise` of ftv_kernels, and what norm needs of scratch. */
+typedef struct ftv_patch_args {
+    ftv_address pixels;  /* uint8, RGB */
+    uint32_t line_bytes; /* from a line of pixels to the next */
+    uint32_t side;       /* a multiple of 4 */
+    ftv_address row;     /* int32 [3][side][side] */
+    struct {
+        int32_t scale;
+        int32_t offset; /* and 128 */
+    } colours[3];
+} ftv_patch_args;
+
+void ftv_patch_u8s32_esp32s3(const ftv_patch_args *args);
+
+typedef struct ftv_embed_args {
+    ftv_address x;      /* int32 [rows][8 eights] */
+    uint32_t x_row;     /* bytes from a row to the next */
+    ftv_address values; /* int16 [rows][8 eights], not 16-byte aligned */
+    uint32_t rows;      /* at least 1 */
+    uint32_t eights;    /* of columns, at least 1 */
+    uint32_t shift;
+} ftv_embed_args;
+
+void ftv_embed_s16s32_esp32s3(const ftv_embed_args *args);
+
+/* The steps of ftv_kernels, and what they need of scratch. */
 void ftv_norm_esp32s3(const ftv_norm_job *job, void *scratch);
 size_t ftv_norm_scratch_bytes_esp32s3(uint32_t columns);
 void ftv_quantise_esp32s3(const ftv_quantise_job *job, void *scratch);
+void ftv_patches_esp32s3(const ftv_patches_job *job, void *scratch);
+size_t ftv_patches_scratch_bytes_esp32s3(uint32_t side);
+void ftv_embed_esp32s3(const ftv_embed_job *job, void *scratch);
 
 /* ---- attention: each .S says what it needs ---- */
 
@@ -193,7 +220,7 @@ typedef struct ftv_scores_args {
     uint32_t blocks;
 } ftv_scores_args;
 
-#define FTV_SOFTMAX_CONSTANTS 14U /* vectors of eight int16 */
+#define FTV_SOFTMAX_CONSTANTS 12U /* vectors of eight int16 */
 
 typedef struct ftv_softmax_args {
     ftv_address scores;    /* int32 [16 tiles] */
@@ -208,11 +235,12 @@ typedef struct ftv_softmax_args {
 } ftv_softmax_args;
 
 typedef struct ftv_mix_args {
-    ftv_address weights; /* int16 [16 tiles] */
-    ftv_address values;  /* int16 [groups][16 tiles][8] */
+    ftv_address weights; /* int16 [8 eights] */
+    ftv_address values;  /* int16 [groups][...][8] */
+    uint32_t group;      /* bytes from eight channels to the next eight */
     ftv_address sums;    /* int32 [8 groups] */
-    uint32_t tiles;
-    uint32_t groups;
+    uint32_t eights;     /* of keys */
+    uint32_t groups;     /* eights of channels */
 } ftv_mix_args;
 
 typedef struct ftv_divide_args {
@@ -242,11 +270,13 @@ size_t ftv_attend_scratch_bytes_esp32s3(uint32_t tokens, uint32_t head_rows);
     X(ftv_decode_t2s8_esp32s3, ftv_decode_args)                                                                        \
     X(ftv_decode_t5s8_esp32s3, ftv_decode_args)                                                                        \
     X(ftv_linear_s8s8_esp32s3, ftv_linear_args)                                                                        \
-    X(ftv_energy_s8_esp32s3, ftv_energy_args)                                                                          \
+    X(ftv_extremes_s16_esp32s3, ftv_extremes_args)                                                                     \
     X(ftv_quantise_row_s32s8_esp32s3, ftv_quantise_row_args)                                                           \
     X(ftv_quantise_narrow_esp32s3, ftv_quantise_narrow_args)                                                           \
     X(ftv_unpack_trits_t2s16_esp32s3, ftv_unpack_trits_args)                                                           \
     X(ftv_norm_s32s8_esp32s3, ftv_norm_rows_args)                                                                      \
+    X(ftv_patch_u8s32_esp32s3, ftv_patch_args)                                                                         \
+    X(ftv_embed_s16s32_esp32s3, ftv_embed_args)                                                                        \
     X(ftv_keys_s8_esp32s3, ftv_keys_args)                                                                              \
     X(ftv_values_s8s16_esp32s3, ftv_values_args)                                                                       \
     X(ftv_scores_s8s8_esp32s3, ftv_scores_args)                                                                        \

@@ -15,8 +15,9 @@ static size_t scratch_bytes(const ftv_model *model) {
     inputs = inputs > model->patch.inputs ? inputs : model->patch.inputs;
     size_t attention = larger(ftv_qkv_scratch_bytes_esp32s3(model->tokens, model->width, model->head_rows),
                               ftv_attend_scratch_bytes_esp32s3(model->tokens, model->head_rows));
-    return larger(larger(ftv_layer_scratch_bytes_esp32s3(model->tokens, inputs), attention),
-                  ftv_norm_scratch_bytes_esp32s3(model->width));
+    size_t rows =
+        larger(ftv_norm_scratch_bytes_esp32s3(model->width), ftv_patches_scratch_bytes_esp32s3(model->patch_size));
+    return larger(larger(ftv_layer_scratch_bytes_esp32s3(model->tokens, inputs), attention), rows);
 }
 
 const ftv_kernels ftv_kernels_esp32s3 = {
@@ -31,6 +32,8 @@ const ftv_kernels ftv_kernels_esp32s3 = {
     .attend = ftv_attend_esp32s3,
     .norm = ftv_norm_esp32s3,
     .quantise = ftv_quantise_esp32s3,
+    .patches = ftv_patches_esp32s3,
+    .embed = ftv_embed_esp32s3,
     .scratch_bytes = scratch_bytes,
     .value_bytes = 2,
 };

@@ -1,8 +1,8 @@
-/* ESP32-S3: a layer. Each tile is decoded once, then one call of the assembly takes all tokens over it.
+/* ESP32-S3: a layer. Each tile is decoded once, then the assembly takes all tokens over it.
  *
- * The assembly is exact for tokens whose sums fit 16 bits. By Cauchy and Schwarz |acc|^2 <= inputs * sum x^2, and rows
- * of transformers stay far below that limit; up to 258 inputs every row does. Other tokens, and those with exponents
- * that never occur in practice, go the generic way, with sums taken in parts of 256 inputs. */
+ * The assembly is exact for sums that fit 16 bits, as those of up to 258 inputs do; it keeps the sums, so that others
+ * are found. Tokens that have one, and those with exponents that never occur in practice, go the generic way, with sums
+ * taken in parts of 256 inputs. */
 #include "ftv_esp32s3.h"
 
 #ifdef FTV_ESP32S3
@@ -14,7 +14,8 @@
 
 #define ALWAYS_EXACT 258U /* inputs: 127 * 258 < 2^15 */
 #define PART         256U /* inputs of one part, whole blocks of 16 */
-#define GROUP        16U  /* tokens that go the generic way together */
+#define GROUP        8U   /* tokens that go the generic way together */
+#define RUN          80U  /* tokens of one call of the assembly */
 
 __attribute__((weak)) void ftv_prefetch_esp32s3(const void *data, uint32_t bytes) {
     (void)data;
@@ -23,11 +24,17 @@ __attribute__((weak)) void ftv_prefetch_esp32s3(const void *data, uint32_t bytes
 
 /* ---- scratch ---- */
 
+#define RECORD_BYTES (FTV_TILE * (sizeof(int16_t) + sizeof(int32_t))) /* of ADD; others keep the sums alone */
+
 typedef struct layer_scratch {
     int8_t *weights; /* 16 bytes before it are free */
+    uint32_t tail_vectors;
     uint8_t *spill;
     int32_t *sums;           /* [GROUP][16] */
     ftv_token_scale *parts;  /* [GROUP], of sums in parts */
+    uint8_t *part_records;   /* [GROUP][RECORD_BYTES] */
+    int16_t *extremes;       /* [2][8] */
+    uint8_t *records;        /* [RUN][RECORD_BYTES], and 32 bytes that are read */
     ftv_token_scale *scales; /* [tokens] */
 } layer_scratch;
 
@@ -36,22 +43,27 @@ static size_t weights_bytes(uint32_t inputs) {
 }
 
 static layer_scratch lay_out(void *scratch, uint32_t inputs) {
-    layer_scratch s;
+    layer_scratch s = {0};
     s.weights = (int8_t *)scratch + 16;
     s.spill = (uint8_t *)s.weights + weights_bytes(inputs);
     s.sums = (int32_t *)(void *)(s.spill + FTV_SPILL_BYTES);
     s.parts = (ftv_token_scale *)(void *)(s.sums + GROUP * FTV_TILE);
-    s.scales = s.parts + GROUP;
+    s.part_records = (uint8_t *)(s.parts + GROUP);
+    s.extremes = (int16_t *)(void *)(s.part_records + GROUP * RECORD_BYTES);
+    s.records = (uint8_t *)(s.extremes + 16);
+    s.scales = (ftv_token_scale *)(void *)(s.records + RUN * RECORD_BYTES + 32U);
     return s;
 }
 
+/* Up to the records. */
 size_t ftv_linear_scratch_bytes_esp32s3(uint32_t inputs) {
-    return 16U + weights_bytes(inputs) + FTV_SPILL_BYTES +
-           GROUP * (FTV_TILE * sizeof(int32_t) + sizeof(ftv_token_scale));
+    return 16U + weights_bytes(inputs) + FTV_SPILL_BYTES + 32U +
+           GROUP * (FTV_TILE * sizeof(int32_t) + sizeof(ftv_token_scale) + RECORD_BYTES);
 }
 
 size_t ftv_layer_scratch_bytes_esp32s3(uint32_t tokens, uint32_t inputs) {
-    return ftv_linear_scratch_bytes_esp32s3(inputs) + ftv_align(tokens * sizeof(ftv_token_scale));
+    return ftv_linear_scratch_bytes_esp32s3(inputs) + RUN * RECORD_BYTES + 32U +
+           ftv_align(tokens * sizeof(ftv_token_scale));
 }
 
 _Static_assert(FTV_STORE == 0 && FTV_ADD == 1 && FTV_ACTIVATE == 2, "as the assembly knows them");
@@ -115,7 +127,7 @@ static uint8_t *put_multipliers(uint8_t *at, const uint16_t *mantissas) {
 }
 
 /* NUMERICS.md, section 6. */
-static void put_gelu(uint8_t *at) {
+static uint8_t *put_gelu(uint8_t *at) {
     static const int16_t coefficients[] = {1685, 1214, -9331, 1502, 18806, -19972, 17, 14283, -11173, 2979};
     at = put_words(at, -(1 << 18));
     at = put_words(at, (1 << 17) - 1);
@@ -125,15 +137,23 @@ static void put_gelu(uint8_t *at) {
     at = put_words(at, -(1 << 17));
     at = put_halfwords(at, -2);
     at = put_halfwords(at, -2);
-    put_words(at, 0);
+    return put_words(at, 0);
 }
 
-static void put_tail(uint8_t *at, const ftv_layer_job *job, uint32_t tile) {
+/* The first two vectors once more: those of the next token are loaded from here. */
+static uint8_t *put_first(uint8_t *at, const int8_t *weights) {
+    memcpy(at, weights, 32);
+    return at + 32;
+}
+
+/* Returns how many vectors it has. */
+static uint32_t put_tail(int8_t *weights, const ftv_layer_job *job, uint32_t tile) {
     const ftv_linear *layer = job->layer;
     const int16_t *bias = layer->bias + (size_t)tile * FTV_TILE;
     int32_t factor = INT32_C(1) << (layer->bias_shift + (job->output == FTV_ADD));
     int32_t offset = job->output == FTV_ACTIVATE ? -(1 << 17) : 0;
-    at = put_bytes(at, 1);
+    uint8_t *start = tail_at(weights, layer->inputs);
+    uint8_t *at = put_bytes(start, 1);
     at = put_bytes(at, -128);
     at = put_bias(at, bias, factor, offset);
     if (layer->per_channel) {
@@ -141,14 +161,18 @@ static void put_tail(uint8_t *at, const ftv_layer_job *job, uint32_t tile) {
     }
     at = put_bias(at, bias + 8, factor, offset);
     if (job->output == FTV_ACTIVATE) {
-        put_gelu(at);
+        at = put_gelu(at);
     }
+    return (uint32_t)(put_first(at, weights) - start) / 16U;
 }
 
-#define SUMS_TAIL_BYTES 96U
+#define SUMS_TAIL_VECTORS 8U
 
-static void put_sums_tail(uint8_t *at) {
-    memset(put_bytes(put_bytes(at, 1), -128), 0, SUMS_TAIL_BYTES - 32U);
+/* No biases. */
+static void put_sums_tail(int8_t *weights, uint32_t inputs) {
+    uint8_t *at = put_bytes(put_bytes(tail_at(weights, inputs), 1), -128);
+    memset(at, 0, 64);
+    put_first(at + 64, weights);
 }
 
 /* ---- exact sums, in parts of 256 inputs ---- */
@@ -159,7 +183,7 @@ static void sum_part(layer_scratch s, const int8_t *x, uint32_t tokens, uint32_t
                      uint32_t inputs) {
     int8_t *weights = s.weights + (size_t)first * FTV_TILE;
     uint8_t *tail = tail_at(weights, inputs);
-    uint8_t kept[SUMS_TAIL_BYTES];
+    uint8_t kept[16U * SUMS_TAIL_VECTORS];
     ftv_linear_args args = {.x = ftv_address_of(x + first),
                             .x_stride = stride,
                             .blocks = ftv_ceil_div(inputs, 16),
@@ -169,9 +193,11 @@ static void sum_part(layer_scratch s, const int8_t *x, uint32_t tokens, uint32_t
                             .spill = ftv_address_of(s.spill),
                             .output = first == 0U ? FTV_STORE : FTV_ADD,
                             .out = ftv_address_of(s.sums),
-                            .out_stride = FTV_TILE * sizeof(int32_t)};
+                            .out_stride = FTV_TILE * sizeof(int32_t),
+                            .tail_vectors = SUMS_TAIL_VECTORS,
+                            .records = ftv_address_of(s.part_records)};
     memcpy(kept, tail, sizeof kept);
-    put_sums_tail(tail);
+    put_sums_tail(weights, inputs);
     for (uint32_t token = 0; token < tokens; token++) {
         /* ADD halves what it adds. */
         s.parts[token] = (ftv_token_scale){.multiplier = first == 0U ? 1 : 2, .low = 0, .high = 16};
@@ -212,67 +238,19 @@ void ftv_linear_s8t5_esp32s3(int32_t *sums, const int8_t *x, uint32_t tokens, ui
 
 #define GENERIC UINT8_MAX /* `low` of a token that goes the generic way */
 
-static uint32_t energy_at(const ftv_token_scale *scales, uint32_t token) {
-    uint32_t energy;
-    memcpy(&energy, &scales[token], sizeof energy);
-    return energy;
-}
-
-/* What the assembly needs of every token; energies may lie over scales. */
+/* What the assembly needs of every token. */
 static void set_scales(const ftv_layer_job *job, ftv_token_scale *scales) {
     const ftv_linear *layer = job->layer;
-    uint32_t limit = ((UINT32_C(1) << 30) - 1U) / layer->inputs;
-    ftv_energy_args args = {.x = ftv_address_of(job->x.codes),
-                            .x_stride = job->x.stride,
-                            .blocks = ftv_ceil_div(layer->inputs, 16),
-                            .tokens = job->tokens,
-                            .energies = ftv_address_of(scales)};
-    bool measured = layer->inputs > ALWAYS_EXACT;
-    if (measured) {
-        ftv_energy_s8_esp32s3(&args);
-    }
+    int32_t mantissa = layer->per_channel ? 1 << 15 : layer->mantissas[0];
+    int32_t twice = job->output == FTV_ADD; /* which doubles everything */
     for (uint32_t token = 0; token < job->tokens; token++) {
         ftv_multiplier scale = job->x.scales[token];
-        int32_t shift = scale.exponent + layer->exponent - 15;
-        if (shift < 1 || (measured && energy_at(scales, token) > limit)) {
-            scales[token].low = GENERIC;
-            continue;
-        }
-        int32_t multiplier = scale.mantissa;
-        if (!layer->per_channel) {
-            multiplier = (multiplier * layer->mantissas[0] + (1 << 14)) >> 15;
-        }
-        shift -= job->output == FTV_ADD; /* which doubles everything */
-        scales[token] = (ftv_token_scale){.multiplier = (int16_t)multiplier,
-                                          .low = (uint8_t)ftv_min_s32(shift, 31),
-                                          .high = (uint8_t)ftv_min_s32(shift + 16, 31)};
+        int32_t shift = scale.exponent + layer->exponent - 15 - twice;
+        int32_t multiplier = (scale.mantissa * mantissa + (1 << 14)) >> 15;
+        int32_t low = shift < 1 - twice ? GENERIC : ftv_min_s32(shift, 31);
+        scales[token] = (ftv_token_scale){
+            .multiplier = (int16_t)multiplier, .low = (uint8_t)low, .high = (uint8_t)ftv_min_s32(shift + 16, 31)};
     }
-}
-
-/* Tokens first .. first + count - 1 of one decoded tile by the assembly. */
-static void multiply_run(const ftv_layer_job *job, layer_scratch s, uint32_t column, uint32_t first, uint32_t count) {
-    ftv_linear_args args = {
-        .x = ftv_address_of(job->x.codes + (size_t)first * job->x.stride),
-        .x_stride = job->x.stride,
-        .blocks = ftv_ceil_div(job->layer->inputs, 16),
-        .tokens = count,
-        .weights = ftv_address_of(s.weights),
-        .scales = ftv_address_of(s.scales + first),
-        .spill = ftv_address_of(s.spill),
-        .output = (uint32_t)job->output,
-        .per_channel = job->layer->per_channel,
-    };
-    if (job->output == FTV_ACTIVATE) {
-        uint32_t sixteens = job->narrow.stride / FTV_TILE;
-        args.out = ftv_address_of(job->narrow.values + (size_t)first * job->narrow.stride + column);
-        args.out_stride = job->narrow.stride * (uint32_t)sizeof(int16_t);
-        args.absmax = ftv_address_of(job->narrow.absmax + (size_t)first * sixteens + column / FTV_TILE);
-        args.absmax_stride = sixteens * (uint32_t)sizeof(int32_t);
-    } else {
-        args.out = ftv_address_of(job->out + (size_t)first * job->out_stride + column);
-        args.out_stride = job->out_stride * (uint32_t)sizeof(int32_t);
-    }
-    ftv_linear_s8s8_esp32s3(&args);
 }
 
 /* Tokens first .. first + count - 1, at most GROUP, of one decoded tile the generic way. */
@@ -291,20 +269,92 @@ static void multiply_group(const ftv_layer_job *job, layer_scratch s, uint32_t t
     ftv_put_sums(&part, tile, s.sums);
 }
 
+static uint32_t record_bytes(const ftv_layer_job *job) {
+    return FTV_TILE * (uint32_t)(sizeof(int16_t) + (job->output == FTV_ADD ? sizeof(int32_t) : 0U));
+}
+
+/* Whether one of `count` sums was too large for 16 bits, or nearly so. */
+static bool are_clamped(const int16_t *sums, uint32_t count) {
+    bool clamped = false;
+    for (uint32_t i = 0; i < count; i++) {
+        clamped = clamped || sums[i] == INT16_MAX || sums[i] == INT16_MIN;
+    }
+    return clamped;
+}
+
+/* Does those of `count` tokens again whose records hold a sum that was clamped. */
+static void correct_run(const ftv_layer_job *job, layer_scratch s, uint32_t tile, uint32_t first, uint32_t count) {
+    uint32_t column = job->column + (tile - job->first_tile) * FTV_TILE;
+    for (uint32_t token = first; token < first + count; token++) {
+        const uint8_t *record = s.records + (size_t)(token - first) * record_bytes(job);
+        if (!are_clamped((const int16_t *)(const void *)record, FTV_TILE)) {
+            continue;
+        }
+        if (job->output == FTV_ADD) {
+            memcpy(job->out + (size_t)token * job->out_stride + column, record + FTV_TILE * sizeof(int16_t),
+                   FTV_TILE * sizeof(int32_t));
+        }
+        multiply_group(job, s, tile, token, 1);
+    }
+}
+
+static bool any_clamped(const ftv_layer_job *job, layer_scratch s, uint32_t count) {
+    const ftv_extremes_args args = {.records = ftv_address_of(s.records),
+                                    .step = record_bytes(job),
+                                    .tokens = count,
+                                    .extremes = ftv_address_of(s.extremes)};
+    if (job->layer->inputs <= ALWAYS_EXACT) {
+        return false;
+    }
+    ftv_extremes_s16_esp32s3(&args);
+    return are_clamped(s.extremes, 16);
+}
+
+/* Tokens first .. first + count - 1, at most RUN, of one decoded tile by the assembly. */
+static void multiply_run(const ftv_layer_job *job, layer_scratch s, uint32_t tile, uint32_t first, uint32_t count) {
+    uint32_t column = job->column + (tile - job->first_tile) * FTV_TILE;
+    ftv_linear_args args = {
+        .x = ftv_address_of(job->x.codes + (size_t)first * job->x.stride),
+        .x_stride = job->x.stride,
+        .blocks = ftv_ceil_div(job->layer->inputs, 16),
+        .tokens = count,
+        .weights = ftv_address_of(s.weights),
+        .scales = ftv_address_of(s.scales + first),
+        .spill = ftv_address_of(s.spill),
+        .output = (uint32_t)job->output,
+        .per_channel = job->layer->per_channel,
+        .tail_vectors = s.tail_vectors,
+        .records = ftv_address_of(s.records),
+    };
+    if (job->output == FTV_ACTIVATE) {
+        uint32_t sixteens = job->narrow.stride / FTV_TILE;
+        args.out = ftv_address_of(job->narrow.values + (size_t)first * job->narrow.stride + column);
+        args.out_stride = job->narrow.stride * (uint32_t)sizeof(int16_t);
+        args.absmax = ftv_address_of(job->narrow.absmax + (size_t)first * sixteens + column / FTV_TILE);
+        args.absmax_stride = sixteens * (uint32_t)sizeof(int32_t);
+    } else {
+        args.out = ftv_address_of(job->out + (size_t)first * job->out_stride + column);
+        args.out_stride = job->out_stride * (uint32_t)sizeof(int32_t);
+    }
+    ftv_linear_s8s8_esp32s3(&args);
+    if (any_clamped(job, s, count)) {
+        correct_run(job, s, tile, first, count);
+    }
+}
+
 /* One decoded tile: runs of tokens by the assembly, others in groups; all in groups where pad channels must not count. */
 static void multiply_tile(const ftv_layer_job *job, layer_scratch s, uint32_t tile) {
     bool partial = job->output == FTV_ACTIVATE && (tile + 1U) * FTV_TILE > job->layer->rows;
-    uint32_t column = job->column + (tile - job->first_tile) * FTV_TILE;
     uint32_t end = 0;
     for (uint32_t first = 0; first < job->tokens; first = end) {
         bool generic = partial || s.scales[first].low == GENERIC;
-        uint32_t last = generic ? ftv_min_u32(first + GROUP, job->tokens) : job->tokens;
+        uint32_t last = ftv_min_u32(first + (generic ? GROUP : RUN), job->tokens);
         for (end = first + 1U; end < last && (partial || s.scales[end].low == GENERIC) == generic; end++) {
         }
         if (generic) {
             multiply_group(job, s, tile, first, end - first);
         } else {
-            multiply_run(job, s, column, first, end - first);
+            multiply_run(job, s, tile, first, end - first);
         }
     }
 }
@@ -317,7 +367,7 @@ void ftv_layer_esp32s3(const ftv_layer_job *job, void *scratch) {
         uint32_t tile = job->first_tile + i;
         const uint8_t *trits = layer->tiles + (size_t)tile * layer->tile_bytes;
         decode(s.weights, trits, job->encoding, layer->inputs);
-        put_tail(tail_at(s.weights, layer->inputs), job, tile);
+        s.tail_vectors = put_tail(s.weights, job, tile);
         if (i + 1U < job->tiles) {
             ftv_prefetch_esp32s3(trits + layer->tile_bytes, layer->tile_bytes);
         }

@@ -7,21 +7,25 @@
 #   ADD       out = sat30(out + y)
 #   ACTIVATE  values, absmax = GELU(y) (section 6) in 16 bits, as ftv_narrow keeps it
 #
-#   x        int8 [tokens][x_stride], 16-byte aligned; 16 bytes beyond the last row are read, whatever they hold
-#   weights  int8 [16 blocks][16], 16-byte aligned, k-major, then the tail (ftv_tail)
+#   x        int8 [tokens][x_stride], 16-byte aligned; 32 bytes beyond the last row are read, whatever they hold
+#   weights  int8 [16 blocks][16], 16-byte aligned, k-major, and the tail behind them: 16-byte vectors of ones, of
+#            -128, biases 0..7 (ADD: twice the bias; ACTIVATE: less 2^17), for per_channel 2^14, m_n and 2^14 again in
+#            halfwords, biases 8..15, for ACTIVATE the constants below, the first two vectors of the weights again
 #   scales   ftv_token_scale [tokens]
 #   out      int32 [tokens][out_stride], ACTIVATE: int16; 16-byte aligned
 #   absmax   ACTIVATE: int32, one a token, absmax_stride apart
 #   spill    64 bytes, 16-byte aligned
+#   records  one a token, 16-byte aligned: int16 acc [16], clamped to 16 bits; ADD: and int32 out [16] as it was
 #
-# Exact where every |acc| < 2^15 and shift >= 1. Nothing overlaps. Uses q0..q7, QACC and SAR.
+# Exact where shift >= 1 and no acc in the records is -32768 or 32767. Nothing overlaps. Uses q0..q7, QACC and SAR.
 #
 # Sixteen channels are the lanes; a vector of sixteen activations gives one factor after the other. 17 cycles for
 # 16 k x 16 channels: a multiply-accumulate that loads the weights after next, sixteen times, and the load of x.
 #
 # Why sums come out exactly. A lane has 20 bits; only SRCMB reads it, 8 bits at a time with saturation, and it shifts
 # the accumulators. So they are copied to memory, h = acc >> 8 is read, the copy comes back, 256 h + 128 is subtracted
-# and the rest, acc mod 256 - 128, fits a byte. With bit 7 flipped and h above it, that is acc in 16 bits.
+# and the rest, acc mod 256 - 128, fits a byte. With bit 7 flipped and h above it, that is acc in 16 bits. Beyond them
+# both parts saturate, and -32768 or 32767 comes out: whoever calls looks for these.
 #
 # Why y comes out exactly. acc * M < 2^30 fits 32 bits; a vector multiplication returns bits shift .. shift + 15 of a
 # product, a second one those from shift + 16 on (31 at most: above are signs): together y without its bias.
@@ -48,15 +52,19 @@
     .set ARG_OUT_STRIDE, 40
     .set ARG_ABSMAX, 44
     .set ARG_ABSMAX_STRIDE, 48
+    .set ARG_TAIL_VECTORS, 52
+    .set ARG_RECORDS, 56
 
     .set STORE, 0
     .set ADD, 1
 
-# Registers of the token loop: a3 x, a4 weights and the tail, a5 scales, a6 out, a7 absmax, a8 pairs of blocks,
-# a9 tokens left, a10 spill, a11 weights, a12 from the end of a row of x to the next, a13 the same of out,
-# a14 shifts, a15 8, a2 0. STORE and ADD have a7 to spare; ACTIVATE uses a8 and takes it back from the stack.
+# Registers of the token loop: a3 x, a4 weights and the tail, a5 scales, a6 out, a7 records
+# (ACTIVATE: absmax), a8 pairs of blocks, a9 tokens left, a10 spill, a11 from the last vector of the tail to the third of the weights,
+# a12 from 16 bytes beyond a row of x to the next row, a13 from the last 16 bytes of an output to the next,
+# a14 shifts, a15 8, a2 0. ACTIVATE also uses a8 and keeps two more on the stack.
     .set LOCAL_ABSMAX_STRIDE, 0
     .set LOCAL_PAIRS, 4
+    .set LOCAL_RECORDS, 8
 
 # Sixteen k. `now` holds their activations; `next` gets those of the next sixteen.
     .macro block now, next
@@ -90,7 +98,7 @@
     copy_in
     ee.vmulas.s8.qacc.ld.ip q2, a4, 16, q4, q0
     ee.vmulas.s8.qacc.ld.ip q3, a4, 16, q4, q0
-    ee.vmulas.s8.qacc q1, q0
+    ee.vmulas.s8.qacc.ld.xp q7, a3, a12, q1, q0 # loads nothing of use, but moves on to the next row
     ee.vldbc.16.ip q6, a5, 4
     ee.srcmb.s8.qacc q5, a2, 0
     ssr a14
@@ -100,9 +108,9 @@
 
 # One multiplier for all channels. q5, q4 -> q7, q5, q1, q4: y without bias of channels 0..3, 4..7, 8..11, 12..15;
 # q0, q6 their bias from 8 on.
-    .macro scale_by_token unused
-    ee.vmul.s16 q7, q5, q6
-    ee.vmul.s16 q1, q4, q6
+    .macro scale_by_token records
+    ee.vmul.s16.st.incp q5, \records, q7, q5, q6
+    ee.vmul.s16.st.incp q4, \records, q1, q4, q6
     srli a14, a14, 8
     ssr a14
     ee.vmul.s16.ld.incp q0, a4, q5, q5, q6
@@ -111,20 +119,21 @@
     .endm
 
 # The same where every channel has its own: M = (m_t m_n + 2^14) >> 15 by way of the accumulators, which are free now.
-    .macro scale_by_channel fifteen
+    .macro scale_by_channel records
     ee.ldqa.s16.128.ip a4, 16
     ee.vld.128.ip q0, a4, 16
     ee.vld.128.ip q7, a4, 16
     ee.vmulas.s16.qacc q0, q6
-    movi.n \fifteen, 15
-    ee.srcmb.s16.qacc q0, \fifteen, 0
+    movi.n a15, 15
+    ee.srcmb.s16.qacc q0, a15, 0
     ee.ldqa.s16.128.ip a4, 16
     ee.vmulas.s16.qacc q7, q6
-    ee.vmul.s16 q7, q5, q0
+    ee.vmul.s16.st.incp q5, \records, q7, q5, q0
     srli a14, a14, 8
-    ee.srcmb.s16.qacc q6, \fifteen, 0
-    ee.vmul.s16 q1, q4, q6
+    ee.srcmb.s16.qacc q6, a15, 0
+    ee.vmul.s16.st.incp q4, \records, q1, q4, q6
     ssr a14
+    movi.n a15, 8
     ee.vmul.s16.ld.incp q0, a4, q5, q5, q0
     ee.vmul.s16.ld.incp q6, a4, q4, q4, q6
     scaled
@@ -138,38 +147,37 @@
 
 # What is left of a token, with the loads that the next one starts from: weights to q1 and q0, activations to q2.
     .macro finish_store
-    mov.n a4, a11
     ee.vadds.s32.ld.incp q2, a3, q7, q7, q2
     ee.vadds.s32.st.incp q7, a6, q5, q5, q3
     ee.vadds.s32.st.incp q5, a6, q7, q1, q0
     ee.vld.128.ip q1, a4, 16
     ee.vadds.s32.st.incp q7, a6, q4, q4, q6
-    ee.vld.128.ip q0, a4, 16
-    ee.vst.128.ip q4, a6, 16
+    ee.vld.128.xp q0, a4, a11
+    ee.vst.128.xp q4, a6, a13
     .endm
 
     .macro finish_add
-    mov.n a4, a11
     ee.vadds.s32.ld.incp q2, a6, q7, q7, q2
     ee.vadds.s32.ld.incp q3, a6, q5, q5, q3
     ee.vadds.s32.ld.incp q0, a6, q1, q1, q0
     ee.vadds.s32.ld.incp q6, a6, q4, q4, q6
     ssai 1
-    ee.vadds.s32 q7, q7, q2
+    ee.vadds.s32.st.incp q2, a7, q7, q7, q2
     ee.vadds.s32.ld.incp q2, a3, q7, q7, q2
     ee.vsr.32 q7, q7
-    ee.vadds.s32 q5, q5, q3
+    ee.vadds.s32.st.incp q3, a7, q5, q5, q3
     addi a6, a6, -64
     ee.vadds.s32.st.incp q7, a6, q5, q5, q3
     ee.vsr.32 q5, q5
-    ee.vadds.s32 q7, q1, q0
+    ee.vadds.s32.st.incp q0, a7, q7, q1, q0
+    ee.vst.128.ip q6, a7, 16
     ee.vadds.s32.ld.incp q1, a4, q7, q7, q0
     ee.vsr.32 q7, q7
     ee.vadds.s32.st.incp q5, a6, q4, q4, q6
     ee.vadds.s32.st.incp q7, a6, q4, q4, q6
     ee.vsr.32 q4, q4
-    ee.vld.128.ip q0, a4, 16
-    ee.vst.128.ip q4, a6, 16
+    ee.vld.128.xp q0, a4, a11
+    ee.vst.128.xp q4, a6, a13
     .endm
 
 # One step of Horner's scheme for both halves: r = (r x >> 15) + c. The next coefficient comes in on the way.
@@ -181,6 +189,7 @@
     .endm
 
     .macro finish_activate
+    s32i a8, a1, LOCAL_RECORDS
     ee.vadds.s32.ld.incp q2, a4, q7, q7, q2 # -2^18
     ee.vadds.s32.ld.incp q3, a4, q5, q5, q3 # 2^17 - 1
     ee.vadds.s32 q1, q1, q0
@@ -261,21 +270,18 @@
     ee.vunzip.16 q7, q1
     ee.vunzip.16 q3, q5
     add a7, a7, a14
-    mov.n a4, a11
     addi a10, a10, -64
     ee.vld.128.ip q1, a4, 16
-    ee.vld.128.ip q0, a4, 16
+    ee.vld.128.xp q0, a4, a11
     ee.vld.128.ip q2, a3, 16
     l32i a8, a1, LOCAL_PAIRS
     ee.vst.128.ip q7, a6, 16
-    ee.vst.128.ip q3, a6, 16
+    ee.vst.128.xp q3, a6, a13
     .endm
 
 # All tokens. Before the first: q1, q0 the first two vectors of weights, q2 the first activations, QACC 0.
-    .macro tokens odd, scale, finish, spare
-    .balign 4
-    nop # so that the loop begins where a fetch does, without a nop in the way of every token
-    nop.n
+    .macro tokens odd, scale, finish
+    j .Ltoken\@ # behind a jump the assembler aligns loops without a nop for every token
 .Ltoken\@:
     loopgtz a8, .Lpairs\@
     block q2, q3
@@ -285,35 +291,35 @@
     block q2, q3
     .endif
     sums
-    \scale \spare
+    .ifc \finish, finish_activate
+    l32i a8, a1, LOCAL_RECORDS
+    \scale a8
+    .else
+    \scale a7
+    .endif
     addi a9, a9, -1
-    add a3, a3, a12
-    moveqz a3, a11, a9 # no row follows the last one: read something else in its place
+    moveqz a3, a10, a9 # no row follows the last one: read something else in its place
     \finish
-    add a6, a6, a13
     bnez a9, .Ltoken\@
     retw.n
     .endm
 
-    .macro both_parities scale, finish, spare
-    bbsi a5, 0, .Lodd\@
-    l32i a5, a2, ARG_SCALES
-    movi.n a2, 0
-    tokens 0, \scale, \finish, \spare
+    .macro both_parities scale, finish
+    bnez a2, .Lodd\@
+    tokens 0, \scale, \finish
 .Lodd\@:
-    l32i a5, a2, ARG_SCALES
     movi.n a2, 0
-    tokens 1, \scale, \finish, \spare
+    tokens 1, \scale, \finish
     .endm
 
     .macro every_output scale
     beqi a14, ADD, .Ladd\@
     bgei a14, ADD, .Lactivate\@
-    both_parities \scale, finish_store, a7
+    both_parities \scale, finish_store
 .Ladd\@:
-    both_parities \scale, finish_add, a7
+    both_parities \scale, finish_add
 .Lactivate\@:
-    both_parities \scale, finish_activate, a8
+    both_parities \scale, finish_activate
     .endm
 
     .section .text.ftv_linear_s8s8_esp32s3, "ax", @progbits
@@ -325,31 +331,39 @@ ftv_linear_s8s8_esp32s3:
     entry a1, 48
     l32i a3, a2, ARG_X
     l32i a12, a2, ARG_X_STRIDE
-    l32i a5, a2, ARG_BLOCKS
+    l32i a8, a2, ARG_BLOCKS
     l32i a9, a2, ARG_TOKENS
-    l32i a11, a2, ARG_WEIGHTS
+    l32i a4, a2, ARG_WEIGHTS
+    l32i a5, a2, ARG_SCALES
     l32i a10, a2, ARG_SPILL
     l32i a6, a2, ARG_OUT
     l32i a13, a2, ARG_OUT_STRIDE
     l32i a14, a2, ARG_OUTPUT
-    l32i a7, a2, ARG_ABSMAX_STRIDE
-    l32i a15, a2, ARG_PER_CHANNEL
-    srli a8, a5, 1
-    s32i a7, a1, LOCAL_ABSMAX_STRIDE
-    s32i a8, a1, LOCAL_PAIRS
-    slli a7, a5, 4
-    sub a12, a12, a7 # after its last block a3 is 16 bytes beyond the end of the row
+    l32i a15, a2, ARG_ABSMAX_STRIDE
+    l32i a11, a2, ARG_TAIL_VECTORS
+    s32i a15, a1, LOCAL_ABSMAX_STRIDE
+    l32i a7, a2, ARG_RECORDS
+    s32i a7, a1, LOCAL_RECORDS
+    slli a15, a8, 4
+    sub a12, a12, a15
     addi a12, a12, -16
-    l32i a7, a2, ARG_ABSMAX
-    addi a13, a13, -64
-    blti a14, ADD + 1, .Lwords
-    addi a13, a13, 32
-.Lwords:
-    mov.n a4, a11
+    add a11, a11, a15 # vectors of weights and tail; from the last one 3 less back
+    addi a11, a11, -3
+    slli a11, a11, 4
+    neg a11, a11
     ee.vld.128.ip q1, a4, 16
     ee.vld.128.ip q0, a4, 16
     ee.vld.128.ip q2, a3, 16
     ee.zero.qacc
+    addi a13, a13, -48
+    blti a14, ADD + 1, .Lwords
+    addi a13, a13, 32
+    l32i a7, a2, ARG_ABSMAX
+.Lwords:
+    l32i a15, a2, ARG_PER_CHANNEL
+    extui a2, a8, 0, 1
+    srli a8, a8, 1
+    s32i a8, a1, LOCAL_PAIRS
     beqz a15, .Lone_multiplier
     movi.n a15, 8
     every_output scale_by_channel

@@ -1,9 +1,11 @@
 /* The step `norm`: rows that fit the vector unit's registers go to assembly, all others to the C that defines it. */
-#include "ftv_engine.h"
 #include "ftv_esp32s3.h"
-#include "ftv_fixed.h"
 
+#ifdef FTV_ESP32S3
 #include <stdbool.h>
+
+#include "ftv_engine.h"
+#include "ftv_fixed.h"
 
 #define MOST_COLUMNS 1024U /* 40-bit sums of squares */
 
@@ -98,3 +100,4 @@ void ftv_norm_esp32s3(const ftv_norm_job *job, void *base) {
         }
     }
 }
+#endif

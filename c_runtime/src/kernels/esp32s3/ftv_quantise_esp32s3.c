@@ -1,9 +1,11 @@
 /* The step `quantise`: narrow rows in whole sixteens go to assembly, all others to the C that defines it. */
-#include "ftv_engine.h"
 #include "ftv_esp32s3.h"
-#include "ftv_fixed.h"
 
+#ifdef FTV_ESP32S3
 #include <stdbool.h>
+
+#include "ftv_engine.h"
+#include "ftv_fixed.h"
 
 /* Whether a row's pieces stand side by side, in whole sixteens. */
 static bool is_for_vectors(const ftv_quantise_job *job) {
@@ -30,3 +32,4 @@ void ftv_quantise_esp32s3(const ftv_quantise_job *job, void *scratch) {
     };
     ftv_quantise_narrow_esp32s3(&args);
 }
+#endif

@@ -7,7 +7,8 @@
  * out    codes: int8, rows `codes_row` bytes apart, 16-byte aligned; scales: ftv_multiplier [rows]
  * range  rows >= 1, groups >= 1
  * alias  codes may be values, row by row in place
- * cycles modelled: TODO
+ * cycles modelled: 13 for sixteen columns and 82 for a row: 394 for a row of 384, 1330 for 1536; 6.5 and 73 where
+ *        k >= 0
  *
  * Where the row's k = 15 - bits(a) is negative, a sixteen has y = value >> t, t = -k - max(0, bits(a16) - 15) = 0 .. 16:
  * that is (value 2^(13 - t)) >> 13, and 0 for t >= 14, where all codes are 0. So one shift amount, 13, serves both
@@ -171,10 +172,10 @@ ftv_quantise_narrow_esp32s3:
     ee.vldbc.16.ip q3, a15, 0
     movi    a13, 13
     ssr     a13
-    beqi    a7, 1, .Lonly
+    addi    a15, a7, -2
+    bltz    a15, .Lonly
     ftv_wide none, q6, 0
     addi    a9, a9, 4
-    addi    a15, a7, -2
     srli    a15, a15, 1
     loopgtz a15, .Lpairs
     ftv_wide q6, q7, 0

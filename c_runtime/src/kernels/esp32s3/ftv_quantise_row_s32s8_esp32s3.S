@@ -8,20 +8,20 @@
  *        absmax: int32 [rows], max(1, max|x|)
  * range  rows >= 1, groups >= 1, levels <= 127 (levels_q21 = levels << 21)
  * alias  codes and x must not overlap
- * cycles modelled: 24 for sixteen columns and 49 for a row: 145 for a row of 64
+ * cycles modelled: 24 for sixteen columns and 52 for a row: 148 for a row of 64, 340 for 192, 628 for 384
  */
 
 /* Sixteen columns into the running maximum q6 and minimum q7; q0 is loaded. `more`: also load the next q0. */
 .macro ftv_scan more
     ee.vmax.s32.ld.incp q1, a11, q6, q6, q0
     ee.vmin.s32.ld.incp q2, a11, q7, q7, q0
-    ee.vmax.s32.ld.incp q3, a11, q6, q6, q1
     .if \more
-    add     a11, a11, a6
-    ee.vmin.s32.ld.incp q0, a11, q7, q7, q1
+    ee.vld.128.xp q3, a11, a5
+    ee.vmax.s32.ld.incp q0, a11, q6, q6, q1
     .else
-    ee.vmin.s32 q7, q7, q1
+    ee.vmax.s32.ld.incp q3, a11, q6, q6, q1
     .endif
+    ee.vmin.s32 q7, q7, q1
     ee.vmax.s32 q6, q6, q2
     ee.vmin.s32 q7, q7, q2
     ee.vmax.s32 q6, q6, q3
@@ -62,19 +62,18 @@ ftv_quantise_row_s32s8_esp32s3:
     entry   a1, 80
     l32i    a3, a2, 0           /* x */
     l32i    a5, a2, 8
-    l32i    a4, a2, 16          /* groups but the last */
+    l32i    a9, a2, 12          /* rows to do */
+    l32i    a4, a2, 16          /* sixteens but the last */
+    l32i    a6, a2, 20          /* levels << 21 */
     l32i    a7, a2, 24          /* codes */
     l32i    a8, a2, 32
-    l32i    a9, a2, 12          /* rows to do */
     l32i    a10, a2, 36         /* absmax */
     addi    a4, a4, -1
-    addi    a6, a5, -64
     addi    a5, a5, -48         /* from the last quarter of sixteen columns to the next sixteen */
     movi    a14, 13
     movi    a15, 128
     s32i    a15, a1, 0
-    mov     a15, a1
-    ee.vldbc.16.ip q5, a15, 0
+    ee.vldbc.16.ip q5, a1, 0
 
 .Lrow:
     mov     a11, a3
@@ -85,12 +84,12 @@ ftv_quantise_row_s32s8_esp32s3:
     ftv_scan 1
 .Lscanned:
     ftv_scan 0
-    /* One number of eight: the larger of maximum and -minimum. */
-    ee.zero.q q0
-    ee.vsubs.s32 q7, q0, q7
+    /* One number of eight: the larger of maximum and -minimum. And the first columns once more. */
+    ee.zero.q q1
     mov     a11, a3
-    ee.vmax.s32.ld.incp q0, a11, q6, q6, q7
+    ee.vsubs.s32.ld.incp q0, a11, q7, q1, q7
     movi    a15, 1
+    ee.vmax.s32.ld.incp q1, a11, q6, q6, q7
     ee.movi.32.a q6, a12, 0
     ee.movi.32.a q6, a13, 1
     max     a15, a15, a12
@@ -100,46 +99,23 @@ ftv_quantise_row_s32s8_esp32s3:
     max     a15, a15, a12
     max     a15, a15, a13
     s32i    a15, a10, 0
-    addi    a10, a10, 4
     nsau    a13, a15
     addi    a13, a13, -17       /* k = 15 - bits(a) */
-    l32i    a12, a2, 20
-    bltz    a13, .Lright
-
-    /* Small rows: y = x << k. */
-    ssl     a13
-    sll     a15, a15
-    quou    a15, a12, a15
-    s32i    a15, a1, 0
-    mov     a15, a1
-    ee.vld.128.ip q1, a11, 16
-    ee.vldbc.16.ip q4, a15, 0
-    ee.vld.128.ip q2, a11, 16
-    ee.vld.128.xp q3, a11, a5
+    addi    a10, a10, 4
     mov     a12, a7
-    loopgtz a4, .Llefts
-    ftv_codes ee.vsl.32, 1
-.Llefts:
-    ftv_codes ee.vsl.32, 0
-    j       .Lnext
-
-.Lright:
+    bgez    a13, .Lsmall
     neg     a13, a13
     ssr     a13
     srl     a15, a15
-    quou    a15, a12, a15
-    s32i    a15, a1, 0
-    mov     a15, a1
-    ee.vld.128.ip q1, a11, 16
-    ee.vldbc.16.ip q4, a15, 0
+    quou    a15, a6, a15
     ee.vld.128.ip q2, a11, 16
+    s32i    a15, a1, 0
     ee.vld.128.xp q3, a11, a5
-    mov     a12, a7
+    ee.vldbc.16.ip q4, a1, 0
     loopgtz a4, .Lrights
     ftv_codes ee.vsr.32, 1
 .Lrights:
     ftv_codes ee.vsr.32, 0
-
 .Lnext:
     l32i    a12, a2, 4
     l32i    a13, a2, 28
@@ -148,4 +124,19 @@ ftv_quantise_row_s32s8_esp32s3:
     addi    a9, a9, -1
     bnez    a9, .Lrow
     retw.n
+
+.Lsmall:
+    /* Small rows: y = x << k. */
+    ssl     a13
+    sll     a15, a15
+    quou    a15, a6, a15
+    ee.vld.128.ip q2, a11, 16
+    s32i    a15, a1, 0
+    ee.vld.128.xp q3, a11, a5
+    ee.vldbc.16.ip q4, a1, 0
+    loopgtz a4, .Llefts
+    ftv_codes ee.vsl.32, 1
+.Llefts:
+    ftv_codes ee.vsl.32, 0
+    j       .Lnext
     .size   ftv_quantise_row_s32s8_esp32s3, . - ftv_quantise_row_s32s8_esp32s3

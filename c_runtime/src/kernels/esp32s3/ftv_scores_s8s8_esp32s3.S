@@ -7,16 +7,17 @@
  *        keys: int8 [tiles][16 blocks][16], 16-byte aligned: sixteen keys of one channel side by side, key 2 l + h of
  *        the sixteen in byte 8 h + l (ftv_keys_s8_esp32s3 puts them so)
  *        scales: uint16 [16 tiles], 0 .. 4095, 4-byte aligned
- * out    scores: int32 [4][16 tiles], a row `score_row` bytes after the last, 8-byte aligned; rows beyond `rows` are
+ * out    scores: int32 [4][16 tiles], a row `score_row` bytes after the last, 16-byte aligned; rows beyond `rows` are
  *        written, with anything
  * range  rows 1 .. 4, tiles >= 1, blocks 1 .. 4: a sum of 64 products is below 2^19 and fits an accumulator's lane
  * alias  nothing overlaps
- * cycles modelled: see below
+ * cycles modelled, 64 channels: @@
  *
  * A tile of keys is an outer product: sixteen keys in the sixteen lanes of QACC, one channel of the query an
  * instruction. The lanes' 20 bits lie five bytes to a pair in memory, where no vector instruction can pick them up one
- * by one. So the accumulators of four queries go to memory, are loaded as eight vectors (four queries, two halves) and
- * transposed as 16-bit pieces H0 .. H9: from then on all eight lanes hold the same bits of eight different sums.
+ * by one. So the accumulators of four queries go to memory, into the scores' own place; then, tile by tile, they are
+ * loaded as eight vectors (four queries, two halves of QACC) and transposed as 16-bit pieces H0 .. H9: from then on
+ * the eight lanes hold the same bits of eight different sums.
  */
 
     .set ARG_QUERIES, 0
@@ -28,16 +29,15 @@
     .set ARG_TILES, 24
     .set ARG_BLOCKS, 28
 
-/* The frame: four queries' accumulators of 48 bytes (16 of QACC_L, 16 of QACC_H, the last words of both), then what
- * a13 points to. */
-    .set FRAME, 336
-    .set IMAGE, 48
-    .set IMAGE_WORDS, 32
-    .set SPILL, 0
-    .set C4, 48
-    .set C8, 64
-    .set C12, 80
-    .set ROWS_LEFT, 96
+/* A query's accumulators of one tile in the 64 bytes of its scores: 16 bytes of QACC_L, 16 of QACC_H, then the last
+ * words of both. The scores of the first eight keys end where those words begin. */
+    .set HIGH, 16
+    .set WORDS, 32
+    .set SPILL, 48
+
+/* The frame: the factors in the order of ftv_four_sums. */
+    .set FRAME, 160
+    .set FACTORS, 7 * 16
 
 /* Sixteen channels of the query in \q; q0 and q1 hold the keys' next two vectors. `more`: whether two follow. */
 .macro ftv_channels q more
@@ -57,6 +57,20 @@
     .endif
 .endm
 
+/* Sixteen keys and 64 channels, and the accumulators to memory. */
+.macro ftv_tile more
+    ee.zero.qacc
+    ftv_channels q4, 1
+    ftv_channels q5, 1
+    ftv_channels q6, 1
+    ftv_channels q7, \more
+    addi    a7, a7, -1                  /* something between the last product and the stores */
+    ee.st.qacc_l.l.128.ip a5, 16
+    ee.st.qacc_h.l.128.ip a5, 16
+    ee.st.qacc_l.h.32.ip a5, 4
+    ee.st.qacc_h.h.32.ip a5, 28
+.endm
+
 /* Scores lo, hi (16-bit halves of four queries' two keys) to memory. */
 .macro ftv_put lo hi
     ee.vzip.16 \lo, \hi
@@ -68,44 +82,39 @@
 
 /* Four sums of 20 bits in five pieces q0 .. q4 of 16, lowest first. Each becomes a = sum mod 2^16 and b = sum >> 16,
  * -8 .. 7, and t mod 2^16 = low(a * scale), t >> 16 = high(a * scale) + b * scale.
- * Multiplying by 2^n shifts left (SAR 0) or right by 16 - n (SAR 16); C4, C8, C12 are such factors. */
+ * Multiplying by 2^n shifts left (SAR 0) or right by 16 - n (SAR 16); a5 passes over the factors 2^n in the order of
+ * their use, q5 holds the first, 2^12. SAR is 0 before and after. */
 .macro ftv_four_sums
-    ssai    0
-    ld.qr   q5, a13, C12
     ee.vldbc.32.ip q7, a8, 4
-    ee.vmul.u16 q6, q1, q5              /* sum 0: a = H0, b = the low four bits of H1 */
-    ld.qr   q5, a13, C4
+    ee.vmul.u16.ld.incp q5, a5, q6, q1, q5  /* sum 0: a = H0, b = the low four bits of H1. q5 = 2^4 */
     ssai    16
     ee.vmul.s16 q6, q6, q5
     ee.vmul.u16 q5, q0, q7
     ssai    0
     ee.vmul.u16 q0, q0, q7
-    ee.vmul.s16 q6, q6, q7
-    ld.qr   q7, a13, C12
-    ee.vadds.s16 q5, q5, q6
-    ld.qr   q6, a13, C8
+    ee.vmul.s16.ld.incp q7, a5, q6, q6, q7  /* q7 = 2^12 */
+    nop.n
+    ee.vadds.s16.ld.incp q6, a5, q5, q5, q6 /* q6 = 2^8 */
     ftv_put q0, q5
 
     ee.vmul.u16 q0, q2, q7              /* sum 1: a = H2 << 12 | H1 >> 4, b = bits 4 .. 7 of H2 */
     ee.vmul.u16 q5, q2, q6
     ssai    16
-    ee.vmul.u16 q1, q1, q7
-    ld.qr   q7, a13, C4
+    ee.vmul.u16.ld.incp q7, a5, q1, q1, q7  /* q7 = 2^4 */
+    ee.vmul.u16 q2, q2, q6
     ee.orq  q0, q0, q1
     ee.vldbc.32.ip q1, a8, 4
     ee.vmul.s16 q5, q5, q7
     ee.vmul.u16 q7, q0, q1
-    ee.vmul.u16 q2, q2, q6
     ssai    0
     ee.vmul.u16 q0, q0, q1
-    ee.vmul.s16 q5, q5, q1
-    ld.qr   q1, a13, C4
+    ee.vmul.s16.ld.incp q1, a5, q5, q5, q1  /* q1 = 2^4 */
+    ee.vmul.u16 q6, q3, q6
     ee.vadds.s16 q7, q7, q5
-    ee.vmul.u16 q5, q3, q6
     ftv_put q0, q7
 
     ee.vmul.u16 q0, q3, q1              /* sum 2: a = H3 << 8 | H2 >> 8, b = bits 8 .. 11 of H3 */
-    ee.orq  q5, q5, q2
+    ee.orq  q5, q6, q2
     ee.vldbc.32.ip q6, a8, 4
     ssai    16
     ee.vmul.s16 q0, q0, q1
@@ -113,9 +122,9 @@
     ee.vmul.u16 q3, q3, q1
     ee.vmul.s16 q2, q4, q1
     ssai    0
-    ee.vmul.u16 q5, q5, q6
     ee.vmul.s16 q0, q0, q6
     ee.vmul.u16 q4, q4, q1
+    ee.vmul.u16 q5, q5, q6
     ee.vadds.s16 q7, q7, q0
     ee.vldbc.32.ip q6, a8, 4
     ftv_put q5, q7
@@ -124,9 +133,8 @@
     ssai    16
     ee.vmul.u16 q7, q4, q6
     ssai    0
-    ee.vmul.u16 q4, q4, q6
     ee.vmul.s16 q2, q2, q6
-    nop.n
+    ee.vmul.u16.ld.incp q5, a5, q4, q4, q6  /* q5 = 2^12 */
     ee.vadds.s16 q7, q7, q2
     ftv_put q4, q7
 .endm
@@ -137,37 +145,32 @@
     .type   ftv_scores_s8s8_esp32s3, @function
 ftv_scores_s8s8_esp32s3:
     entry   a1, FRAME
-    addi    a13, a1, 2 * IMAGE
-    addi    a13, a13, 2 * IMAGE
     movi    a3, 16
-    s32i    a3, a1, 0
-    mov     a4, a1
-    ee.vldbc.16.ip q0, a4, 0
-    st.qr   q0, a13, C4
-    slli    a3, a3, 4
-    s32i    a3, a1, 0
-    ee.vldbc.16.ip q0, a4, 0
-    st.qr   q0, a13, C8
-    slli    a3, a3, 4
-    s32i    a3, a1, 0
-    ee.vldbc.16.ip q0, a4, 0
-    st.qr   q0, a13, C12
-    l32i    a15, a2, ARG_KEYS
-    l32i    a8, a2, ARG_SCALES
-    l32i    a9, a2, ARG_SCORES
-    l32i    a3, a2, ARG_SCORE_ROW
-    l32i    a14, a2, ARG_TILES
+    slli    a4, a3, 4
+    slli    a5, a3, 8
+    s16i    a3, a1, 0
+    s16i    a4, a1, 2
+    s16i    a5, a1, 4
+    mov     a3, a1
+    addi    a5, a1, 16
+    ee.vldbc.16.ip q0, a3, 2            /* 2^4 */
+    ee.vldbc.16.ip q1, a3, 2            /* 2^8 */
+    ee.vldbc.16.ip q2, a3, 0            /* 2^12 */
+    .irp q, q2, q0, q2, q1, q0, q0, q2
+    ee.vst.128.ip \q, a5, 16
+    .endr
     l32i    a6, a2, ARG_BLOCKS
-    add     a10, a9, a3
-    add     a11, a10, a3
-    add     a12, a11, a3
-
-.Ltile:
     l32i    a4, a2, ARG_QUERIES
-    l32i    a7, a2, ARG_ROWS
-    mov     a5, a1
+    l32i    a9, a2, ARG_SCORES
+    l32i    a13, a2, ARG_ROWS
+    l32i    a14, a2, ARG_TILES
+    mov     a10, a9
+
+    /* The sums of one query after the other. */
 .Lrow:
-    mov     a3, a15
+    l32i    a3, a2, ARG_KEYS
+    addi    a7, a14, -1
+    mov     a5, a10
     bnei    a6, 4, .Lfew
     ee.vld.128.ip q4, a4, 16
     ee.vld.128.ip q5, a4, 16
@@ -175,31 +178,37 @@ ftv_scores_s8s8_esp32s3:
     ee.vld.128.ip q7, a4, 16
     ee.vld.128.ip q0, a3, 16
     ee.vld.128.ip q1, a3, 16
-    ee.zero.qacc
-    ftv_channels q4, 1
-    ftv_channels q5, 1
-    ftv_channels q6, 1
-    ftv_channels q7, 0
+    extui   a8, a7, 0, 1
+    beqz    a7, .Llast
+    bnez    a8, .Lodd                   /* pairs of tiles, and one before them if those before the last are odd */
+.Lpair:
+    ftv_tile 1
+.Lodd:
+    ftv_tile 1
+    bnez    a7, .Lpair
+.Llast:
+    ftv_tile 0
 .Lsummed:
-    addi    a7, a7, -1
-    ee.st.qacc_l.l.128.ip a5, 16
-    ee.st.qacc_h.l.128.ip a5, 16
-    ee.st.qacc_l.h.32.ip a5, 4
-    ee.st.qacc_h.h.32.ip a5, IMAGE - IMAGE_WORDS - 4
-    bnez    a7, .Lrow
-    mov     a15, a3
+    l32i    a3, a2, ARG_SCORE_ROW
+    addi    a13, a13, -1
+    add     a10, a10, a3
+    bnez    a13, .Lrow
 
+    l32i    a8, a2, ARG_SCALES
+    add     a10, a9, a3
+    add     a11, a10, a3
+    add     a12, a11, a3
+.Ltile:
     /* Transpose eight vectors of eight 16-bit pieces: three times, zip register i with i + 4 in the new order. */
-    mov     a5, a1
-    ee.vld.128.ip q0, a5, 16
-    ee.vld.128.ip q1, a5, IMAGE - 16
-    ee.vld.128.ip q2, a5, 16
-    ee.vld.128.ip q3, a5, IMAGE - 16
-    ee.vld.128.ip q4, a5, 16
-    ee.vld.128.ip q5, a5, IMAGE - 16
-    ee.vld.128.ip q6, a5, 16
-    ee.vld.128.ip q7, a5, 16
+    ld.qr   q0, a9, 0
+    ld.qr   q4, a11, 0
+    ld.qr   q1, a9, HIGH
+    ld.qr   q5, a11, HIGH
+    ld.qr   q2, a10, 0
+    ld.qr   q6, a12, 0
     ee.vzip.16 q0, q4
+    ld.qr   q3, a10, HIGH
+    ld.qr   q7, a12, HIGH
     ee.vzip.16 q1, q5
     ee.vzip.16 q2, q6
     ee.vzip.16 q3, q7
@@ -211,19 +220,22 @@ ftv_scores_s8s8_esp32s3:
     ee.vzip.16 q2, q3
     ee.vzip.16 q4, q5
     ee.vzip.16 q6, q7
-    st.qr   q5, a13, SPILL
-    st.qr   q6, a13, SPILL + 16
-    st.qr   q7, a13, SPILL + 32
+    st.qr   q5, a9, SPILL
+    addi    a5, a1, 16
+    ee.vld.128.ip q5, a5, 16
+    st.qr   q6, a10, SPILL
+    st.qr   q7, a11, SPILL
+    ssai    0
     ftv_four_sums
-    addi    a5, a1, IMAGE_WORDS
-    ee.vld.l.64.ip q3, a5, IMAGE
-    ee.vld.h.64.ip q3, a5, IMAGE
-    ee.vld.l.64.ip q4, a5, IMAGE
-    ee.vld.h.64.ip q4, a5, IMAGE
-    ld.qr   q0, a13, SPILL
-    ld.qr   q1, a13, SPILL + 16
-    ld.qr   q2, a13, SPILL + 32
+    ee.vld.l.64.ip q3, a9, 0
+    ee.vld.h.64.ip q3, a10, 0
+    ee.vld.l.64.ip q4, a11, 0
+    ee.vld.h.64.ip q4, a12, 0
+    ld.qr   q0, a9, SPILL - WORDS
+    ld.qr   q1, a10, SPILL - WORDS
+    ld.qr   q2, a11, SPILL - WORDS
     ee.vunzip.16 q3, q4
+    addi    a5, a1, 32
     ftv_four_sums
     addi    a14, a14, -1
     bnez    a14, .Ltile
@@ -231,17 +243,24 @@ ftv_scores_s8s8_esp32s3:
 
     /* Fewer than 64 channels. */
 .Lfew:
-    s32i    a7, a13, ROWS_LEFT
-    addi    a7, a6, -1
     ee.vld.128.ip q0, a3, 16
     ee.vld.128.ip q1, a3, 16
+    addi    a8, a6, -1
+    mov     a15, a4
     ee.zero.qacc
-    loopgtz a7, .Lbut_one
-    ee.vld.128.ip q4, a4, 16
+    loopgtz a8, .Lbut_one
+    ee.vld.128.ip q4, a15, 16
     ftv_channels q4, 1
 .Lbut_one:
-    ee.vld.128.ip q4, a4, 16
-    l32i    a7, a13, ROWS_LEFT
+    ee.vld.128.ip q4, a15, 16
+    nop.n
     ftv_channels q4, 0
+    addi    a7, a7, -1
+    ee.st.qacc_l.l.128.ip a5, 16
+    ee.st.qacc_h.l.128.ip a5, 16
+    ee.st.qacc_l.h.32.ip a5, 4
+    ee.st.qacc_h.h.32.ip a5, 28
+    bgez    a7, .Lfew
+    mov     a4, a15
     j       .Lsummed
     .size   ftv_scores_s8s8_esp32s3, . - ftv_scores_s8s8_esp32s3

@@ -2,13 +2,14 @@
  *
  * One query's scores to weights, NUMERICS.md, section 5.
  *
- * in     scores: int32 [16 tiles], as ftv_scores_s8s8_esp32s3 leaves them, 16-byte aligned; used up; the 32 bytes
+ * in     scores: int32 [16 tiles], as ftv_scores_s8s8_esp32s3 leaves them, 16-byte aligned; used up; the 64 bytes
  *        behind them are read
  *        values: int16 [16 tiles], the values' scales, 0 .. 32767, 16-byte aligned
  *        padding: int16 [16], 0 for the last tile's keys and 32767 beyond them, 16-byte aligned. A key beyond has the
  *        score of a real key, so that it does not change the maximum
  *        constants: FTV_SOFTMAX_CONSTANTS vectors, 16-byte aligned
- * out    weights: int16 [16 tiles], 0 .. 2^13, 16-byte aligned; the 32 bytes behind them are read
+ * out    weights: int16 [16 tiles], 0 .. 2^13, 16-byte aligned; the 16 bytes before them are overwritten, the 32 behind
+ *        them are read
  *        sum: uint32, of the numerators
  * range  multiplier 0 .. 32767, right 0 .. 39: the distance is diff * multiplier >> (right + 16); tiles >= 1
  * alias  nothing overlaps
@@ -25,21 +26,18 @@
     .set ARG_TILES, 28
     .set ARG_SUM, 32
 
-/* The constants as seen from their middle. */
+/* The constants as seen from the ninth. Those of the last loop that are not kept in registers come first there. */
     .set POLY3, -128
     .set POLY2, -112
     .set POLY1, -96
     .set POLY0, -80
     .set FRACTION, -64
-    .set BELOW8, -48
-    .set BIT4, -32
-    .set TWO, -16
-    .set BIT2, 0
-    .set FOUR, 16
-    .set BIT1, 32
-    .set ONE, 48
-    .set MINUS2, 64
-    .set QUARTER, 80
+    .set MINUS2, -48
+    .set FOUR, -32
+    .set BIT4, -16
+    .set STREAM, 0                      /* BIT2, BIT1, TWO, then: */
+    .set TWO, 32
+    .set BELOW8, 48
 
     .text
     .balign 16
@@ -50,8 +48,8 @@ ftv_softmax_s32s16_esp32s3:
     l32i    a3, a2, ARG_SCORES
     l32i    a5, a2, ARG_TILES
     l32i    a15, a2, ARG_CONSTANTS
-    addmi   a15, a15, 256
-    addi    a15, a15, -128
+    addi    a15, a15, 64
+    addi    a15, a15, 64
 
     /* The largest score. */
     ee.vld.128.ip q1, a3, 16
@@ -96,39 +94,40 @@ ftv_softmax_s32s16_esp32s3:
     l32i    a4, a2, ARG_WEIGHTS
     l32i    a6, a2, ARG_RIGHT
     ssai    16
+    addi    a4, a4, -16
     ee.vld.128.ip q0, a3, 16
     ee.vld.128.ip q1, a3, 16
-    loopgtz a5, .Ldistances
+    ee.zero.q q4
     ee.vsubs.s32.ld.incp q2, a3, q0, q5, q0
     ee.vsubs.s32.ld.incp q3, a3, q1, q5, q1
     ee.vunzip.16 q0, q1
-    ee.vmul.u16 q4, q0, q7
+    loopgtz a5, .Ldistances
+    ee.vmul.u16.st.incp q4, a4, q0, q0, q7      /* the last eight distances to memory */
     ee.xorq q1, q1, q6
-    ee.mov.u16.qacc q4
+    ee.mov.u16.qacc q0
     ee.vmulas.u16.qacc q1, q7
     ee.vsubs.s32.ld.incp q0, a3, q2, q5, q2
     ee.vsubs.s32.ld.incp q1, a3, q3, q5, q3
     ee.vunzip.16 q2, q3
     ee.srcmb.s16.qacc q4, a6, 0
-    ee.vmul.u16 q2, q2, q7
+    ee.vmul.u16.st.incp q4, a4, q2, q2, q7
     ee.xorq q3, q3, q6
     ee.mov.u16.qacc q2
     ee.vmulas.u16.qacc q3, q7
-    ee.vst.128.ip q4, a4, 16
+    ee.vsubs.s32.ld.incp q2, a3, q0, q5, q0
+    ee.vsubs.s32.ld.incp q3, a3, q1, q5, q1
+    ee.vunzip.16 q0, q1
     ee.srcmb.s16.qacc q4, a6, 0
-    ee.vst.128.ip q4, a4, 16
 .Ldistances:
     /* Keys beyond the last get the largest distance, which makes their numerator 0. */
     l32i    a7, a2, ARG_PADDING
-    addi    a4, a4, -32
     ee.vld.128.ip q0, a7, 16
     ee.vld.128.ip q1, a7, 16
-    ee.vld.128.ip q2, a4, 16
-    ee.vld.128.ip q3, a4, -16
+    ee.orq  q1, q1, q4
+    ld.qr   q2, a4, -16
+    st.qr   q1, a4, 0
     ee.orq  q0, q0, q2
-    ee.orq  q1, q1, q3
-    ee.vst.128.ip q0, a4, 16
-    ee.vst.128.ip q1, a4, 16
+    st.qr   q0, a4, -16
 
     /* E = exp2_poly(f) of the low eleven bits, f = 16 times them: the products are shifted by 11 instead of 15. */
     l32i    a3, a2, ARG_WEIGHTS
@@ -162,63 +161,62 @@ ftv_softmax_s32s16_esp32s3:
 .Lpolynomials:
 
     /* e = E >> i, i = u >> 11. No lane shifts by its own amount, so e = E * 2^(15 - i) >> 15, and 2^(15 - i) is made of
-     * i's bits in bytes, sixteen lanes at a time: 2^(7 - (i & 7)) = 16 or 1, 4 or 1, 2 or 1, of bits that are not set;
-     * it is the low byte where i >= 8, else the high one.
-     * Then the sum, and w = (e * mv + 2^16) >> 17 = ((e * mv >> 15) + 2) >> 2, negated where it would not fit. */
+     * i's bits in bytes, sixteen lanes at a time: 2^(7 - (i & 7)) is 16 or 1, times 4 or 1, times 2 or 1, from the bits
+     * that are not set; it is the low byte where i >= 8, else the high one.
+     * Then the sum of -2 e, and w = (e * mv + 2^16) >> 17 = ((e * mv >> 15) + 2) >> 2, as (-2 - (e * mv >> 15)) * -2 >> 3,
+     * because the positive sum may not fit.
+     * The loop begins with distances in q4 and q0, and constants in q1 and q3. */
     l32i    a3, a2, ARG_WEIGHTS
     l32i    a7, a2, ARG_SCORES
     l32i    a6, a2, ARG_VALUES
     mov     a4, a3
+    mov     a8, a15
     ee.zero.accx
-    ld.qr   q5, a15, FOUR
-    ld.qr   q6, a15, ONE
-    ld.qr   q7, a15, QUARTER
-    loopgtz a5, .Lweights
-    ee.vld.128.ip q0, a3, 16
-    ee.vld.128.ip q1, a3, 16
-    ld.qr   q2, a15, BELOW8
-    ld.qr   q3, a15, BIT4
-    ee.vunzip.8 q0, q1                  /* q1: bytes 0iiiifff */
-    ee.vcmp.gt.s8 q2, q1, q2
-    ee.notq q0, q1
-    ld.qr   q1, a15, TWO
-    ld.qr   q4, a15, BIT2
-    ee.andq q3, q0, q3
-    ee.vmax.s8 q3, q3, q1               /* 32 or 2 */
-    ee.andq q4, q0, q4
-    ld.qr   q1, a15, BIT1
-    ee.vmax.s8 q4, q4, q5               /* 16 or 4 */
-    ssai    2
-    ee.vmul.u8 q3, q3, q4
-    ee.andq q0, q0, q1
-    ee.vmax.s8 q0, q0, q5               /* 8 or 4 */
     ssai    3
-    ee.vmul.u8 q3, q3, q0
-    ee.vld.128.ip q0, a7, 16
-    ee.vld.128.ip q1, a7, 16
-    ee.andq q4, q3, q2
-    ee.xorq q3, q3, q4
-    ee.vzip.8 q4, q3
-    ssai    15
-    ee.vmul.u16 q4, q4, q0
-    ee.vmul.u16 q3, q3, q1
-    ee.vld.128.ip q0, a6, 16
-    ee.vld.128.ip q1, a6, 16
-    ee.vmulas.s16.accx q4, q6
-    ee.vmulas.s16.accx q3, q6
-    ee.vmul.s16 q4, q4, q0
-    ee.vmul.s16 q3, q3, q1
-    ld.qr   q0, a15, MINUS2
+    ee.vld.128.ip q4, a3, 16
+    ee.vld.128.ip q0, a3, 16
+    ld.qr   q5, a15, FOUR
+    ld.qr   q6, a15, BIT4
+    ld.qr   q7, a15, MINUS2
+    ld.qr   q3, a15, TWO
+    ld.qr   q1, a15, BELOW8
+    loopgtz a5, .Lweights
+    ee.vunzip.8 q4, q0                  /* q0: bytes 0iiiifff */
+    ee.notq q4, q0
+    ee.vcmp.gt.s8 q0, q0, q1
+    ee.andq q2, q4, q6
+    ee.vmax.s8.ld.incp q3, a8, q2, q2, q3       /* 32 or 2; q3 = BIT2 */
     nop.n
-    ee.vsubs.s16 q4, q0, q4
-    ee.vsubs.s16 q3, q0, q3
-    ee.vmul.s16 q4, q4, q7
-    ee.vmul.s16 q3, q3, q7
-    ee.vst.128.ip q4, a4, 16
-    ee.vst.128.ip q3, a4, 16
+    ee.andq q3, q4, q3
+    ee.vmax.s8.ld.incp q1, a8, q3, q3, q5       /* 16 or 4; q1 = BIT1 */
+    ee.vmul.u8.ld.incp q3, a7, q2, q2, q3       /* q3 = E */
+    ee.andq q4, q4, q1
+    ee.vadds.s8.ld.incp q1, a7, q4, q4, q1      /* 16 or 8; q1 = E */
+    ee.vmul.u8.ld.incp q4, a6, q2, q2, q4       /* q4 = mv */
+    ssai    15
+    ee.andq q0, q0, q2
+    ee.xorq q2, q2, q0
+    ee.vzip.8 q0, q2
+    ee.vmul.u16.ld.incp q3, a6, q0, q0, q3      /* e; q3 = mv */
+    ee.vmul.u16 q2, q2, q1
+    ee.vmulas.s16.accx q0, q7
+    ee.vmul.s16.ld.incp q4, a3, q0, q0, q4      /* q4 = the next distances */
+    ee.vmulas.s16.accx q2, q7
+    ee.vmul.s16.ld.incp q3, a8, q2, q2, q3      /* q3 = TWO */
+    ssai    3
+    ee.vsubs.s16 q0, q7, q0
+    ee.vsubs.s16 q2, q7, q2
+    ee.vmul.s16 q1, q0, q7
+    ee.vmul.s16.ld.incp q0, a3, q2, q2, q7      /* q0 = the next distances */
+    ee.vst.128.ip q1, a4, 16
+    ld.qr   q1, a15, BELOW8
+    ee.vst.128.ip q2, a4, 16
+    mov     a8, a15
 .Lweights:
     l32i    a3, a2, ARG_SUM
     rur.accx_0 a4
+    neg     a4, a4
+    srli    a4, a4, 1
     s32i    a4, a3, 0
     retw.n
     .size   ftv_softmax_s32s16_esp32s3, . - ftv_softmax_s32s16_esp32s3

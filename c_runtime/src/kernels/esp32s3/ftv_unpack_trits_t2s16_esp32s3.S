@@ -6,7 +6,7 @@
  * out    trits: int16 -1, 0, 1 [16 sixteens], 16-byte aligned
  * range  sixteens >= 1; codes 0, 1, 2
  * alias  nothing overlaps
- * cycles modelled: 9 for sixteen trits and 23 for a call
+ * cycles modelled: 9 for sixteen trits and 25 for a call
  */
 
     .text
