@@ -65,7 +65,7 @@ class Engine:
     Args:
         image: path of a `.ftv` file, or its bytes.
         threads: workers, at most 64; None or 0: one for each core that this process may use.
-        kernels: ``portable`` or ``ref``; they give the same logits.
+        kernels: one of KERNELS; they give the same logits.
 
     Attributes:
         architecture, preprocessing, labels: as packed.

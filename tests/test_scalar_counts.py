@@ -8,6 +8,8 @@ import pytest
 from xtensa_board import BOARD, COUNTING, MISSING, compile_engine, is_there, link, run
 from xtensa_count import LINEAR, NAIVE, SMALL, TINY, Block, count, instruction_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def objects(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
