@@ -90,6 +90,6 @@ SCALAR = RoughCycles("model", mac=1.5, weight=4.0, output=30.0, attend_mac=2.5, 
 
 
 def rendered_kernels(a: Architecture, encoding: str) -> KernelSet:
-    """What templates/project/main/model_kernels.c.j2 renders for a chip without a vector unit."""
+    """What templates/kernels/scalar.c.j2 renders for a chip without a vector unit."""
     scratch = specialised_scratch(a, encoding)
     return KernelSet("model", scratch.linear, scratch.steps, frozenset({"qkv"}), 1, SCALAR)

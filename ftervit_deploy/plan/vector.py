@@ -8,16 +8,20 @@ from .kernels import KernelSet, RoughCycles
 
 _ALIGN = 16
 _WORD = 4
-_TAIL_VECTORS = 16
-_SPILL_BYTES = 128
-_GROUP = 16
+_TAIL_VECTORS = 28
+_SPILL_BYTES = 64
+_EXTREMES_BYTES = 32
+_RECORD_BYTES = 80
+_GROUP = 4
 """Tokens that go the generic way together (GROUP in ftv_layer_esp32s3.c)."""
-_PART_TOKENS = 64
+_RUN = 16
+"""Tokens of one call of the assembly (RUN in ftv_layer_esp32s3.c)."""
+_PART_TOKENS = TILE
 """Tokens whose wide values exist at a time (ftv_qkv_esp32s3.c)."""
 _SCORE_ROWS = 4
-_OVERRUN = 32
+_OVERRUN = 64
 _BLOCK_BYTES = 16
-_SOFTMAX_CONSTANTS = 14
+_SOFTMAX_CONSTANTS = 12
 
 VECTOR = RoughCycles("esp32s3", mac=1 / 15, weight=0.35, output=4.5, attend_mac=0.12, score=9.0, value=1.6)
 """Rounded from what the LX7 model counts; see tests/test_chip.py."""
@@ -27,7 +31,7 @@ def vector_kernels(a: Architecture) -> KernelSet:
     """The set `esp32s3` for a model."""
     steps = max(
         layer_scratch_bytes(a.tokens, max(a.width, a.hidden, a.patch_values)),
-        qkv_scratch_bytes(a.tokens, a.width, a.head_dim),
+        qkv_scratch_bytes(a.width, a.head_dim),
         attend_scratch_bytes(a.tokens, a.head_dim),
         norm_scratch_bytes(a.width),
     )
@@ -38,18 +42,19 @@ def vector_kernels(a: Architecture) -> KernelSet:
 def linear_scratch_bytes(inputs: int) -> int:
     """Of one tile: decoded, with what the assembly keeps beside it."""
     weights = TILE * (round_up(inputs, TILE) + _TAIL_VECTORS)
-    return _ALIGN + weights + _SPILL_BYTES + _GROUP * (TILE * _WORD + _WORD)
+    return _ALIGN + weights + _SPILL_BYTES + _EXTREMES_BYTES + _GROUP * (TILE * _WORD + _WORD + _RECORD_BYTES)
 
 
 def layer_scratch_bytes(tokens: int, inputs: int) -> int:
     """Of the step `layer`: a tile, and a scale for each token."""
-    return linear_scratch_bytes(inputs) + round_up(tokens * _WORD, _ALIGN)
+    return linear_scratch_bytes(inputs) + (_RUN + 2) * _RECORD_BYTES + round_up(tokens * _WORD, _ALIGN)
 
 
-def qkv_scratch_bytes(tokens: int, inputs: int, head_dim: int) -> int:
-    """Of the step `qkv`: outputs of some tokens as words and as codes, and the layer's own."""
-    most = min(_PART_TOKENS, tokens)
-    return most * round_up(head_dim, TILE) * 5 + layer_scratch_bytes(most, inputs)
+def qkv_scratch_bytes(inputs: int, head_dim: int) -> int:
+    """Of the step `qkv`: a head's decoded tiles, outputs of some tokens as words and one as codes, the layer's own."""
+    head_rows = round_up(head_dim, TILE)
+    tiles = head_rows // TILE * (_ALIGN + TILE * (round_up(inputs, TILE) + _TAIL_VECTORS))
+    return tiles + head_rows + _PART_TOKENS * head_rows * _WORD + layer_scratch_bytes(_PART_TOKENS, 0)
 
 
 def attend_scratch_bytes(tokens: int, head_dim: int) -> int:

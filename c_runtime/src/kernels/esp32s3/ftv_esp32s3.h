@@ -23,6 +23,7 @@ static inline ftv_address ftv_address_of(const void *pointer) {
 
 /* The set. */
 FTV_API extern const ftv_kernels ftv_kernels_esp32s3;
+size_t ftv_scratch_bytes_esp32s3(const ftv_model *model); /* ftv_kernels.scratch_bytes */
 
 /* ---- linear layers ---- */
 
@@ -59,23 +60,34 @@ typedef struct ftv_linear_args {
     ftv_address absmax;     /* ACTIVATE: int32, one a token */
     uint32_t absmax_stride; /* bytes */
     uint32_t tail_vectors;  /* what follows the weights, of 16 bytes */
-    ftv_address records;    /* of each token: int16 [16]; ADD: and int32 [16] */
+    ftv_address records;    /* of each token: int8 [16]; ADD: and int32 [16] */
 } ftv_linear_args;
 
 #define FTV_SPILL_BYTES 64U
 
-/* ftv_extremes_s16_esp32s3: the largest and the smallest sums of some tokens. */
+/* ftv_token_scales_esp32s3: all of a layer's. */
+typedef struct ftv_token_scales_args {
+    ftv_address tokens; /* ftv_multiplier [count] */
+    ftv_address scales; /* ftv_token_scale [count] */
+    uint32_t count;     /* at least 1 */
+    uint32_t mantissa;  /* 2^15 where every channel has its own */
+    int32_t exponent;   /* what to add to a token's to get the shift */
+    int32_t least;      /* smallest shift that the product takes; a smaller one gives low = 255 */
+} ftv_token_scales_args;
+
+/* ftv_extremes_s8_esp32s3: the largest and the smallest of some records in each of their lanes. */
 typedef struct ftv_extremes_args {
-    ftv_address records;  /* int16 [16] each */
+    ftv_address records;  /* int8 [16] each */
     uint32_t step;        /* bytes from one to the next */
     uint32_t tokens;      /* at least 1 */
-    ftv_address extremes; /* int16 [2][8] */
+    ftv_address extremes; /* int8 [2][16] */
 } ftv_extremes_args;
 
 void ftv_decode_t2s8_esp32s3(const ftv_decode_args *args);
 void ftv_decode_t5s8_esp32s3(const ftv_decode_args *args);
 void ftv_linear_s8s8_esp32s3(const ftv_linear_args *args);
-void ftv_extremes_s16_esp32s3(const ftv_extremes_args *args);
+void ftv_token_scales_esp32s3(const ftv_token_scales_args *args);
+void ftv_extremes_s8_esp32s3(const ftv_extremes_args *args);
 
 /* Told before a tile is multiplied which bytes come next, so that they can be on their way into the cache. Does
  * nothing unless the port has one of its own. */
@@ -89,6 +101,13 @@ void ftv_linear_s8t5_esp32s3(int32_t *sums, const int8_t *x, uint32_t tokens, ui
                              uint32_t inputs, void *scratch);
 void ftv_layer_esp32s3(const ftv_layer_job *job, void *scratch);
 size_t ftv_layer_scratch_bytes_esp32s3(uint32_t tokens, uint32_t inputs);
+
+/* A layer in two parts: its tiles are decoded once, then multiplied with some tokens after others. Both take a job that
+ * differs in its tokens alone. tiles: ftv_tiles_bytes_esp32s3() bytes, 16-byte aligned; scratch:
+ * ftv_layer_scratch_bytes_esp32s3(tokens, 0) */
+size_t ftv_tiles_bytes_esp32s3(uint32_t inputs, uint32_t tiles);
+void ftv_decode_tiles_esp32s3(const ftv_layer_job *job, void *tiles);
+void ftv_multiply_tiles_esp32s3(const ftv_layer_job *job, void *tiles, void *scratch);
 
 /* ---- rows: each .S says what it needs of them ---- */
 
@@ -187,9 +206,24 @@ void ftv_embed_esp32s3(const ftv_embed_job *job, void *scratch);
 /* ---- attention: each .S says what it needs ---- */
 
 /* Whether a head's codes are laid out for vectors: Q int8 [tokens][head_rows]; K in tiles of sixteen keys, channel by
- * channel; V int16, eight channels of all keys and then the next eight. Else all three are int8 [tokens][head_rows]. */
+ * channel; V int16, eight channels of all keys and then the next eight. Else all three are int8 [tokens][head_rows].
+ * Scores, weights and V have the keys of groups of four tiles in an order of their own (ftv_key_place). */
 static inline int ftv_head_in_vectors(uint32_t head_dim) {
     return head_dim % 16U == 0U && head_dim <= 64U;
+}
+
+/* Tiles whose scores come in groups of four: all but one to four, so that the last tile is not among them. */
+static inline uint32_t ftv_grouped_tiles(uint32_t tokens) {
+    return tokens == 0U ? 0U : (tokens - 1U) / 64U * 4U;
+}
+
+/* The place of key 2 l + h in tile t: within a group, 16 (l mod 4) + 8 (l / 4) + 2 (t mod 4) + h. */
+static inline uint32_t ftv_key_place(uint32_t key, uint32_t tokens) {
+    if (key / 16U >= ftv_grouped_tiles(tokens)) {
+        return key;
+    }
+    uint32_t l = key / 2U % 8U;
+    return key / 64U * 64U + l % 4U * 16U + l / 4U * 8U + key / 16U % 4U * 2U + key % 2U;
 }
 
 typedef struct ftv_keys_args {
@@ -205,6 +239,7 @@ typedef struct ftv_values_args {
     uint32_t group;     /* bytes from eight channels to the next eight */
     uint32_t count;
     uint32_t blocks;
+    uint32_t spread; /* 0 or 1 */
 } ftv_values_args;
 
 #define FTV_SCORE_ROWS 4U /* queries of one call */
@@ -261,7 +296,7 @@ void ftv_divide_s32s16_esp32s3(const ftv_divide_args *args);
 
 /* ftv_kernels' own. value_bytes is 2. */
 void ftv_qkv_esp32s3(const ftv_qkv_part *part, void *scratch);
-size_t ftv_qkv_scratch_bytes_esp32s3(uint32_t tokens, uint32_t inputs, uint32_t head_rows);
+size_t ftv_qkv_scratch_bytes_esp32s3(uint32_t inputs, uint32_t head_rows);
 void ftv_attend_esp32s3(const ftv_attend_job *job, void *scratch);
 size_t ftv_attend_scratch_bytes_esp32s3(uint32_t tokens, uint32_t head_rows);
 
@@ -270,7 +305,8 @@ size_t ftv_attend_scratch_bytes_esp32s3(uint32_t tokens, uint32_t head_rows);
     X(ftv_decode_t2s8_esp32s3, ftv_decode_args)                                                                        \
     X(ftv_decode_t5s8_esp32s3, ftv_decode_args)                                                                        \
     X(ftv_linear_s8s8_esp32s3, ftv_linear_args)                                                                        \
-    X(ftv_extremes_s16_esp32s3, ftv_extremes_args)                                                                     \
+    X(ftv_token_scales_esp32s3, ftv_token_scales_args)                                                                 \
+    X(ftv_extremes_s8_esp32s3, ftv_extremes_args)                                                                      \
     X(ftv_quantise_row_s32s8_esp32s3, ftv_quantise_row_args)                                                           \
     X(ftv_quantise_narrow_esp32s3, ftv_quantise_narrow_args)                                                           \
     X(ftv_unpack_trits_t2s16_esp32s3, ftv_unpack_trits_args)                                                           \

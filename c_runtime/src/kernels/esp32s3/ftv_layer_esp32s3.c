@@ -1,7 +1,7 @@
 /* ESP32-S3: a layer. Each tile is decoded once, then the assembly takes all tokens over it.
  *
- * The assembly is exact for sums that fit 16 bits, as those of up to 258 inputs do; it keeps the sums, so that others
- * are found. Tokens that have one, and those with exponents that never occur in practice, go the generic way, with sums
+ * The assembly is exact for sums that fit 16 bits, as those of up to 258 inputs do; it keeps their upper halves, so that
+ * others are found. Tokens that have one, and those with exponents that never occur in practice, go the generic way, with sums
  * taken in parts of 256 inputs. */
 #include "ftv_esp32s3.h"
 
@@ -14,8 +14,8 @@
 
 #define ALWAYS_EXACT 258U /* inputs: 127 * 258 < 2^15 */
 #define PART         256U /* inputs of one part, whole blocks of 16 */
-#define GROUP        8U   /* tokens that go the generic way together */
-#define RUN          80U  /* tokens of one call of the assembly */
+#define GROUP        4U  /* tokens that go the generic way together */
+#define RUN          16U /* tokens of one call of the assembly */
 
 __attribute__((weak)) void ftv_prefetch_esp32s3(const void *data, uint32_t bytes) {
     (void)data;
@@ -24,17 +24,16 @@ __attribute__((weak)) void ftv_prefetch_esp32s3(const void *data, uint32_t bytes
 
 /* ---- scratch ---- */
 
-#define RECORD_BYTES (FTV_TILE * (sizeof(int16_t) + sizeof(int32_t))) /* of ADD; others keep the sums alone */
+#define RECORD_BYTES (FTV_TILE * (1U + sizeof(int32_t))) /* of ADD; others keep 16 bytes */
 
 typedef struct layer_scratch {
     int8_t *weights; /* 16 bytes before it are free */
-    uint32_t tail_vectors;
     uint8_t *spill;
     int32_t *sums;           /* [GROUP][16] */
     ftv_token_scale *parts;  /* [GROUP], of sums in parts */
     uint8_t *part_records;   /* [GROUP][RECORD_BYTES] */
-    int16_t *extremes;       /* [2][8] */
-    uint8_t *records;        /* [RUN][RECORD_BYTES], and 32 bytes that are read */
+    int8_t *extremes;        /* [2][16] */
+    uint8_t *records;        /* [RUN + 2][RECORD_BYTES], the last two are only read */
     ftv_token_scale *scales; /* [tokens] */
 } layer_scratch;
 
@@ -49,9 +48,9 @@ static layer_scratch lay_out(void *scratch, uint32_t inputs) {
     s.sums = (int32_t *)(void *)(s.spill + FTV_SPILL_BYTES);
     s.parts = (ftv_token_scale *)(void *)(s.sums + GROUP * FTV_TILE);
     s.part_records = (uint8_t *)(s.parts + GROUP);
-    s.extremes = (int16_t *)(void *)(s.part_records + GROUP * RECORD_BYTES);
-    s.records = (uint8_t *)(s.extremes + 16);
-    s.scales = (ftv_token_scale *)(void *)(s.records + RUN * RECORD_BYTES + 32U);
+    s.extremes = (int8_t *)(s.part_records + GROUP * RECORD_BYTES);
+    s.records = (uint8_t *)(s.extremes + 32);
+    s.scales = (ftv_token_scale *)(void *)(s.records + (RUN + 2U) * RECORD_BYTES);
     return s;
 }
 
@@ -62,7 +61,7 @@ size_t ftv_linear_scratch_bytes_esp32s3(uint32_t inputs) {
 }
 
 size_t ftv_layer_scratch_bytes_esp32s3(uint32_t tokens, uint32_t inputs) {
-    return ftv_linear_scratch_bytes_esp32s3(inputs) + RUN * RECORD_BYTES + 32U +
+    return ftv_linear_scratch_bytes_esp32s3(inputs) + (RUN + 2U) * RECORD_BYTES +
            ftv_align(tokens * sizeof(ftv_token_scale));
 }
 
@@ -127,7 +126,7 @@ static uint8_t *put_multipliers(uint8_t *at, const uint16_t *mantissas) {
 }
 
 /* NUMERICS.md, section 6. */
-static uint8_t *put_gelu(uint8_t *at) {
+static void put_gelu(uint8_t *at) {
     static const int16_t coefficients[] = {1685, 1214, -9331, 1502, 18806, -19972, 17, 14283, -11173, 2979};
     at = put_words(at, -(1 << 18));
     at = put_words(at, (1 << 17) - 1);
@@ -137,33 +136,42 @@ static uint8_t *put_gelu(uint8_t *at) {
     at = put_words(at, -(1 << 17));
     at = put_halfwords(at, -2);
     at = put_halfwords(at, -2);
-    return put_words(at, 0);
+    put_words(at, 0);
 }
+
+#define SCALE_VECTORS 4U  /* of put_multipliers */
+#define GELU_VECTORS  16U /* of put_gelu */
 
 /* The first two vectors once more: those of the next token are loaded from here. */
-static uint8_t *put_first(uint8_t *at, const int8_t *weights) {
+static void put_first(uint8_t *at, const int8_t *weights) {
     memcpy(at, weights, 32);
-    return at + 32;
 }
 
-/* Returns how many vectors it has. */
-static uint32_t put_tail(int8_t *weights, const ftv_layer_job *job, uint32_t tile) {
+/* How many vectors a layer's tails have. */
+static uint32_t tail_vectors(const ftv_layer_job *job) {
+    return 8U + (job->layer->per_channel ? SCALE_VECTORS : 0U) + (job->output == FTV_ACTIVATE ? GELU_VECTORS : 0U);
+}
+
+/* What all tiles have in common and no decoding overwrites: only the first four vectors of a tail are ever reached. */
+static void put_common_tail(int8_t *weights, const ftv_layer_job *job) {
+    if (job->output == FTV_ACTIVATE) {
+        put_gelu(tail_at(weights, job->layer->inputs) + 16U * (tail_vectors(job) - 2U - GELU_VECTORS));
+    }
+}
+
+static void put_tail(int8_t *weights, const ftv_layer_job *job, uint32_t tile) {
     const ftv_linear *layer = job->layer;
     const int16_t *bias = layer->bias + (size_t)tile * FTV_TILE;
     int32_t factor = INT32_C(1) << (layer->bias_shift + (job->output == FTV_ADD));
     int32_t offset = job->output == FTV_ACTIVATE ? -(1 << 17) : 0;
     uint8_t *start = tail_at(weights, layer->inputs);
-    uint8_t *at = put_bytes(start, 1);
-    at = put_bytes(at, -128);
+    uint8_t *at = put_bytes(put_bytes(start, 1), -128);
     at = put_bias(at, bias, factor, offset);
     if (layer->per_channel) {
         at = put_multipliers(at, layer->mantissas + (size_t)tile * FTV_TILE);
     }
-    at = put_bias(at, bias + 8, factor, offset);
-    if (job->output == FTV_ACTIVATE) {
-        at = put_gelu(at);
-    }
-    return (uint32_t)(put_first(at, weights) - start) / 16U;
+    put_bias(at, bias + 8, factor, offset);
+    put_first(start + 16U * (tail_vectors(job) - 2U), weights);
 }
 
 #define SUMS_TAIL_VECTORS 8U
@@ -241,16 +249,14 @@ void ftv_linear_s8t5_esp32s3(int32_t *sums, const int8_t *x, uint32_t tokens, ui
 /* What the assembly needs of every token. */
 static void set_scales(const ftv_layer_job *job, ftv_token_scale *scales) {
     const ftv_linear *layer = job->layer;
-    int32_t mantissa = layer->per_channel ? 1 << 15 : layer->mantissas[0];
     int32_t twice = job->output == FTV_ADD; /* which doubles everything */
-    for (uint32_t token = 0; token < job->tokens; token++) {
-        ftv_multiplier scale = job->x.scales[token];
-        int32_t shift = scale.exponent + layer->exponent - 15 - twice;
-        int32_t multiplier = (scale.mantissa * mantissa + (1 << 14)) >> 15;
-        int32_t low = shift < 1 - twice ? GENERIC : ftv_min_s32(shift, 31);
-        scales[token] = (ftv_token_scale){
-            .multiplier = (int16_t)multiplier, .low = (uint8_t)low, .high = (uint8_t)ftv_min_s32(shift + 16, 31)};
-    }
+    const ftv_token_scales_args args = {.tokens = ftv_address_of(job->x.scales),
+                                        .scales = ftv_address_of(scales),
+                                        .count = job->tokens,
+                                        .mantissa = layer->per_channel ? 1U << 15 : layer->mantissas[0],
+                                        .exponent = layer->exponent - 15 - twice,
+                                        .least = 1 - twice};
+    ftv_token_scales_esp32s3(&args);
 }
 
 /* Tokens first .. first + count - 1, at most GROUP, of one decoded tile the generic way. */
@@ -270,14 +276,14 @@ static void multiply_group(const ftv_layer_job *job, layer_scratch s, uint32_t t
 }
 
 static uint32_t record_bytes(const ftv_layer_job *job) {
-    return FTV_TILE * (uint32_t)(sizeof(int16_t) + (job->output == FTV_ADD ? sizeof(int32_t) : 0U));
+    return job->output == FTV_ADD ? (uint32_t)RECORD_BYTES : FTV_TILE;
 }
 
-/* Whether one of `count` sums was too large for 16 bits, or nearly so. */
-static bool are_clamped(const int16_t *sums, uint32_t count) {
+/* Whether a sum was too large for 16 bits, or nearly so. */
+static bool are_clamped(const int8_t *upper, uint32_t count) {
     bool clamped = false;
     for (uint32_t i = 0; i < count; i++) {
-        clamped = clamped || sums[i] == INT16_MAX || sums[i] == INT16_MIN;
+        clamped = clamped || upper[i] == INT8_MAX || upper[i] == INT8_MIN;
     }
     return clamped;
 }
@@ -287,12 +293,11 @@ static void correct_run(const ftv_layer_job *job, layer_scratch s, uint32_t tile
     uint32_t column = job->column + (tile - job->first_tile) * FTV_TILE;
     for (uint32_t token = first; token < first + count; token++) {
         const uint8_t *record = s.records + (size_t)(token - first) * record_bytes(job);
-        if (!are_clamped((const int16_t *)(const void *)record, FTV_TILE)) {
+        if (!are_clamped((const int8_t *)record, FTV_TILE)) {
             continue;
         }
         if (job->output == FTV_ADD) {
-            memcpy(job->out + (size_t)token * job->out_stride + column, record + FTV_TILE * sizeof(int16_t),
-                   FTV_TILE * sizeof(int32_t));
+            memcpy(job->out + (size_t)token * job->out_stride + column, record + FTV_TILE, FTV_TILE * sizeof(int32_t));
         }
         multiply_group(job, s, tile, token, 1);
     }
@@ -306,8 +311,8 @@ static bool any_clamped(const ftv_layer_job *job, layer_scratch s, uint32_t coun
     if (job->layer->inputs <= ALWAYS_EXACT) {
         return false;
     }
-    ftv_extremes_s16_esp32s3(&args);
-    return are_clamped(s.extremes, 16);
+    ftv_extremes_s8_esp32s3(&args);
+    return are_clamped(s.extremes, 32);
 }
 
 /* Tokens first .. first + count - 1, at most RUN, of one decoded tile by the assembly. */
@@ -323,7 +328,7 @@ static void multiply_run(const ftv_layer_job *job, layer_scratch s, uint32_t til
         .spill = ftv_address_of(s.spill),
         .output = (uint32_t)job->output,
         .per_channel = job->layer->per_channel,
-        .tail_vectors = s.tail_vectors,
+        .tail_vectors = tail_vectors(job),
         .records = ftv_address_of(s.records),
     };
     if (job->output == FTV_ACTIVATE) {
@@ -363,15 +368,49 @@ void ftv_layer_esp32s3(const ftv_layer_job *job, void *scratch) {
     const ftv_linear *layer = job->layer;
     layer_scratch s = lay_out(scratch, layer->inputs);
     set_scales(job, s.scales);
+    put_common_tail(s.weights, job);
     for (uint32_t i = 0; i < job->tiles; i++) {
         uint32_t tile = job->first_tile + i;
         const uint8_t *trits = layer->tiles + (size_t)tile * layer->tile_bytes;
         decode(s.weights, trits, job->encoding, layer->inputs);
-        s.tail_vectors = put_tail(s.weights, job, tile);
+        put_tail(s.weights, job, tile);
         if (i + 1U < job->tiles) {
             ftv_prefetch_esp32s3(trits + layer->tile_bytes, layer->tile_bytes);
         }
         multiply_tile(job, s, tile);
+    }
+}
+
+/* ---- tiles that stay decoded, for a step that takes a few tokens at a time ---- */
+
+size_t ftv_tiles_bytes_esp32s3(uint32_t inputs, uint32_t tiles) {
+    return tiles * (16U + weights_bytes(inputs));
+}
+
+static int8_t *tile_weights(const ftv_layer_job *job, void *tiles, uint32_t i) {
+    return (int8_t *)tiles + ftv_tiles_bytes_esp32s3(job->layer->inputs, i) + 16;
+}
+
+void ftv_decode_tiles_esp32s3(const ftv_layer_job *job, void *tiles) {
+    const ftv_linear *layer = job->layer;
+    for (uint32_t i = 0; i < job->tiles; i++) {
+        uint32_t tile = job->first_tile + i;
+        const uint8_t *trits = layer->tiles + (size_t)tile * layer->tile_bytes;
+        if (i + 1U < job->tiles) {
+            ftv_prefetch_esp32s3(trits + layer->tile_bytes, layer->tile_bytes);
+        }
+        decode(tile_weights(job, tiles, i), trits, job->encoding, layer->inputs);
+        put_common_tail(tile_weights(job, tiles, i), job);
+        put_tail(tile_weights(job, tiles, i), job, tile);
+    }
+}
+
+void ftv_multiply_tiles_esp32s3(const ftv_layer_job *job, void *tiles, void *scratch) {
+    layer_scratch s = lay_out(scratch, 0);
+    set_scales(job, s.scales);
+    for (uint32_t i = 0; i < job->tiles; i++) {
+        s.weights = tile_weights(job, tiles, i);
+        multiply_tile(job, s, job->first_tile + i);
     }
 }
 #endif
