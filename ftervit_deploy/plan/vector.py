@@ -10,12 +10,11 @@ _ALIGN = 16
 _WORD = 4
 _TAIL_VECTORS = 28
 _SPILL_BYTES = 64
-_EXTREMES_BYTES = 32
+_FOUND_BYTES = 16
 _RECORD_BYTES = 80
 _GROUP = 4
 """Tokens that go the generic way together (GROUP in ftv_layer_esp32s3.c)."""
-_RUN = 16
-"""Tokens of one call of the assembly (RUN in ftv_layer_esp32s3.c)."""
+_RECORDS_BYTES = 2560
 _PART_TOKENS = 64
 """Tokens whose wide values exist at a time (ftv_qkv_esp32s3.c)."""
 _SCORE_ROWS = 4
@@ -42,12 +41,12 @@ def vector_kernels(a: Architecture) -> KernelSet:
 def linear_scratch_bytes(inputs: int) -> int:
     """Of one tile: decoded, with what the assembly keeps beside it."""
     weights = TILE * (round_up(inputs, TILE) + _TAIL_VECTORS)
-    return _ALIGN + weights + _SPILL_BYTES + _EXTREMES_BYTES + _GROUP * (TILE * _WORD + _WORD + _RECORD_BYTES)
+    return weights + _SPILL_BYTES + _FOUND_BYTES + _GROUP * (TILE * _WORD + _WORD + _RECORD_BYTES)
 
 
 def layer_scratch_bytes(tokens: int, inputs: int) -> int:
     """Of the step `layer`: a tile, and a scale for each token."""
-    return linear_scratch_bytes(inputs) + (_RUN + 2) * _RECORD_BYTES + round_up(tokens * _WORD, _ALIGN)
+    return linear_scratch_bytes(inputs) + _RECORDS_BYTES + round_up(tokens * _WORD, _ALIGN)
 
 
 def qkv_scratch_bytes(tokens: int, inputs: int, head_dim: int) -> int:

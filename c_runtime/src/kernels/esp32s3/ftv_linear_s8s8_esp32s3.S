@@ -1,7 +1,7 @@
 # void ftv_linear_s8s8_esp32s3(const ftv_linear_args *args)
 #
 # One decoded tile of sixteen channels times all rows of x, requantised as it leaves the accumulators (NUMERICS.md,
-# section 2). What an output y = (acc * M >> shift) + bias becomes, args->output says:
+# section 2). Decoded tiles and the scales of tokens have their signs changed, which cancels. What an output y = (acc * M >> shift) + bias becomes, args->output says:
 #
 #   STORE     out = y
 #   ADD       out = sat30(out + y)
@@ -9,8 +9,8 @@
 #
 #   x        int8 [tokens][x_stride], 16-byte aligned; 32 bytes beyond the last row are read, whatever they hold
 #   weights  int8 [16 blocks][16], 16-byte aligned, k-major, and the tail behind them: 16-byte vectors of ones, of
-#            -128, biases 0..7 (ADD: twice the bias; ACTIVATE: less 2^17), for per_channel 2^14, m_n and 2^14 again in
-#            halfwords, biases 8..15, for ACTIVATE the constants below, the first two vectors of the weights again
+#            -128, biases 0..7 (ADD: twice the bias; ACTIVATE: less 2^17), for per_channel 2^14 - 1, m_n and 2^14 - 1
+#            again in halfwords, biases 8..15, for ACTIVATE the constants below, the first two vectors of the weights again
 #   scales   ftv_token_scale [tokens]
 #   out      int32 [tokens][out_stride], ACTIVATE: int16; 16-byte aligned
 #   absmax   ACTIVATE: int32, one a token, absmax_stride apart
@@ -121,6 +121,7 @@
     .endm
 
 # The same where every channel has its own: M = (m_t m_n + 2^14) >> 15 by way of the accumulators, which are free now.
+# With the sign changed that is (-m_t m_n + 2^14 - 1) >> 15.
     .macro scale_by_channel
     ee.ldqa.s16.128.ip a4, 16
     ee.vld.128.ip q0, a4, 16
