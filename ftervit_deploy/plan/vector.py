@@ -9,7 +9,7 @@ from .kernels import KernelSet, RoughCycles
 _ALIGN = 16
 _WORD = 4
 _TAIL_VECTORS = 28
-_SPILL_BYTES = 64
+_SPILL_BYTES = 128
 _FOUND_BYTES = 16
 _RECORD_BYTES = 80
 _GROUP = 4

@@ -51,7 +51,7 @@ typedef struct ftv_linear_args {
     uint32_t tokens;        /* at least 1 */
     ftv_address weights;    /* int8 [16 blocks][16] and the tail */
     ftv_address scales;     /* ftv_token_scale [tokens] */
-    ftv_address spill;      /* FTV_SPILL_BYTES */
+    ftv_address spill;      /* 64 bytes; ACTIVATE: and 64 before them */
     uint32_t output;        /* ftv_output */
     uint32_t per_channel;   /* 0 or 1 */
     ftv_address out;        /* int32 [tokens][out_stride]; ACTIVATE: int16 */
@@ -62,7 +62,7 @@ typedef struct ftv_linear_args {
     ftv_address records;    /* of each token: int8 [16]; ADD: and int32 [16] */
 } ftv_linear_args;
 
-#define FTV_SPILL_BYTES 64U
+#define FTV_SPILL_BYTES 128U
 
 /* ftv_token_scales_esp32s3: all of a layer's. */
 typedef struct ftv_token_scales_args {

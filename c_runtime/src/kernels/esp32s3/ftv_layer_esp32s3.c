@@ -88,7 +88,7 @@ static void decode(int8_t *weights, const uint8_t *tile, ftv_encoding encoding, 
 
 #define SUMS_VECTORS  8U  /* of a tail without the two below */
 #define SCALE_VECTORS 4U  /* of put_multipliers */
-#define GELU_VECTORS  16U /* of put_gelu */
+#define GELU_VECTORS  15U /* of put_gelu */
 
 static int32_t *tail_at(int8_t *weights, uint32_t inputs) {
     return (int32_t *)(void *)(weights + (size_t)ftv_round16(inputs) * FTV_TILE);
@@ -132,16 +132,14 @@ static void put_gelu(int32_t *at) {
         at = put_halfwords(at, coefficients[i]);
     }
     at = put_words(at, -(1 << 17));
-    at = put_halfwords(at, -2);
-    at = put_halfwords(at, -2);
-    put_words(at, 0);
+    put_halfwords(put_halfwords(at, -2), -2);
 }
 
 /* The first two vectors once more: those of the next token are loaded from here. */
-static void put_first(int32_t *at, const int8_t *weights) {
+static void put_first(int32_t *at, const int8_t *weights, bool swapped) {
     const int32_t *words = (const int32_t *)(const void *)weights;
     for (uint32_t i = 0; i < 8U; i++) {
-        at[i] = words[i];
+        at[swapped ? i ^ 4U : i] = words[i];
     }
 }
 
@@ -169,14 +167,14 @@ static void put_tail(int8_t *weights, const ftv_layer_job *job, uint32_t tile) {
         at = put_multipliers(at, layer->mantissas + (size_t)tile * FTV_TILE);
     }
     put_bias(at, bias + 8, factor, offset);
-    put_first(start + 4U * (tail_vectors(job) - 2U), weights);
+    put_first(start + 4U * (tail_vectors(job) - 2U), weights, job->output == FTV_ACTIVATE);
 }
 
 /* That of sums in parts: no biases. */
 static void put_sums_tail(int8_t *weights, uint32_t inputs) {
     int32_t *at = put_bytes(put_bytes(tail_at(weights, inputs), 1), -128);
     memset(at, 0, 64);
-    put_first(at + 16, weights);
+    put_first(at + 16, weights, false);
 }
 
 /* ---- exact sums, in parts of 256 inputs ---- */
@@ -194,7 +192,7 @@ static void sum_part(layer_scratch s, const int8_t *x, uint32_t tokens, uint32_t
                             .tokens = tokens,
                             .weights = ftv_address_of(weights),
                             .scales = ftv_address_of(s.parts),
-                            .spill = ftv_address_of(s.spill),
+                            .spill = ftv_address_of(s.spill + 64),
                             .output = first == 0U ? FTV_STORE : FTV_ADD,
                             .out = ftv_address_of(s.sums),
                             .out_stride = FTV_TILE * sizeof(int32_t),
@@ -331,7 +329,7 @@ static void multiply_run(const ftv_layer_job *job, layer_scratch s, uint32_t til
         .tokens = count,
         .weights = ftv_address_of(s.weights),
         .scales = ftv_address_of(s.scales + first),
-        .spill = ftv_address_of(s.spill),
+        .spill = ftv_address_of(s.spill + 64),
         .output = (uint32_t)job->output,
         .per_channel = job->layer->per_channel,
         .tail_vectors = tail_vectors(job),
