@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from .plan import Price
 
 SUFFIXES = (".png", ".svg", ".pdf")
-_COMPUTE, _WEIGHTS, _FAR, _DISPATCH = "#3b6ea8", "#d98e32", "#b5403f", "#8a8a8a"
-_USED, _FREE = "#3b6ea8", "#d9dee5"
+_USED, _FREE, _OVER = "#3b6ea8", "#d9dee5", "#b5403f"
 
 
 class ChartError(FtervitError):
@@ -65,32 +64,28 @@ def _title(found: Estimate) -> str:
     return f"{what}: {1000 * found.seconds:,.0f} ms an image (modelled){verdict}"
 
 
+_PARTS: tuple[tuple[str, str, Callable[[Price], float]], ...] = (
+    ("computing", "#3b6ea8", lambda price: price.compute_s),
+    ("waiting for weights", "#d98e32", lambda price: price.weights_s - price.hidden_s),
+    ("waiting for PSRAM", "#b5403f", lambda price: price.far_s),
+    ("sharing out work", "#8a8a8a", lambda price: price.dispatch_s),
+)
+
+
 def _draw_steps(axes: Any, prices: Sequence[Price]) -> None:
     kinds = list(dict.fromkeys(price.step.name for price in prices))
-    parts = (
-        ("computing", _COMPUTE, lambda price: price.compute_s),
-        ("waiting for weights", _WEIGHTS, lambda price: price.weights_s - price.hidden_s),
-        ("waiting for PSRAM", _FAR, lambda price: price.far_s),
-        ("sharing out work", _DISPATCH, lambda price: price.dispatch_s),
-    )
-    starts = dict.fromkeys(kinds, 0.0)
-    for label, colour, part in parts:
-        sums = {kind: sum(1000 * part(p) for p in prices if p.step.name == kind) for kind in kinds}
-        axes.barh(
-            kinds,
-            [sums[kind] for kind in kinds],
-            left=[starts[kind] for kind in kinds],
-            color=colour,
-            label=label,
-        )
-        starts = {kind: starts[kind] + sums[kind] for kind in kinds}
-    for kind, end in starts.items():
+    ends = [0.0] * len(kinds)
+    for label, colour, part in _PARTS:
+        sums = [sum(1000 * part(price) for price in prices if price.step.name == kind) for kind in kinds]
+        axes.barh(kinds, sums, left=ends, color=colour, label=label)
+        ends = [end + more for end, more in zip(ends, sums, strict=True)]
+    for kind, end in zip(kinds, ends, strict=True):
         axes.text(end, kind, f" {end:.1f}", va="center", fontsize=8)
     axes.invert_yaxis()
     axes.margins(x=0.08)
     axes.set_xlabel("milliseconds of one image, all blocks")
     if kinds:
-        axes.legend(loc="lower right", frameon=False)
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(_PARTS), frameon=False)
     _plain(axes)
 
 
@@ -98,7 +93,7 @@ def _draw_memories(axes: Any, found: Estimate) -> None:
     for name, used, size in _memories(found):
         share = min(used / size, 1.0) if size else 1.0
         axes.barh([name], [1.0], color=_FREE)
-        axes.barh([name], [share], color=_USED if used <= size else _FAR)
+        axes.barh([name], [share], color=_USED if used <= size else _OVER)
         axes.text(1.0, name, f" {used:,} of {size:,} bytes", va="center", fontsize=8)
     axes.invert_yaxis()
     axes.set_xlim(0, 1.45)

@@ -37,6 +37,7 @@ class Settings:
         board: name of a board, or path of a board file.
         data: folder of class folders.
         threads: worker threads of the C engine; 0 is one per core.
+        kernels: set of kernels of the C engine; None: the fastest that this CPU can run.
         top: how many classes `run` prints per photo.
         project: folder of the ESP-IDF project that `build` renders.
         port: serial port or URL of the board; None: the one that is found.
@@ -54,6 +55,7 @@ class Settings:
     board: str = "host"
     data: str | None = None
     threads: int = 0
+    kernels: str | None = None
     top: int = 5
     project: str = "firmware"
     port: str | None = None

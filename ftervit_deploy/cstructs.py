@@ -92,6 +92,24 @@ class QuantiseJob(ctypes.Structure):
     )  # fmt: skip
 
 
+class PatchesJob(ctypes.Structure):
+    """ftv_patches_job."""
+
+    _fields_ = (
+        ("pixels", c_void_p), ("line_bytes", c_uint32), ("patches", c_uint32), ("side", c_uint32),
+        ("scale", c_void_p), ("offset", c_void_p), ("out", Rows),
+    )  # fmt: skip
+
+
+class EmbedJob(ctypes.Structure):
+    """ftv_embed_job."""
+
+    _fields_ = (
+        ("x", c_void_p), ("x_stride", c_uint32), ("values", c_void_p), ("rows", c_uint32),
+        ("columns", c_uint32), ("shift", c_uint32),
+    )  # fmt: skip
+
+
 def _step(job: type[ctypes.Structure]) -> type[ctypes._CFuncPtr]:  # type: ignore[name-defined]
     return ctypes.CFUNCTYPE(None, ctypes.POINTER(job), c_void_p)
 
@@ -105,6 +123,7 @@ class Kernels(ctypes.Structure):
         *((name, c_void_p) for name in ("linear_s8t2", "linear_s8t5", "scores_s8s8", "mix_s16s8")),
         ("layer", _step(LayerJob)), ("qkv", _step(QkvPart)), ("attend", _step(AttendJob)),
         ("norm", _step(NormJob)), ("quantise", _step(QuantiseJob)),
-        ("patches", c_void_p), ("embed", c_void_p), ("scratch_bytes", c_void_p),
+        ("patches", _step(PatchesJob)), ("embed", _step(EmbedJob)),
+        ("scratch_bytes", ctypes.CFUNCTYPE(c_size_t, c_void_p)),
         ("value_bytes", c_uint32), ("tiles", c_uint32),
     )  # fmt: skip

@@ -28,7 +28,6 @@ Logits = npt.NDArray[np.int32]
 Site = tuple[str, int]
 """Name of a site (ftv.h, ftv_site, in lower case) and the block, -1 outside blocks."""
 
-KERNELS = ("portable", "ref")
 MAX_THREADS = 64
 ALIGN = 16
 """Bytes; of an image and of an arena (FTV_ALIGN)."""
@@ -65,10 +64,11 @@ class Engine:
     Args:
         image: path of a `.ftv` file, or its bytes.
         threads: workers, at most 64; None or 0: one for each core that this process may use.
-        kernels: ``portable`` or ``ref``; they give the same logits.
+        kernels: one of `available_kernels()`, None: the first of them; they give the same logits.
 
     Attributes:
         architecture, preprocessing, labels: as packed.
+        kernels: name of the set of kernels.
         arena_bytes: working memory that one run needs.
 
     Raises:
@@ -79,10 +79,11 @@ class Engine:
     architecture: Architecture
     preprocessing: Preprocessing
     labels: tuple[str, ...]
+    kernels: str
     arena_bytes: int
 
     def __init__(
-        self, image: str | os.PathLike[str] | bytes, threads: int | None = None, kernels: str = "portable"
+        self, image: str | os.PathLike[str] | bytes, threads: int | None = None, kernels: str | None = None
     ):
         self._pool: _Pool | None = None
         self._lock = threading.Lock()
@@ -93,13 +94,15 @@ class Engine:
         info = read_info(self._image)
         self.architecture, self.labels = info.header.architecture, info.labels
         self.preprocessing = info.meta.preprocessing
-        self._kernels = _kernels_address(self._library, kernels)
-        self._pool = _Pool(self._library, _thread_count(threads))
+        self.kernels, self._kernels = _kernels_address(kernels)
+        self._threads = _thread_count(threads)
+        self._pool = _Pool(self._library, self._threads)
         self.arena_bytes = int(self._library.ftv_arena_bytes(self._model, ctypes.byref(self._options())))
         self._arena = _aligned(self.arena_bytes)
+        self._batch_arena = _aligned(0)
 
     def logits(self, pixels: Pixels) -> Logits:
-        """Runs a batch, one image after the other, each on all threads.
+        """Runs a batch: as many images as there are threads at a time, those left over on all threads each.
 
         Args:
             pixels: uint8 [N, image_size, image_size, 3], RGB.
@@ -112,7 +115,10 @@ class Engine:
         """
         batch = self._checked(pixels)
         out = np.empty((len(batch), self.architecture.classes), np.int32)
-        for image, row in zip(batch, out, strict=True):
+        together = len(batch) - len(batch) % self._threads if self._threads > 1 else 0
+        if together:
+            self._run_together(batch[:together], out[:together])
+        for image, row in zip(batch[together:], out[together:], strict=True):
             self._run(image, row, _TRACE())
         return out
 
@@ -140,7 +146,7 @@ class Engine:
             if self._pool is not None:
                 self._pool.close()
             self._pool = None
-            self._image = self._arena = np.empty(0, np.uint8)
+            self._image = self._arena = self._batch_arena = np.empty(0, np.uint8)
 
     def __enter__(self) -> Engine:
         return self
@@ -175,6 +181,28 @@ class Engine:
                 self._arena.ctypes.data, self._arena.size,
             )  # fmt: skip
         _check(self._library, status)
+
+    def _run_together(self, images: Pixels, logits: Logits) -> None:
+        """One image for each thread, in an arena of its own."""
+        with self._lock:
+            pool = self._options().parallel
+            if not self._batch_arena.size:
+                size = self._library.ftv_batch_arena_bytes(self._model, self._kernels, self._threads)
+                self._batch_arena = _aligned(size)
+            status = self._library.ftv_run_batch(
+                self._model, self._kernels, pool, images.ctypes.data, len(images), logits.ctypes.data,
+                self._batch_arena.ctypes.data, self._batch_arena.size,
+            )  # fmt: skip
+        _check(self._library, status)
+
+
+def available_kernels() -> tuple[str, ...]:
+    """Names of the sets of kernels that this CPU can run, fastest first; the last two are ``portable``, ``ref``.
+
+    Raises:
+        EngineError: the engine is not built.
+    """
+    return tuple(name for name, _ in _kernels_of(load_library()))
 
 
 class _Pool:
@@ -253,10 +281,22 @@ def _check(library: ctypes.CDLL, status: int) -> None:
     raise EngineError(text)
 
 
-def _kernels_address(library: ctypes.CDLL, name: str) -> int:
-    if name not in KERNELS:
-        raise EngineError(f"There are no kernels {name!r}.", f"There are: {', '.join(KERNELS)}.")
-    return ctypes.addressof(ctypes.c_char.in_dll(library, f"ftv_kernels_{name}"))
+def _kernels_of(library: ctypes.CDLL) -> list[tuple[str, int]]:
+    """Names and addresses of the sets that this CPU can run; a set starts with a pointer to its name."""
+    found: list[tuple[str, int]] = []
+    while address := library.ftv_host_kernels(len(found)):
+        name = c_char_p.from_address(address).value or b""
+        found.append((name.decode(), address))
+    return found
+
+
+def _kernels_address(name: str | None) -> tuple[str, int]:
+    sets = _kernels_of(load_library())
+    chosen = next((item for item in sets if name in (None, item[0])), None)
+    if chosen is None:
+        known = ", ".join(item[0] for item in sets)
+        raise EngineError(f"There are no kernels {name!r} for this CPU.", f"There are: {known}.")
+    return chosen
 
 
 @functools.cache
@@ -278,7 +318,7 @@ def load_library() -> ctypes.CDLL:
 
 
 def _declare(library: ctypes.CDLL) -> None:
-    """The signatures of ftv.h and ftv_threads.h."""
+    """The signatures of ftv.h and of host/."""
     options = POINTER(_Options)
     for name, result, arguments in (
         ("ftv_model_bytes", c_size_t, ()),
@@ -286,6 +326,13 @@ def _declare(library: ctypes.CDLL) -> None:
         ("ftv_status_text", c_char_p, (c_int,)),
         ("ftv_arena_bytes", c_size_t, (c_void_p, options)),
         ("ftv_run", c_int, (c_void_p, options, c_void_p, c_void_p, c_void_p, c_size_t)),
+        ("ftv_host_kernels", c_void_p, (c_uint32,)),
+        ("ftv_batch_arena_bytes", c_size_t, (c_void_p, c_void_p, c_uint32)),
+        (
+            "ftv_run_batch",
+            c_int,
+            (c_void_p, c_void_p, c_void_p, c_void_p, c_uint32, c_void_p, c_void_p, c_size_t),
+        ),
         ("ftv_threads_create", c_void_p, (c_uint32,)),
         ("ftv_threads_destroy", None, (c_void_p,)),
     ):

@@ -152,7 +152,7 @@ def estimate(subject: Subject, board: ChipBoard, cycles: KernelCycles) -> Estima
     except ProjectError as error:
         problems.append(f"{error} {error.hint}".strip())
     try:
-        kernels = kernels_of(board.chip.name, a, subject.matrices.encoding)
+        kernels = kernels_of(board.chip, a, subject.matrices.encoding)
         memory = plan_memory(a, subject.matrices, kernels, machine_of(board, a), subject.image_bytes)
     except ProjectError as error:
         problems.append(f"{error} {error.hint}".strip())

@@ -22,7 +22,7 @@ Ints = npt.NDArray[np.int64]
 KERNELS = RUNTIME / "src" / "kernels" / "esp32s3"
 SOFTMAX_CONSTANTS = np.repeat(
     np.array(
-        [-1296, 7566, -22654, 32767, 2047, -2, 0x0404, 0x2020, 0x1010, 0x0808, 0x0202, 0x3F3F],
+        [-1296, 7566, -22654, 32767, 2047, -2, 0x0404, 0x2020, 0x0808, 0x0202, 0x1010, 0x3F3F],
         np.int16,
     ),
     8,
@@ -42,17 +42,26 @@ class After:
     offset: int
 
 
-def call(function: str, *fields: int | Array | After) -> Result:
+@dataclass(frozen=True, eq=False)
+class Inside:
+    """The place `offset` bytes after the beginning of an array."""
+
+    array: Array
+    offset: int
+
+
+def call(function: str, *fields: int | Array | After | Inside) -> Result:
     """Calls an assembly function with a struct of these fields, arrays as their addresses."""
     core = core_of(function)
     with ExitStack() as stack:
         words: list[int] = []
-        for n, value in enumerate(fields):
+        for n, field in enumerate(fields):
+            value, offset = (field.array, field.offset) if isinstance(field, Inside) else (field, 0)
             if isinstance(value, np.ndarray):
                 value = stack.enter_context(core.memory.map(f"field {n}", value, value.flags.writeable))
             elif isinstance(value, After):
                 value = words[-1] + value.offset
-            words.append(int(value) & 0xFFFFFFFF)
+            words.append(int(value) + offset & 0xFFFFFFFF)
         return core.call(function, np.array(words, np.uint32))
 
 
@@ -84,6 +93,16 @@ def values_in_groups(rows: Array) -> npt.NDArray[np.int16]:
     """Values int8 [16 tiles, channels] as int16, eight channels of all keys and then the next eight."""
     groups = rows.reshape(len(rows), -1, 8).astype(np.int16)
     return np.ascontiguousarray(groups.transpose(1, 0, 2))
+
+
+def places(tiles: int) -> tuple[Ints, Ints]:
+    """Where the scores of the keys of some tiles are, and where their scales: groups of four tiles are shuffled."""
+    key = np.arange(16 * tiles)
+    row, tile, h = key // 2 % 8, key // 16 % 4, key % 2
+    grouped = key // 16 < (tiles - 1) // 4 * 4
+    first = key // 64 * 64 + 2 * tile + h
+    score = np.where(grouped, first + row % 4 * 16 + row // 4 * 8, key)
+    return score, np.where(grouped, first + 8 * row, key)
 
 
 # ---- what the assembly should compute ----
@@ -195,7 +214,7 @@ class Attention:
         self.cycles.clear()
 
     def room(self, shape: tuple[int, ...], kind: type[np.generic]) -> Array:
-        """An array below 2^32, with nothing beside it, at an address that is a multiple of 16 and not of 32."""
+        """An array below 2^32 with nothing beside it; its address is a multiple of 16, not of 32."""
         size = int(np.prod(shape)) * np.dtype(kind).itemsize
         start = -(-(self._arena.ctypes.data + self._used + _GAP) // 32) * 32 + 16 - self._arena.ctypes.data
         self._used = start + size

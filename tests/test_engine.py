@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from image_models import TINY, random_model
 
 from ftervit_deploy.architecture import Preprocessing
-from ftervit_deploy.engine import Engine
+from ftervit_deploy.engine import Engine, available_kernels
 from ftervit_deploy.errors import EngineError, ImageFormatError
 from ftervit_deploy.image import write_image
 from ftervit_deploy.lower import IntegerModel, lower
@@ -32,6 +32,8 @@ from ftervit_deploy.reference import forward
 from synthetic import random_graph
 
 ENCODINGS = ("t2", "t5")
+KERNELS = available_kernels()
+FAST = [name for name in KERNELS if name != "ref"]
 EXTREMES = dict(extreme_models())
 SLOW_FOR_REF = {"deit_small_224", "deit3_small_224", "deit3_small_384"}
 
@@ -45,11 +47,12 @@ def _check(model: IntegerModel, pixels: np.ndarray, kernels: str, threads: tuple
                 assert_same(engine.trace(pixels), expected)
 
 
+@pytest.mark.parametrize("kernels", FAST)
 @pytest.mark.parametrize("preset", PRESET_DEPTHS)
-def test_every_preset_equals_the_definition(preset: str) -> None:
+def test_every_preset_equals_the_definition(preset: str, kernels: str) -> None:
     model = preset_model(preset)
     few = (1, 2, 3) if preset.startswith("mcu") else (2,)
-    _check(model, noise(model.architecture), "portable", few)
+    _check(model, noise(model.architecture), kernels, few)
 
 
 @pytest.mark.parametrize("preset", [name for name in PRESET_DEPTHS if name not in SLOW_FOR_REF])
@@ -58,7 +61,7 @@ def test_every_preset_equals_the_definition_with_the_plain_kernels(preset: str) 
     _check(model, noise(model.architecture, 1), "ref", (2,))
 
 
-@pytest.mark.parametrize("kernels", ["portable", "ref"])
+@pytest.mark.parametrize("kernels", KERNELS)
 @pytest.mark.parametrize("shape", ODD)
 def test_odd_shapes_equal_the_definition(shape: str, kernels: str) -> None:
     architecture = ODD[shape]
@@ -68,21 +71,23 @@ def test_odd_shapes_equal_the_definition(shape: str, kernels: str) -> None:
 
 @pytest.mark.parametrize("case", EXTREMES)
 def test_operands_at_the_ends_of_their_ranges_equal_the_definition(case: str) -> None:
-    for kernels in ("portable", "ref"):
+    for kernels in KERNELS:
         _check(EXTREMES[case], noise(EXTREMES[case].architecture), kernels, (2,))
 
 
 @pytest.mark.parametrize("value", [0, 128, 255])
 def test_images_of_one_colour_equal_the_definition(value: int) -> None:
     model = preset_model("mcu_nano_64")
-    _check(model, constant(model.architecture, value), "portable", (1,))
+    for kernels in FAST:
+        _check(model, constant(model.architecture, value), kernels, (1,))
 
 
 @given(st.integers(0, 2**32 - 1))
 @settings(max_examples=30, deadline=None)
 def test_any_numbers_that_an_image_may_hold_equal_the_definition(seed: int) -> None:
     model = hostile_model(seed)
-    _check(model, noise(model.architecture, seed), "portable", (1 + seed % 3,))
+    for kernels in FAST:
+        _check(model, noise(model.architecture, seed), kernels, (1 + seed % 3,))
 
 
 def test_a_batch_gives_each_image_its_own_logits() -> None:
@@ -93,6 +98,26 @@ def test_a_batch_gives_each_image_its_own_logits() -> None:
         assert logits.dtype == np.int32
         np.testing.assert_array_equal(logits, forward(model, batch))
         assert engine.logits(batch[:0]).shape == (0, 10)
+
+
+@pytest.mark.parametrize("kernels", FAST)
+def test_a_batch_shared_out_among_threads_gives_the_same_logits(kernels: str) -> None:
+    model = preset_model("mcu_nano_64")
+    batch = np.stack([noise(model.architecture, seed) for seed in range(7)])
+    expected = forward(model, batch)
+    for threads in (1, 2, 3, 8):
+        with Engine(write_image(model), threads=threads, kernels=kernels) as engine:
+            for images in (7, 2, 1):
+                np.testing.assert_array_equal(engine.logits(batch[:images]), expected[:images])
+
+
+def test_the_fastest_kernels_are_the_default() -> None:
+    data = write_image(random_model(TINY))
+    assert KERNELS[-2:] == ("portable", "ref")
+    with Engine(data) as engine:
+        assert engine.kernels == KERNELS[0]
+    with Engine(data, kernels="ref") as engine:
+        assert engine.kernels == "ref"
 
 
 def test_pixels_need_not_lie_side_by_side() -> None:

@@ -79,7 +79,7 @@ def packed(weights: Ints, encoding: int) -> npt.NDArray[np.uint8]:
 
 
 def padded(codes: Ints, more: int = 0) -> npt.NDArray[np.int8]:
-    """Rows [tokens, K] with zeros up to a stride of K rounded up to 16, and `more`; 32 bytes of anything behind."""
+    """Rows [tokens, K] with zeros up to K rounded up to 16, and `more`; 32 bytes of anything behind."""
     out = np.zeros((len(codes), _round16(codes.shape[1]) + more), np.int8)
     out[:, : codes.shape[1]] = codes
     return np.concatenate([out.reshape(-1), np.full(32, 99, np.int8)])
@@ -113,7 +113,9 @@ class Layer:
         return gelu(y) if self.output == ACTIVATE else y
 
 
-def any_layer(rng: np.random.Generator, k: int, rows: int, tokens: int, output: int, **chosen: object) -> Layer:
+def any_layer(
+    rng: np.random.Generator, k: int, rows: int, tokens: int, output: int, **chosen: object
+) -> Layer:
     """Random values within the ranges of NUMERICS.md that the assembly takes as long as sums fit 16 bits."""
     largest = 127 if k <= 258 else max(2, int(30000 / k**0.5 / 1.8 / k**0.5 * 2))
     values: dict[str, object] = {
@@ -148,7 +150,11 @@ def run(chip: Chip, layer: Layer, first_tile: int = 0) -> Ints:
             stored, rows, k, data.shape[1], layer.layer_exponent, layer.bias_shift, per_channel,
         )  # fmt: skip
         scales = np.stack([layer.mantissa, layer.exponent], 1).astype(np.int16)
-        x = _Rows(chip.put("x", padded(layer.codes, layer.more)), chip.put("scales", scales), _round16(k) + layer.more)
+        x = _Rows(
+            chip.put("x", padded(layer.codes, layer.more)),
+            chip.put("scales", scales),
+            _round16(k) + layer.more,
+        )
         columns = 16 * tiles + 32
         view, out = chip.room("out", tokens * columns * 4)
         before = view.view(np.int32).reshape(tokens, columns)
@@ -158,14 +164,27 @@ def run(chip: Chip, layer: Layer, first_tile: int = 0) -> Ints:
         absmax, absmax_at = chip.room("absmax", tokens * columns // 16 * 4)
         narrow = _Narrow(values_at, absmax_at, columns)
         _, scratch = chip.room("scratch", chip.size("ftv_layer_scratch_bytes_esp32s3", tokens, k))
-        job = _Job(ctypes.pointer(linear), layer.encoding, first_tile, tiles, x, tokens, layer.output, out, columns, narrow, 16)
+        job = _Job(
+            ctypes.pointer(linear),
+            layer.encoding,
+            first_tile,
+            tiles,
+            x,
+            tokens,
+            layer.output,
+            out,
+            columns,
+            narrow,
+            16,
+        )
         chip.call("ftv_layer_esp32s3", ctypes.byref(job), ctypes.c_void_p(scratch))
         if layer.output == ACTIVATE:
             got = values.view(np.int16).reshape(tokens, columns).astype(np.int64)
             got_absmax = absmax.view(np.int32).reshape(tokens, -1)[:, 1:-1].astype(np.int64)
             return np.concatenate([got[:, 16:-16], got_absmax], axis=1)
         got = before.astype(np.int64)
-        assert (got[:, :16] == kept[:, :16]).all() and (got[:, -16:] == kept[:, -16:]).all()
+        assert (got[:, :16] == kept[:, :16]).all()
+        assert (got[:, -16:] == kept[:, -16:]).all()
         return got[:, 16 : 16 + rows - 16 * first_tile]
 
 
@@ -184,7 +203,9 @@ def check(chip: Chip, layer: Layer, first_tile: int = 0) -> None:
     got = run(chip, layer, first_tile)
     assert got.shape == want.shape
     wrong = np.argwhere(got != want)
-    assert not len(wrong), f"{len(wrong)} wrong, first {wrong[0]}: {got[tuple(wrong[0])]} is not {want[tuple(wrong[0])]}"
+    assert not len(wrong), (
+        f"{len(wrong)} wrong, first {wrong[0]}: {got[tuple(wrong[0])]} is not {want[tuple(wrong[0])]}"
+    )
 
 
 def _products(chip: Chip) -> list[list[int]]:
@@ -195,7 +216,9 @@ def _products(chip: Chip) -> list[list[int]]:
 @pytest.mark.parametrize("encoding", [T2, T5])
 @pytest.mark.parametrize("output", [STORE, ADD, ACTIVATE])
 @pytest.mark.parametrize("k", [64, 96, 128, 192, 384, 432, 512, 768, 1536])
-def test_a_layer_of_every_preset_equals_the_definition(chip: Chip, k: int, output: int, encoding: int) -> None:
+def test_a_layer_of_every_preset_equals_the_definition(
+    chip: Chip, k: int, output: int, encoding: int
+) -> None:
     check(chip, any_layer(np.random.default_rng(k), k, 32, 3, output, encoding=encoding))
     assert [words[3] for words in _products(chip)] == [3, 3], "one call a tile, with all tokens"
 
@@ -272,11 +295,13 @@ def test_nothing_overflows_at_the_ends_of_all_ranges(chip: Chip, output: int, si
 @pytest.mark.parametrize("encoding", [T2, T5])
 @pytest.mark.parametrize("k", [259, 272, 513, 1536, 4128])
 def test_sums_beyond_16_bits(chip: Chip, k: int, encoding: int) -> None:
-    """Worst operands: tokens of all 127, all -127, alternating, and one that the fast way takes between them."""
+    """Worst operands: rows of all 127, all -127, alternating; between them one that the fast way takes."""
     rng = np.random.default_rng(k)
     alternating = np.where(np.arange(k) % 2, 127, -127)
     codes = np.stack([np.full(k, 127), np.full(k, -127), rng.integers(-3, 4, k), alternating])
-    weights = np.stack([np.ones(k), -np.ones(k), alternating / 127, *rng.integers(-1, 2, (13, k))]).astype(np.int64)
+    weights = np.stack([np.ones(k), -np.ones(k), alternating / 127, *rng.integers(-1, 2, (13, k))]).astype(
+        np.int64
+    )
     for output in (STORE, ADD, ACTIVATE):
         check(chip, any_layer(rng, k, 16, 4, output, codes=codes, weights=weights, encoding=encoding))
 
@@ -285,7 +310,7 @@ def test_sums_beyond_16_bits(chip: Chip, k: int, encoding: int) -> None:
 def test_sums_at_the_ends_of_16_bits(chip: Chip, output: int) -> None:
     """What needs more than 16 bits is done again, and so is what nearly does."""
     k, wanted = 384, [32511, 32512, 32767, 32768, -32512, -32513, -32768, -32769]
-    codes = np.stack([np.sign(sum) * (np.full(k, abs(sum) // k) + (np.arange(k) < abs(sum) % k)) for sum in wanted])
+    codes = np.stack([np.sign(n) * (np.full(k, abs(n) // k) + (np.arange(k) < abs(n) % k)) for n in wanted])
     assert codes.sum(1).tolist() == wanted
     rng = np.random.default_rng(0)
     check(chip, any_layer(rng, k, 16, 8, output, codes=codes, weights=np.ones((16, k), np.int64)))
@@ -309,7 +334,12 @@ def test_gelu_of_every_kind_of_value(chip: Chip) -> None:
         rows = 4096
         bias = np.linspace(-(2**15), 2**15 - 1, rows).astype(np.int64)
         zero = np.zeros((rows, 1), np.int64)
-        check(chip, any_layer(np.random.default_rng(5), 1, rows, 1, ACTIVATE, weights=zero, bias=bias, bias_shift=bias_shift))
+        check(
+            chip,
+            any_layer(
+                np.random.default_rng(5), 1, rows, 1, ACTIVATE, weights=zero, bias=bias, bias_shift=bias_shift
+            ),
+        )
 
 
 @pytest.mark.parametrize("encoding", [T2, T5])
@@ -325,7 +355,15 @@ def test_exact_sums(chip: Chip, k: int, encoding: int) -> None:
             view, sums = chip.room("sums", tokens * 64)
             _, scratch = chip.room("scratch", chip.size("ftv_linear_scratch_bytes_esp32s3", k))
             pointers = [ctypes.c_void_p(address) for address in (sums, x, tile, scratch)]
-            chip.call(f"ftv_linear_s8t{encoding}_esp32s3", *pointers[:2], tokens, stride, pointers[2], k, pointers[3])
+            chip.call(
+                f"ftv_linear_s8t{encoding}_esp32s3",
+                *pointers[:2],
+                tokens,
+                stride,
+                pointers[2],
+                k,
+                pointers[3],
+            )
             assert (view.view(np.int32).reshape(tokens, 16) == codes @ weights.T).all()
 
 
@@ -341,7 +379,8 @@ def test_a_decoded_tile(chip: Chip, k: int, encoding: int) -> None:
         args = np.array([tile, address, units], np.uint32)
         chip.call(f"ftv_decode_t{encoding}s8_esp32s3", args.ctypes.data_as(ctypes.c_void_p))
         got = view.view(np.int8).reshape(-1, 16)
-        assert (got[:k] == -weights.T).all() and not got[k:].any()
+        assert (got[:k] == -weights.T).all()
+        assert not got[k:].any()
 
 
 @pytest.mark.parametrize("step", [16, 80])

@@ -209,14 +209,14 @@ def test_norm_takes_exact_roots() -> None:
 @pytest.mark.parametrize(
     ("step", "columns", "cycles"),
     [
-        ("quantise_row", 64, 148),
-        ("quantise_row", 768, 1210),
-        ("quantise_narrow", 192, 240),
-        ("quantise_narrow", 384, 400),
+        ("quantise_row", 64, 155),
+        ("quantise_row", 768, 1220),
+        ("quantise_narrow", 192, 246),
+        ("quantise_narrow", 384, 405),
         ("quantise_narrow", 1536, 1340),
-        ("norm", 64, 590),
-        ("norm", 192, 1000),
-        ("norm", 384, 1620),
+        ("norm", 64, 610),
+        ("norm", 192, 1020),
+        ("norm", 384, 1640),
     ],
 )
 def test_cycles_of_a_row(step: str, columns: int, cycles: int) -> None:

@@ -360,3 +360,11 @@ def test_a_name_is_seen_in_another_file_only_if_it_is_shown(tmp_path: Path) -> N
     (tmp_path / "a.S").write_text(" .global hidden\nhidden: nop\n")
     with pytest.raises(AssemblyError, match=r"b\.S:2: `hidden` is defined in two files"):
         assemble([tmp_path / "a.S", tmp_path / "b.S"])
+
+
+@pytest.mark.parametrize(
+    "text", [".space", ".fill", ".align", ".section", ".literal", ".p2align", ".space -1", ".space 1 << 40"]
+)
+def test_a_directive_that_makes_no_sense_is_a_mistake(text: str) -> None:
+    with pytest.raises(AssemblyError, match=r"^f\.S:1: "):
+        assemble_text(text, "f.S")

@@ -45,7 +45,7 @@ def planned(
 ) -> MemoryPlan:
     """The plan for a chip like the ESP32-S3 with so much memory."""
     machine = Machine(workers, 240e6, near, far, rates_of(board_named("esp32s3-eye")))
-    kernels = kernels_of("esp32s3", a, encoding)
+    kernels = kernels_of(board_named("esp32s3-eye").chip, a, encoding)
     return plan_memory(a, Matrices(encoding, frozenset({"patch"})), kernels, machine, image_bytes)
 
 

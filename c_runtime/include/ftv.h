@@ -334,16 +334,17 @@ typedef enum ftv_memory { FTV_NEAR = 0, FTV_FAR = 1 } ftv_memory;
  * other. */
 typedef enum ftv_buffer {
     FTV_BUFFER_SCRATCH = 0, /* of all workers */
-    FTV_BUFFER_RESIDUAL,    /* the residual stream */
+    FTV_BUFFER_RESIDENT,    /* the residual stream's first rows, ftv_plan.resident of them */
+    FTV_BUFFER_RESIDUAL,    /* the rest of them */
     FTV_BUFFER_ROWS,        /* what a matrix reads: codes and token scales */
     FTV_BUFFER_PATCHES,     /* embedding: codes and scales of a group's patches */
     FTV_BUFFER_QKV,         /* attention: codes of Q, K and V */
     FTV_BUFFER_ABSMAX,      /* attention: their scales */
     FTV_BUFFER_MIXED,       /* attention and tokens: what attention puts out */
-    FTV_BUFFER_WINDOW,      /* embedding and tokens: copies of residual rows; no bytes where they are worked on in place */
-    FTV_BUFFER_HIDDEN       /* tokens: what GELU puts out, its codes and scales */
+    FTV_BUFFER_WINDOW, /* embedding and tokens: copies of residual rows; no bytes where they are worked on in place */
+    FTV_BUFFER_HIDDEN  /* tokens: what GELU puts out, its codes and scales */
 } ftv_buffer;
-#define FTV_BUFFERS 9
+#define FTV_BUFFERS 10
 
 typedef struct ftv_plan_place {
     uint32_t memory; /* ftv_memory */
@@ -356,10 +357,11 @@ typedef struct ftv_plan {
     ftv_plan_place places[FTV_BUFFERS];
     uint32_t bytes[FTV_MEMORIES]; /* that the plan needs of each memory */
     uint32_t workers;
-    uint32_t group;  /* tokens that go through the embedding, or proj and MLP, together */
-    uint32_t teams;  /* groups at a time: 1, all workers on it, or as many as workers, one each */
-    uint32_t wave;   /* heads at a time */
-    uint32_t window; /* 1: a group's residual rows are copied, worked on and copied back */
+    uint32_t group;    /* tokens that go through the embedding, or proj and MLP, together */
+    uint32_t teams;    /* groups at a time: 1, all workers on it, or as many as workers, one each */
+    uint32_t wave;     /* heads at a time */
+    uint32_t window;   /* 1: a group's rows of FTV_BUFFER_RESIDUAL are copied, worked on and copied back */
+    uint32_t resident; /* tokens whose residual rows lie apart from the others', 0 .. tokens; they need no window */
 } ftv_plan;
 
 typedef struct ftv_options {

@@ -15,7 +15,8 @@
 
 /* Where everything lies. Embedding, attention and tokens use their buffers in turn. */
 typedef struct ftv_buffers {
-    int32_t *residual; /* Q16 [tokens][width_stride]; columns beyond the width are written, never read */
+    int32_t *resident; /* Q16 [resident_tokens][width_stride]: residual stream, first rows */
+    int32_t *residual; /* the other rows; columns beyond the width are written, never read */
     ftv_rows rows;     /* [tokens][width_stride]: what LayerNorm or attention hands to a matrix */
     uint8_t *patches;  /* [teams][patches_bytes]: 8-bit rows of a group's patches, see ftv_patches_at */
     int8_t *qkv;       /* codes of Q, K and V of `wave` heads, each of ftv_part_bytes() */
@@ -29,6 +30,7 @@ typedef struct ftv_buffers {
     uint32_t group; /* tokens that go through proj and MLP together */
     uint32_t teams; /* groups at a time: 1, all workers on it, or one for each worker */
     uint32_t wave;  /* heads at a time */
+    uint32_t resident_tokens;
     uint32_t patch_stride;
     size_t patches_bytes;
     size_t hidden_bytes;

@@ -23,7 +23,16 @@ static ftv_narrow narrow_from(ftv_narrow all, uint32_t row) {
 
 static int32_t *residual_of(const ftv_group *group) {
     const ftv_buffers *b = &group->pass->buffers;
-    return b->residual + (size_t)group->first * b->width_stride;
+    if (group->first < b->resident_tokens) {
+        return b->resident + (size_t)group->first * b->width_stride;
+    }
+    return b->residual + (size_t)(group->first - b->resident_tokens) * b->width_stride;
+}
+
+/* Whether the group works on a copy of its rows. */
+static bool has_window(const ftv_group *group) {
+    const ftv_buffers *b = &group->pass->buffers;
+    return b->window != NULL && group->first >= b->resident_tokens;
 }
 
 static group_view view_of(const ftv_group *group) {
@@ -34,7 +43,7 @@ static group_view view_of(const ftv_group *group) {
                        .mixed = narrow_from(b->mixed, group->first),
                        .hidden = hidden.narrow,
                        .hidden_rows = hidden.rows};
-    if (b->window != NULL) {
+    if (has_window(group)) {
         view.residual = b->window + (size_t)group->team * b->group * b->width_stride;
     }
     return view;
@@ -134,14 +143,14 @@ static void run_group(const group_tasks *tasks, const ftv_group *group) {
     } else {
         uint32_t index = tasks->next - 1U;
         const ftv_block *block = &group->pass->model->blocks[index];
-        if (b->window != NULL) {
+        if (has_window(group)) {
             copy_words(view.residual, residual_of(group), words);
         }
         project(group, &view, block, index);
         mlp(group, &view, block, index);
     }
     norm_next(group, &view, tasks->next);
-    if (b->window != NULL) {
+    if (has_window(group)) {
         copy_words(residual_of(group), view.residual, words);
     }
 }
@@ -157,12 +166,23 @@ static void run_serially(void *context, ftv_task_fn function, void *argument, ui
 
 static const ftv_parallel serial = {run_serially, NULL, 1};
 
+/* Groups of resident tokens, then those of the others. */
+static uint32_t groups_of(const group_tasks *tasks) {
+    const ftv_buffers *b = &tasks->pass->buffers;
+    uint32_t resident = ftv_min_u32(tasks->tokens, b->resident_tokens);
+    return ftv_ceil_div(resident, b->group) + ftv_ceil_div(tasks->tokens - resident, b->group);
+}
+
 static ftv_group group_at(const group_tasks *tasks, uint32_t number) {
-    uint32_t first = number * tasks->pass->buffers.group;
+    const ftv_buffers *b = &tasks->pass->buffers;
+    uint32_t end = ftv_min_u32(tasks->tokens, b->resident_tokens);
+    uint32_t before = ftv_ceil_div(end, b->group);
+    uint32_t first = number < before ? number * b->group : end + (number - before) * b->group;
+    end = number < before ? end : tasks->tokens;
     return (ftv_group){.pass = tasks->pass,
                        .parallel = tasks->pass->parallel,
                        .first = first,
-                       .count = ftv_min_u32(tasks->pass->buffers.group, tasks->tokens - first)};
+                       .count = ftv_min_u32(b->group, end - first)};
 }
 
 static void team_task(void *argument, uint32_t task, uint32_t worker) {
@@ -177,7 +197,7 @@ static void team_task(void *argument, uint32_t task, uint32_t worker) {
 /* A hook sees the groups in order. */
 static void run_groups(const group_tasks *tasks) {
     const ftv_pass *pass = tasks->pass;
-    uint32_t groups = ftv_ceil_div(tasks->tokens, pass->buffers.group);
+    uint32_t groups = groups_of(tasks);
     if (pass->buffers.teams > 1U && groups > 1U && pass->trace == NULL) {
         group_tasks copy = *tasks;
         ftv_for_each(pass->parallel, team_task, &copy, groups);

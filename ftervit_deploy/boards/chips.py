@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .model import Chip
+
 
 @dataclass(frozen=True)
 class ChipFacts:
@@ -60,3 +62,8 @@ CHIPS = {
     ),
 }
 """By ESP-IDF's target name. ESP32-S3: its datasheet, and Kconfig.cache and Kconfig.spiram of ESP-IDF."""
+
+
+def uses_vector(chip: Chip) -> bool:
+    """Whether firmware for a board with this chip computes on its vector unit."""
+    return chip.vector and CHIPS[chip.name].vector

@@ -29,11 +29,19 @@ FRAME_SIZES = {
 
 @dataclass(frozen=True)
 class Chip:
-    """The microcontroller. `name` is ESP-IDF's target name, e.g. ``esp32s3``."""
+    """The microcontroller.
+
+    Attributes:
+        name: ESP-IDF's target name, e.g. ``esp32s3``.
+        cores: that the engine uses.
+        clock_hz: of the cores.
+        vector: false leaves the chip's vector unit, if it has one, alone.
+    """
 
     name: str
     cores: Count
     clock_hz: Count
+    vector: bool = True
 
 
 @dataclass(frozen=True)

@@ -186,17 +186,17 @@ def _ms(seconds: float) -> str:
 def _closing(found: Estimate) -> list[str]:
     weights = "from PSRAM, where the firmware copies them at boot" if found.weights_in_psram else "from flash"
     assert found.memory is not None
-    tiling = found.memory.tiling
+    tiling, a = found.memory.tiling, found.subject.architecture
     lines = [
         f"{1 / found.seconds:.2f} images a second (modelled; camera and display not counted).",
-        f"Weights stream {weights}; {tiling.group} of {found.subject.architecture.tokens} tokens go through the "
-        f"MLP together, {tiling.wave} of {found.subject.architecture.heads} heads through attention.",
+        f"Weights stream {weights}; {tiling.group} of {a.tokens} tokens go through the MLP together, "
+        f"{tiling.wave} of {a.heads} heads through attention.",
     ]
     if found.energy is not None:
         energy = found.energy
         lines.append(
-            f"{energy.least_mj:.0f} to {energy.most_mj:.0f} mJ an image, at the board's power as published by "
-            f"{energy.source}."
+            f"{energy.least_mj:.0f} to {energy.most_mj:.0f} mJ an image at the board's power (published: "
+            f"{energy.source})."
         )
     lines.append(
         dim(

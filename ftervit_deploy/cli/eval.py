@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..config import Settings
-from .options import IMAGE_SUFFIX, load_checkpoint, model_option, open_engine, settle, threads_option
+from .options import (
+    IMAGE_SUFFIX,
+    kernels_option,
+    load_checkpoint,
+    model_option,
+    open_engine,
+    settle,
+    threads_option,
+)
 from .output import Output, output_options, percent, table
 
 if TYPE_CHECKING:
@@ -57,6 +65,7 @@ class Result:
     "--split", metavar="FILE", help="Only the validation photos that a training run's split.json lists."
 )
 @threads_option
+@kernels_option
 @output_options
 @click.pass_obj
 def eval(  # noqa: A001

@@ -23,6 +23,9 @@ model_option = click.option("--model", metavar="FILE", help="The .ftv image to u
 threads_option = click.option(
     "--threads", type=click.IntRange(0, 64), metavar="N", help="Engine threads; 0 is one per core."
 )
+kernels_option = click.option(
+    "--kernels", metavar="NAME", help="Engine kernels. [default: the fastest that this CPU can run]"
+)
 labels_option = click.option("--labels", metavar="FILE", help="Class names, one a line.")
 revision_option = click.option("--revision", metavar="NAME", help="Hub branch, tag or commit.")
 heads_option = click.option(
@@ -107,7 +110,7 @@ def open_engine(settings: Settings, output: Output) -> Engine:
 
     path = chosen_image(settings, output)
     with naming(path):
-        return Engine(path, threads=settings.threads)
+        return Engine(path, threads=settings.threads, kernels=settings.kernels)
 
 
 def read_labels(path: Path) -> tuple[str, ...]:

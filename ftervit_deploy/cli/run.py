@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import IMAGE_SUFFIX, model_option, open_engine, settle, threads_option
+from .options import IMAGE_SUFFIX, kernels_option, model_option, open_engine, settle, threads_option
 from .output import Output, bold, dim, output_options, percent, printable
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class Prediction:
 @model_option
 @click.option("--top", type=click.IntRange(1), metavar="K", help="Classes to print per photo. [default: 5]")
 @threads_option
+@kernels_option
 @output_options
 @click.pass_obj
 def run(output: Output, /, arguments: tuple[str, ...], **flags: Any) -> None:

@@ -49,6 +49,7 @@ class Checked:
 @click.option("--digests", is_flag=True, help="Compare the values at every site of every layer, too.")
 @model_option
 @threads_option
+@kernels_option
 @output_options
 @click.pass_context
 def verify(
@@ -67,7 +68,7 @@ def verify(
         raise click.UsageError("Name photos, or --random, not both.", context)
     settings = settle(output, **{**flags, "model": model or flags["model"]})
     path = chosen_image(settings, output)
-    with naming(path), Engine(path, threads=settings.threads) as engine:
+    with naming(path), Engine(path, threads=settings.threads, kernels=settings.kernels) as engine:
         images = list(_images(engine, names, random or RANDOM_IMAGES))
         checked, info = _checked(path, engine, (settings.port, settings.baud), images, digests, output)
     record = as_json(path, info, checked)

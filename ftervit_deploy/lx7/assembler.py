@@ -27,6 +27,7 @@ _WIDTHS = {
     ".4byte": 4,
     ".quad": 8,
 }
+_LARGEST = 1 << 24
 _NOTHING = {
     ".begin",
     ".end",
@@ -101,12 +102,18 @@ class _Assembler:
             values = split_arguments(rest)
             self._add(Values(line, width * len(values), values=values, width=width))
         elif name in _HANDLERS:
-            _HANDLERS[name](self, rest, line)
+            self._directive(name, rest, line)
         elif name.startswith("."):
             if name not in _NOTHING and not name.startswith(".cfi"):
                 raise AssemblyError(line.place, f"the directive `{name}` is not known.")
         else:
             self._instruction(name, rest, line)
+
+    def _directive(self, name: str, rest: str, line: Line) -> None:
+        try:
+            _HANDLERS[name](self, rest, line)
+        except (IndexError, ValueError):
+            raise AssemblyError(line.place, f"`{name} {rest}` is not complete.") from None
 
     def _label(self, name: str, line: Line) -> None:
         if name in self._unit.labels:
@@ -164,20 +171,22 @@ class _Assembler:
         self._section, self._previous = self._previous, self._section
 
     def _align(self, rest: str, line: Line) -> None:
-        boundary = max(self._constant(split_arguments(rest)[0], line), 1)
+        boundary = max(self._size(split_arguments(rest)[0], line), 1)
         if boundary & (boundary - 1):
             raise AssemblyError(line.place, f"{boundary} is no power of two.")
         self._add(Space(line, align=boundary))
 
     def _align_power(self, rest: str, line: Line) -> None:
-        self._add(Space(line, align=1 << self._constant(split_arguments(rest)[0], line)))
+        power = self._size(split_arguments(rest)[0], line)
+        self._add(Space(line, align=1 << min(power, 20)))
 
     def _space(self, rest: str, line: Line) -> None:
-        size, *fill = [self._constant(v, line) for v in split_arguments(rest)]
-        self._add(Space(line, size, fill=fill[0] if fill else 0))
+        size, *fill = split_arguments(rest)
+        self._add(Space(line, self._size(size, line), fill=self._constant(fill[0], line) if fill else 0))
 
     def _fill(self, rest: str, line: Line) -> None:
         count, size, value = ([self._constant(v, line) for v in split_arguments(rest)] + [1, 0])[:3]
+        self._size(str(count * max(size, 1)), line)
         raw = (value & 2 ** (8 * size) - 1).to_bytes(size, "little") * count
         self._add(Values(line, len(raw), raw=raw))
 
@@ -194,6 +203,17 @@ class _Assembler:
         self._label(name, line)
         self._add(Values(line, 4 * len(values), values=values, width=4))
         self._section = held
+
+    def _size(self, text: str, line: Line) -> int:
+        """A number of bytes.
+
+        Raises:
+            AssemblyError: it is negative, or more than any memory of the chip.
+        """
+        size = self._constant(text, line)
+        if not 0 <= size <= _LARGEST:
+            raise AssemblyError(line.place, f"{size} bytes.")
+        return size
 
     def _constant(self, text: str, line: Line) -> int:
         try:

@@ -21,6 +21,7 @@ from .prices import Machine, Place, Price, Rate, Rates, machine_of, prices_of, r
 from .sets import kernels_of
 from .specialised import Chunk, chunks_of, specialised_scratch
 from .steps import AFFINES, Matrices, Step, pass_steps
+from .vector import vector_kernels
 
 __all__ = [
     "AFFINES",
@@ -60,4 +61,5 @@ __all__ = [
     "rates_of",
     "rendered_kernels",
     "specialised_scratch",
+    "vector_kernels",
 ]  # fmt: skip

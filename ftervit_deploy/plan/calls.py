@@ -83,16 +83,16 @@ class QuantiseCall:
 
 @dataclass(frozen=True)
 class PatchCall:
-    """Pixels of some patches to eight-bit rows (`ftv_patch.c`)."""
+    """Pixels of some patches to eight-bit rows: `ftv_patches_job`."""
 
     patches: int
-    values: int
+    side: int
     macs: int = 0
 
 
 @dataclass(frozen=True)
 class EmbedCall:
-    """The position embedding added to some rows (`ftv_patch.c`)."""
+    """The position embedding added to some rows: `ftv_embed_job`."""
 
     rows: int
     columns: int

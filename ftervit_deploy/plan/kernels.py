@@ -78,7 +78,7 @@ class RoughCycles:
         if isinstance(call, QuantiseCall):
             return call.rows * call.columns * self.value
         if isinstance(call, PatchCall):
-            return 2 * call.patches * call.values * self.value
+            return 6 * call.patches * call.side**2 * self.value
         return call.rows * call.columns * self.value
 
     def _matrix(self, inputs: int, channels: int, tokens: int) -> float:
@@ -90,6 +90,6 @@ SCALAR = RoughCycles("model", mac=1.5, weight=4.0, output=30.0, attend_mac=2.5, 
 
 
 def rendered_kernels(a: Architecture, encoding: str) -> KernelSet:
-    """What templates/project/main/model_kernels.c.j2 renders for a chip without a vector unit."""
+    """What templates/kernels/scalar.c.j2 renders for a chip without a vector unit."""
     scratch = specialised_scratch(a, encoding)
     return KernelSet("model", scratch.linear, scratch.steps, frozenset({"qkv"}), 1, SCALAR)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from ..architecture import Architecture
@@ -70,7 +70,7 @@ def plan_memory(
         ProjectError: it does not fit; the sentence has the arithmetic.
     """
     plans: list[MemoryPlan] = []
-    for tiling in _tilings(a, machine.workers):
+    for tiling in _tilings(a, kernels, machine):
         buffers = buffers_of(a, kernels, tiling)
         plans += _placements(buffers, tiling, machine, image_bytes)
     if not plans:
@@ -79,13 +79,27 @@ def plan_memory(
     return min(plans, key=lambda plan: (price.seconds(plan), plan.near_bytes))
 
 
-def _tilings(a: Architecture, workers: int) -> Iterator[Tiling]:
+def _tilings(a: Architecture, kernels: KernelSet, machine: Machine) -> Iterator[Tiling]:
     """Every way to cut a pass, the one that needs least memory last."""
     waves = sorted({-(-a.heads // parts) for parts in range(1, a.heads + 1)}, reverse=True)
     for wave in waves:
         for window in (True, False):
             for groups in range(1, -(-a.tokens // ROW_GROUP) + 1):
-                yield Tiling(workers, -(-a.tokens // groups), wave, window)
+                tiling = Tiling(machine.workers, -(-a.tokens // groups), wave, window)
+                resident = _resident(a, buffers_of(a, kernels, tiling), machine)
+                if resident:
+                    yield replace(tiling, resident=resident)
+                yield tiling
+
+
+def _resident(a: Architecture, buffers: Sequence[Buffer], machine: Machine) -> int:
+    """How many tokens' residual rows fit SRAM beside what else should be there; 0 where all do, too."""
+    sizes = {buffer.name: buffer for buffer in buffers}
+    wanted = [b for b in buffers if b.name not in ("residual", "resident", "mixed")]
+    taken = max(sum(b.bytes for b in wanted if b.steps & step) for step in (EMBEDDING, ATTENTION, TOKENS))
+    row = sizes["residual"].bytes // a.tokens
+    fitting = max(machine.near_bytes - taken, 0) // row
+    return fitting if fitting < a.tokens else 0
 
 
 def _placements(

@@ -15,12 +15,12 @@ _RECORD_BYTES = 80
 _GROUP = 4
 """Tokens that go the generic way together (GROUP in ftv_layer_esp32s3.c)."""
 _RECORDS_BYTES = 2560
-_PART_TOKENS = 64
+_PART_TOKENS = TILE
 """Tokens whose wide values exist at a time (ftv_qkv_esp32s3.c)."""
 _SCORE_ROWS = 4
-_OVERRUN = 32
+_OVERRUN = 64
 _BLOCK_BYTES = 16
-_SOFTMAX_CONSTANTS = 14
+_SOFTMAX_CONSTANTS = 12
 
 VECTOR = RoughCycles("esp32s3", mac=1 / 15, weight=0.35, output=4.5, attend_mac=0.12, score=9.0, value=1.6)
 """Rounded from what the LX7 model counts; see tests/test_chip.py."""
@@ -30,9 +30,10 @@ def vector_kernels(a: Architecture) -> KernelSet:
     """The set `esp32s3` for a model."""
     steps = max(
         layer_scratch_bytes(a.tokens, max(a.width, a.hidden, a.patch_values)),
-        qkv_scratch_bytes(a.tokens, a.width, a.head_dim),
+        qkv_scratch_bytes(a.width, a.head_dim),
         attend_scratch_bytes(a.tokens, a.head_dim),
         norm_scratch_bytes(a.width),
+        patches_scratch_bytes(a.patch_size),
     )
     linear = linear_scratch_bytes(max(a.width, a.hidden, a.patch_values))
     return KernelSet("esp32s3", linear, steps, frozenset({"layer", "qkv", "attend", "norm"}), 2, VECTOR)
@@ -49,10 +50,11 @@ def layer_scratch_bytes(tokens: int, inputs: int) -> int:
     return linear_scratch_bytes(inputs) + _RECORDS_BYTES + round_up(tokens * _WORD, _ALIGN)
 
 
-def qkv_scratch_bytes(tokens: int, inputs: int, head_dim: int) -> int:
-    """Of the step `qkv`: outputs of some tokens as words and as codes, and the layer's own."""
-    most = min(_PART_TOKENS, tokens)
-    return most * round_up(head_dim, TILE) * 5 + layer_scratch_bytes(most, inputs)
+def qkv_scratch_bytes(inputs: int, head_dim: int) -> int:
+    """Of the step `qkv`: a head's decoded tiles, wide outputs of some tokens and codes of one, the layer's own."""
+    head_rows = round_up(head_dim, TILE)
+    tiles = head_rows // TILE * TILE * (round_up(inputs, TILE) + _TAIL_VECTORS)
+    return tiles + head_rows + _PART_TOKENS * head_rows * _WORD + layer_scratch_bytes(_PART_TOKENS, 0)
 
 
 def attend_scratch_bytes(tokens: int, head_dim: int) -> int:
@@ -71,3 +73,8 @@ def norm_scratch_bytes(columns: int) -> int:
     stride = round_up(columns, TILE)
     generic = round_up(stride * 6, _ALIGN)
     return generic + _ALIGN + 2 * (stride + 8) * 2 + (stride + 8) * _WORD
+
+
+def patches_scratch_bytes(side: int) -> int:
+    """Of the step `patches`: the generic one's, a row as words, and an absmax."""
+    return round_up(3 * side * side, TILE) * _WORD + _ALIGN

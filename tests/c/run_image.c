@@ -5,6 +5,7 @@
  * Image, pixels, logits and arena lie in allocations of exactly their size, so that AddressSanitizer sees any access
  * outside them. Before the run, arenas that are too small or not aligned must be refused. */
 #include "ftv.h"
+#include "ftv_host_kernels.h"
 #include "ftv_threads.h"
 
 #include <stdio.h>
@@ -127,6 +128,9 @@ static void expect_broken_plans(const ftv_model *model, const ftv_options *optio
     broken = *plan;
     broken.window = 2;
     expect_broken_plan(model, options, broken);
+    broken = *plan;
+    broken.resident = model->tokens + 1U;
+    expect_broken_plan(model, options, broken);
 }
 
 /* The engine's own tiling, or the one that needs least memory. */
@@ -135,6 +139,7 @@ static ftv_plan tiled(const ftv_model *model, const ftv_options *options, int ti
     if (tight) {
         plan.group = model->tokens < 5U ? 1U : 5U;
         plan.teams = plan.wave = plan.window = 1;
+        plan.resident = model->tokens / 3U;
     }
     return plan;
 }
@@ -172,6 +177,16 @@ static void expect_same_from_two_memories(const ftv_model *model, const ftv_opti
     free(logits);
 }
 
+static const ftv_kernels *kernels_named(const char *name) {
+    for (uint32_t i = 0; ftv_host_kernels(i) != NULL; i++) {
+        if (strcmp(ftv_host_kernels(i)->name, name) == 0) {
+            return ftv_host_kernels(i);
+        }
+    }
+    fail("this CPU has no such kernels");
+    return NULL;
+}
+
 int main(int argc, char **argv) {
     static ftv_model model;
     if (argc != 6) {
@@ -186,9 +201,7 @@ int main(int argc, char **argv) {
     }
     expect(ftv_open(&model, image.data, image.size), FTV_OK);
     ftv_options options = {.parallel = parallel, .trace = write_trace, .trace_context = trace};
-    if (strcmp(argv[4], "ref") == 0) {
-        options.kernels = &ftv_kernels_ref;
-    }
+    options.kernels = kernels_named(argv[4]);
     size_t size = ftv_arena_bytes(&model, &options);
     uint8_t *arena = allocate(size);
     int32_t *logits = allocate(model.classes * sizeof *logits);

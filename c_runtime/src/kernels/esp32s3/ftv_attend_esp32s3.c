@@ -6,8 +6,9 @@
 #include "ftv_esp32s3.h"
 
 #ifdef FTV_ESP32S3
-#include <string.h>
+#include <stdbool.h>
 
+#include "ftv_clones.h"
 #include "ftv_engine.h"
 #include "ftv_fixed.h"
 
@@ -23,8 +24,8 @@
 typedef struct attend_scratch {
     uint8_t *scores;  /* int32 [FTV_SCORE_ROWS][keys], overrun */
     int16_t *weights; /* [keys], overrun */
-    uint16_t *key;    /* [keys] a_K >> shk */
-    int16_t *value;   /* [keys] mv */
+    int16_t *key;     /* [keys] a_K >> shk, in the order of the scores' assembly */
+    int16_t *value;   /* [keys] mv, in the order of the scores */
     int16_t *padding; /* [16] */
     int16_t *constants;
     int32_t *sums; /* [head_rows] */
@@ -70,8 +71,8 @@ static attend_scratch lay_out(void *base, uint32_t tokens, uint32_t head_rows) {
     at += FTV_SCORE_ROWS * score_row_bytes(tokens) + OVERRUN;
     s.weights = (int16_t *)(void *)at;
     at += keys * sizeof(int16_t) + OVERRUN;
-    s.key = (uint16_t *)(void *)at;
-    s.value = (int16_t *)(void *)(s.key + keys);
+    s.key = (int16_t *)(void *)at;
+    s.value = s.key + keys;
     s.padding = s.value + keys;
     s.constants = s.padding + FTV_TILE;
     s.sums = (int32_t *)(void *)(s.constants + FTV_SOFTMAX_CONSTANTS * BLOCK_BYTES / sizeof(int16_t));
@@ -85,7 +86,7 @@ static attend_scratch lay_out(void *base, uint32_t tokens, uint32_t head_rows) {
  * pairs of bytes that make a power of two of an exponent's bits. */
 static void put_constants(int16_t *constants) {
     static const int16_t values[FTV_SOFTMAX_CONSTANTS] = {-1296,  7566,   -22654, 32767,  2047,   -2,
-                                                          0x0404, 0x2020, 0x1010, 0x0808, 0x0202, 0x3F3F};
+                                                          0x0404, 0x2020, 0x0808, 0x0202, 0x1010, 0x3F3F};
     for (uint32_t i = 0; i < FTV_SOFTMAX_CONSTANTS; i++) {
         for (uint32_t lane = 0; lane < 8U; lane++) {
             *constants++ = values[i];
@@ -105,26 +106,58 @@ static int32_t bits_of(uint32_t v) {
     return v == 0U ? 0 : 32 - __builtin_clz(v);
 }
 
-/* The keys' and the values' scales, and their shifts. */
-static void put_scales(head *h, const attend_scratch *scratch) {
-    const int32_t *k = h->job->absmax[FTV_K];
-    const int32_t *v = h->job->absmax[FTV_V];
-    uint32_t tokens = h->job->tokens;
-    int32_t shk = ftv_max_s32(0, bits_of(largest_of(k, tokens)) - KEY_BITS);
-    int32_t shv = bits_of(largest_of(v, tokens)) - 15;
-    int32_t right = ftv_max_s32(shv, 0), left = ftv_max_s32(-shv, 0);
-    for (uint32_t j = 0; j < tokens; j++) {
-        scratch->key[j] = (uint16_t)(k[j] >> shk);
+/* How scales are shifted and where those of a group of four tiles go: those of keys 2 l and 2 l + 1 of all its tiles
+ * together, `step` after those of l - 1 and `half` after those of l - 4. */
+typedef struct scale_order {
+    uint32_t tokens;
+    uint32_t shift;
+    uint32_t step;
+    uint32_t half;
+} scale_order;
+
+FTV_INLINE int16_t shifted(int32_t a, uint32_t shift, bool left) {
+    return (int16_t)(left ? ftv_shift_left(a, shift) : a >> shift);
+}
+
+/* `left` is known where this is compiled: a shift either way would cost more than all the rest. */
+FTV_INLINE void put_shifted(int16_t *scales, const int32_t *a, scale_order order, bool left) {
+    uint32_t grouped = ftv_grouped_tiles(order.tokens) * FTV_TILE;
+    for (uint32_t first = 0; first < grouped; first += 64U) {
+        for (uint32_t l = 0; l < 8U; l++) {
+            const int32_t *from = a + first + 2U * l;
+            int16_t *to = scales + first + l % 4U * order.step + l / 4U * order.half;
+            to[0] = shifted(from[0], order.shift, left);
+            to[1] = shifted(from[1], order.shift, left);
+            to[2] = shifted(from[16], order.shift, left);
+            to[3] = shifted(from[17], order.shift, left);
+            to[4] = shifted(from[32], order.shift, left);
+            to[5] = shifted(from[33], order.shift, left);
+            to[6] = shifted(from[48], order.shift, left);
+            to[7] = shifted(from[49], order.shift, left);
+        }
     }
-    for (uint32_t j = 0; j < tokens; j++) {
-        scratch->value[j] = (int16_t)ftv_shift_left(v[j] >> right, (uint32_t)left);
+    for (uint32_t j = grouped; j < order.tokens; j++) {
+        scales[j] = shifted(a[j], order.shift, left);
     }
-    for (uint32_t j = tokens; j < h->keys; j++) {
-        scratch->key[j] = scratch->key[tokens - 1U];
-        scratch->value[j] = 0;
+    for (uint32_t j = order.tokens; j < ftv_round16(order.tokens); j++) {
+        scales[j] = scales[order.tokens - 1U];
     }
-    h->shk = shk;
-    h->shv = shv;
+}
+
+/* The keys' scales a_K >> shk. */
+static void put_keys(int16_t *scales, const ftv_attend_job *job, int32_t shk) {
+    scale_order order = {job->tokens, (uint32_t)shk, 8, 32};
+    put_shifted(scales, job->absmax[FTV_K], order, false);
+}
+
+/* The values' scales mv, where the scores are (ftv_key_place). */
+static void put_values(int16_t *scales, const ftv_attend_job *job, int32_t shv) {
+    scale_order order = {job->tokens, (uint32_t)(shv < 0 ? -shv : shv), 16, 8};
+    if (shv < 0) {
+        put_shifted(scales, job->absmax[FTV_V], order, true);
+    } else {
+        put_shifted(scales, job->absmax[FTV_V], order, false);
+    }
 }
 
 static void put_padding(const head *h, int16_t *padding) {
@@ -141,7 +174,10 @@ static void prepare(head *h, const ftv_attend_job *job, void *base) {
     h->sums = scratch.sums;
     h->sum = scratch.sum;
     h->keys = keys;
-    put_scales(h, &scratch);
+    h->shk = ftv_max_s32(0, bits_of(largest_of(job->absmax[FTV_K], job->tokens)) - KEY_BITS);
+    h->shv = bits_of(largest_of(job->absmax[FTV_V], job->tokens)) - 15;
+    put_keys(scratch.key, job, h->shk);
+    put_values(scratch.value, job, h->shv);
     put_padding(h, scratch.padding);
     put_constants(scratch.constants);
     h->exponent = job->attention.exponent + 6 - h->shk;

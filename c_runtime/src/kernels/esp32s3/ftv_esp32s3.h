@@ -23,6 +23,7 @@ static inline ftv_address ftv_address_of(const void *pointer) {
 
 /* The set. */
 FTV_API extern const ftv_kernels ftv_kernels_esp32s3;
+size_t ftv_scratch_bytes_esp32s3(const ftv_model *model); /* ftv_kernels.scratch_bytes */
 
 /* ---- linear layers ---- */
 
@@ -100,6 +101,13 @@ void ftv_linear_s8t5_esp32s3(int32_t *sums, const int8_t *x, uint32_t tokens, ui
                              uint32_t inputs, void *scratch);
 void ftv_layer_esp32s3(const ftv_layer_job *job, void *scratch);
 size_t ftv_layer_scratch_bytes_esp32s3(uint32_t tokens, uint32_t inputs);
+
+/* A layer in two parts: its tiles are decoded once, then multiplied with some tokens after others. Both take a job that
+ * differs in its tokens alone. tiles: ftv_tiles_bytes_esp32s3() bytes, 16-byte aligned; scratch:
+ * ftv_layer_scratch_bytes_esp32s3(tokens, 0) */
+size_t ftv_tiles_bytes_esp32s3(uint32_t inputs, uint32_t tiles);
+void ftv_decode_tiles_esp32s3(const ftv_layer_job *job, void *tiles);
+void ftv_multiply_tiles_esp32s3(const ftv_layer_job *job, void *tiles, void *scratch);
 
 /* ---- rows: each .S says what it needs of them ---- */
 
@@ -198,9 +206,24 @@ void ftv_embed_esp32s3(const ftv_embed_job *job, void *scratch);
 /* ---- attention: each .S says what it needs ---- */
 
 /* Whether a head's codes are laid out for vectors: Q int8 [tokens][head_rows]; K in tiles of sixteen keys, channel by
- * channel; V int16, eight channels of all keys and then the next eight. Else all three are int8 [tokens][head_rows]. */
+ * channel; V int16, eight channels of all keys and then the next eight. Else all three are int8 [tokens][head_rows].
+ * Scores, weights and V have the keys of groups of four tiles in an order of their own (ftv_key_place). */
 static inline int ftv_head_in_vectors(uint32_t head_dim) {
     return head_dim % 16U == 0U && head_dim <= 64U;
+}
+
+/* Tiles whose scores come in groups of four: all but one to four, so that the last tile is not among them. */
+static inline uint32_t ftv_grouped_tiles(uint32_t tokens) {
+    return tokens == 0U ? 0U : (tokens - 1U) / 64U * 4U;
+}
+
+/* The place of key 2 l + h in tile t: within a group, 16 (l mod 4) + 8 (l / 4) + 2 (t mod 4) + h. */
+static inline uint32_t ftv_key_place(uint32_t key, uint32_t tokens) {
+    if (key / 16U >= ftv_grouped_tiles(tokens)) {
+        return key;
+    }
+    uint32_t l = key / 2U % 8U;
+    return key / 64U * 64U + l % 4U * 16U + l / 4U * 8U + key / 16U % 4U * 2U + key % 2U;
 }
 
 typedef struct ftv_keys_args {
@@ -216,6 +239,7 @@ typedef struct ftv_values_args {
     uint32_t group;     /* bytes from eight channels to the next eight */
     uint32_t count;
     uint32_t blocks;
+    uint32_t spread; /* 0 or 1 */
 } ftv_values_args;
 
 #define FTV_SCORE_ROWS 4U /* queries of one call */
@@ -272,7 +296,7 @@ void ftv_divide_s32s16_esp32s3(const ftv_divide_args *args);
 
 /* ftv_kernels' own. value_bytes is 2. */
 void ftv_qkv_esp32s3(const ftv_qkv_part *part, void *scratch);
-size_t ftv_qkv_scratch_bytes_esp32s3(uint32_t tokens, uint32_t inputs, uint32_t head_rows);
+size_t ftv_qkv_scratch_bytes_esp32s3(uint32_t inputs, uint32_t head_rows);
 void ftv_attend_esp32s3(const ftv_attend_job *job, void *scratch);
 size_t ftv_attend_scratch_bytes_esp32s3(uint32_t tokens, uint32_t head_rows);
 

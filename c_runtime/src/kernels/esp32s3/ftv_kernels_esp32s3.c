@@ -10,10 +10,10 @@ static size_t larger(size_t a, size_t b) {
     return a > b ? a : b;
 }
 
-static size_t scratch_bytes(const ftv_model *model) {
+size_t ftv_scratch_bytes_esp32s3(const ftv_model *model) {
     uint32_t inputs = model->width > model->hidden ? model->width : model->hidden;
     inputs = inputs > model->patch.inputs ? inputs : model->patch.inputs;
-    size_t attention = larger(ftv_qkv_scratch_bytes_esp32s3(model->tokens, model->width, model->head_rows),
+    size_t attention = larger(ftv_qkv_scratch_bytes_esp32s3(model->width, model->head_rows),
                               ftv_attend_scratch_bytes_esp32s3(model->tokens, model->head_rows));
     size_t rows =
         larger(ftv_norm_scratch_bytes_esp32s3(model->width), ftv_patches_scratch_bytes_esp32s3(model->patch_size));
@@ -34,7 +34,7 @@ const ftv_kernels ftv_kernels_esp32s3 = {
     .quantise = ftv_quantise_esp32s3,
     .patches = ftv_patches_esp32s3,
     .embed = ftv_embed_esp32s3,
-    .scratch_bytes = scratch_bytes,
+    .scratch_bytes = ftv_scratch_bytes_esp32s3,
     .value_bytes = 2,
 };
 #endif

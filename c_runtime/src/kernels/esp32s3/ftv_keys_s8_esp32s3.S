@@ -7,7 +7,7 @@
  * out    keys: int8 [tiles][16 blocks][16], 16-byte aligned
  * range  tiles >= 1, blocks >= 1
  * alias  nothing overlaps
- * cycles modelled: see below
+ * cycles modelled: 321 for sixteen keys of 64 channels and 9 for a call
  */
 
     .set ARG_ROWS, 0

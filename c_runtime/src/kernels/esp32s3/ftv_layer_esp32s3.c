@@ -387,4 +387,37 @@ void ftv_layer_esp32s3(const ftv_layer_job *job, void *scratch) {
         multiply_tile(job, s, tile, any_generic);
     }
 }
+
+/* ---- tiles that stay decoded, for a step that takes a few tokens at a time ---- */
+
+size_t ftv_tiles_bytes_esp32s3(uint32_t inputs, uint32_t tiles) {
+    return tiles * weights_bytes(inputs);
+}
+
+static int8_t *tile_weights(const ftv_layer_job *job, void *tiles, uint32_t i) {
+    return (int8_t *)tiles + ftv_tiles_bytes_esp32s3(job->layer->inputs, i);
+}
+
+void ftv_decode_tiles_esp32s3(const ftv_layer_job *job, void *tiles) {
+    const ftv_linear *layer = job->layer;
+    for (uint32_t i = 0; i < job->tiles; i++) {
+        uint32_t tile = job->first_tile + i;
+        const uint8_t *trits = layer->tiles + (size_t)tile * layer->tile_bytes;
+        if (i + 1U < job->tiles) {
+            ftv_prefetch_esp32s3(trits + layer->tile_bytes, layer->tile_bytes);
+        }
+        decode(tile_weights(job, tiles, i), trits, job->encoding, layer->inputs);
+        put_common_tail(tile_weights(job, tiles, i), job);
+        put_tail(tile_weights(job, tiles, i), job, tile);
+    }
+}
+
+void ftv_multiply_tiles_esp32s3(const ftv_layer_job *job, void *tiles, void *scratch) {
+    layer_scratch s = lay_out(scratch, 0);
+    bool any_generic = set_scales(job, s.scales);
+    for (uint32_t i = 0; i < job->tiles; i++) {
+        s.weights = tile_weights(job, tiles, i);
+        multiply_tile(job, s, job->first_tile + i, any_generic);
+    }
+}
 #endif

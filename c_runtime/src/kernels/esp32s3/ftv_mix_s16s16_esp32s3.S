@@ -8,7 +8,8 @@
  * out    sums: int32 [8 groups], 16-byte aligned
  * range  the sums fit int32; eights, groups >= 1
  * alias  nothing overlaps
- * cycles modelled: @@
+ * cycles modelled: 9 for eight keys and eight channels, 30 for eight channels (37 where eights is even) and 24 for a
+ *        call: 2064 for 197 keys and 64 channels
  */
 
     .set ARG_WEIGHTS, 0
@@ -41,12 +42,14 @@
     .type   ftv_mix_s16s16_esp32s3, @function
 ftv_mix_s16s16_esp32s3:
     entry   a1, 80
-    l32i    a8, a2, ARG_VALUES
-    l32i    a13, a2, ARG_GROUP
+    l32i    a4, a2, ARG_VALUES
+    l32i    a8, a2, ARG_GROUP
     l32i    a6, a2, ARG_SUMS
     l32i    a7, a2, ARG_EIGHTS
     l32i    a12, a2, ARG_GROUPS
     l32i    a2, a2, ARG_WEIGHTS
+    slli    a5, a7, 7
+    sub     a8, a8, a5                  /* from the end of a group to the next */
     addi    a7, a7, -1
     extui   a14, a7, 0, 1
     srli    a7, a7, 1
@@ -60,9 +63,9 @@ ftv_mix_s16s16_esp32s3:
     ee.vldbc.16.ip q6, a11, 2           /* 1 */
     ee.vldbc.16.ip q7, a11, 0           /* -2^15 */
     mov     a3, a2
+    mov     a5, a1
 
 .Lgroup:
-    mov     a4, a8
     ee.vld.128.ip q0, a4, 16
     ee.vld.128.ip q4, a3, 16
     ee.vld.128.ip q5, a3, 16
@@ -77,8 +80,7 @@ ftv_mix_s16s16_esp32s3:
     bnez    a14, .Ltwo                  /* eight or sixteen keys are left: eight where there is a class token */
 .Lone:
     ftv_keys q4, 0
-    mov     a5, a1
-    add     a8, a8, a13
+    add     a4, a4, a8
 
     /* o in two halves: the high one is taken out, which leaves o >> 16 behind; so o is put back, less the high half
      * and 2^15, which fits and is the low half with its top bit turned. */
@@ -90,7 +92,7 @@ ftv_mix_s16s16_esp32s3:
     ee.ld.qacc_l.l.128.ip a5, 16
     ee.ld.qacc_h.l.128.ip a5, 16
     ee.ld.qacc_l.h.32.ip a5, 4
-    ee.ld.qacc_h.h.32.ip a5, 0
+    ee.ld.qacc_h.h.32.ip a5, -36
     ee.vmulas.s16.qacc q1, q7
     ee.vmulas.s16.qacc q1, q7
     ee.vmulas.s16.qacc q6, q7

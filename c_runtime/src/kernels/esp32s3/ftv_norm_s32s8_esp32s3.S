@@ -10,7 +10,7 @@
  * range  columns: a multiple of 16, 32 .. 1024; limit <= (2^31 - 1) / (columns / 8)
  * alias  nothing overlaps; x may lie in slow memory, it is read once
  * scratch row: int32 [columns + 8], 16-byte aligned
- * cycles modelled: 51 for sixteen columns and 375 for a row: 583 for a row of 64, 990 for 192, 1604 for 384; 11 % more
+ * cycles modelled: 51 for sixteen columns and 387 for a row: 595 for a row of 64, 1002 for 192, 1616 for 384; 11 % more
  *        where max|d| < 2^14
  *
  * A row passes three times: statistics, u, codes. With t = x - 2^15 the 16-bit halves of t are signed numbers

@@ -7,12 +7,13 @@
  * out    codes: int8, rows `codes_row` bytes apart, 16-byte aligned; scales: ftv_multiplier [rows]
  * range  rows >= 1, groups >= 1
  * alias  codes may be values, row by row in place
- * cycles modelled: 13 for sixteen columns and 82 for a row: 394 for a row of 384, 1330 for 1536; 6.5 and 73 where
+ * cycles modelled: 13 for sixteen columns and 85 for a row: 397 for a row of 384, 1333 for 1536; 6.5 and 76 where
  *        k >= 0
  *
- * Where the row's k = 15 - bits(a) is negative, a sixteen has y = value >> t, t = -k - max(0, bits(a16) - 15) = 0 .. 16:
- * that is (value 2^(13 - t)) >> 13, and 0 for t >= 14, where all codes are 0. So one shift amount, 13, serves both
- * products: y, and w = (y R) >> 13, whose high byte after adding 128 is the code.
+ * Where k = 15 - bits(a) of the row is negative, a sixteen with the absmax a16 has y = value >> t with
+ * t = -k - max(0, bits(a16) - 15) = 0 .. 16: that is (value 2^(13 - t)) >> 13, and 0 for t >= 14, where all codes are
+ * 0. So one shift amount, 13, serves both products: y, and w = (y R) >> 13, whose high byte after adding 128 is the
+ * code.
  */
 
     .set values, 0

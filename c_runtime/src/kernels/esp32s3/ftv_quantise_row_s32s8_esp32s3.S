@@ -7,8 +7,8 @@
  * out    codes: int8, -levels .. levels, in the same way with `codes_row` and `codes_group`, 16-byte aligned
  *        absmax: int32 [rows], max(1, max|x|)
  * range  rows >= 1, groups >= 1, levels <= 127 (levels_q21 = levels << 21)
- * alias  codes and x must not overlap
- * cycles modelled: 24 for sixteen columns and 52 for a row: 148 for a row of 64, 340 for 192, 628 for 384
+ * alias  a row's codes may lie where rows of x before it lay, up to its own beginning; else codes and x do not overlap
+ * cycles modelled: 24 for sixteen columns and 55 for a row: 151 for a row of 64, 343 for 192, 631 for 384
  */
 
 /* Sixteen columns into the running maximum q6 and minimum q7; q0 is loaded. `more`: also load the next q0. */
