@@ -14,7 +14,7 @@ _FOUND_BYTES = 16
 _RECORD_BYTES = 80
 _GROUP = 4
 """Tokens that go the generic way together (GROUP in ftv_layer_esp32s3.c)."""
-_RECORDS_BYTES = 2560
+_RECORDS_BYTES = 1600
 _PART_TOKENS = TILE
 """Tokens whose wide values exist at a time (ftv_qkv_esp32s3.c)."""
 _SCORE_ROWS = 4
@@ -51,7 +51,7 @@ def layer_scratch_bytes(tokens: int, inputs: int) -> int:
 
 
 def qkv_scratch_bytes(inputs: int, head_dim: int) -> int:
-    """Of the step `qkv`: a head's decoded tiles, wide outputs of some tokens and codes of one, the layer's own."""
+    """Of the step `qkv`: a head's decoded tiles, wide outputs of some tokens, codes of one, the layer's."""
     head_rows = round_up(head_dim, TILE)
     tiles = head_rows // TILE * TILE * (round_up(inputs, TILE) + _TAIL_VECTORS)
     return tiles + head_rows + _PART_TOKENS * head_rows * _WORD + layer_scratch_bytes(_PART_TOKENS, 0)
