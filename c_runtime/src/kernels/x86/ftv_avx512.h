@@ -70,7 +70,7 @@ void ftv_quantise_avx512vnni(const ftv_quantise_job *job, void *scratch);
 
 /* Their scratch, bytes. */
 size_t ftv_layer_scratch_avx512vnni(uint32_t tokens, uint32_t inputs);
-size_t ftv_qkv_scratch_avx512vnni(uint32_t head_rows, uint32_t inputs);
+size_t ftv_qkv_scratch_avx512vnni(uint32_t tokens, uint32_t head_rows, uint32_t inputs);
 size_t ftv_attend_scratch_avx512vnni(uint32_t tokens);
 size_t ftv_norm_scratch_avx512vnni(uint32_t columns);
 
