@@ -84,6 +84,15 @@ static inline void ftv_panel_avx512vnni(uint8_t *panel, const ftv_linear *layer,
     }
 }
 
+/* Asks for piece `piece` of `pieces` of the `bytes` bytes at `from`: a panel's tiles are needed only once all tokens have
+ * passed over the panel before, but then at once, and they come from far. */
+static inline void ftv_ask_for(const uint8_t *from, size_t bytes, uint32_t piece, uint32_t pieces) {
+    size_t lines = bytes / FTV_VECTOR, each = (lines + pieces - 1U) / pieces;
+    for (size_t line = piece * each; line < lines && line < (piece + 1U) * each; line++) {
+        _mm_prefetch((const char *)from + line * FTV_VECTOR, _MM_HINT_T1);
+    }
+}
+
 /* Tokens of the next block, such that blocks of at most `most` are of nearly even size. */
 static inline uint32_t ftv_next_block(uint32_t left, uint32_t most) {
     return ftv_ceil_div(left, ftv_ceil_div(left, most));
