@@ -69,29 +69,39 @@ class Outcome:
 
 
 def groups(
-    models: Sequence[str] = tuple(MODELS), threads: Sequence[int] = (), rounds: int = ROUNDS
+    models: Sequence[str] = tuple(MODELS),
+    threads: Sequence[int] = (),
+    rounds: int = ROUNDS,
+    contestants: Sequence[Contestant] = CONTESTANTS,
 ) -> Iterator[Group]:
     """A table for each model and number of threads, by default one for each core that may be used."""
     for model in models:
         for count in threads or [usable_cores()]:
-            with Contest({c.name: _starter(c, model, count) for c in CONTESTANTS}) as contest:
-                outcome = _outcome(contest, rounds)
-                yield table(f"{MODELS[model]}, {count} threads", contest, outcome)
+            with Contest({c.name: _starter(c, model, count) for c in contestants}) as contest:
+                yield table(f"{MODELS[model]}, {count} threads", contest, play(contest, rounds))
 
 
-def _outcome(contest: Contest, rounds: int) -> Outcome:
+def play(contest: Contest, rounds: int) -> Outcome | None:
+    """The quieter half of the rounds; None without ours, for there is nothing to compare with."""
+    if OURS not in contest.names():
+        return None
     single = contest.rounds(dict.fromkeys(contest.names(), 1), rounds, RUNS)
-    batches = contest.best_batches({contestant.name: contestant.batches for contestant in CONTESTANTS})
+    sizes = {contestant.name: contestant.batches for contestant in CONTESTANTS}
+    batches = contest.best_batches({name: sizes.get(name, BATCHES) for name in contest.names()})
     batched = contest.rounds(batches, rounds, BATCH_RUNS)
-    return Outcome(quietest(single), quietest(batched), batches)
+    return Outcome(quietest(single), quietest(batched), batches) if OURS in contest.names() else None
 
 
-def table(title: str, contest: Contest, outcome: Outcome) -> Group:
+def table(title: str, contest: Contest, outcome: Outcome | None) -> Group:
     """A row for each contestant, ours against the fastest, why some are missing, what each ran as."""
+    missing = [Row(name, {"ms": "not run"}) for name in contest.failed]
+    why = [f"{name}: not run: {reason}" for name, reason in contest.failed.items()]
+    if outcome is None:
+        return Group(title, [*missing, Row("nothing to compare with", {}, missed=True)], why)
     single, batched = standings(outcome.single, OURS), standings(outcome.batched, OURS)
     rows = [_row(name, single[name], batched[name], outcome.batches[name]) for name in contest.names()]
-    rows += [Row(name, {"ms": "not run"}) for name in contest.failed]
-    return Group(title, [*rows, _verdict(single, batched)], _notes(contest, outcome))
+    notes = [_quiet(outcome), *why, *(_as_run(name, contest, outcome) for name in contest.names())]
+    return Group(title, [*rows, *missing, _verdict(single, batched)], notes)
 
 
 def _row(name: str, single: Standing, batched: Standing, batch: int) -> Row:
@@ -123,16 +133,13 @@ def _verdict(single: Mapping[str, Standing], batched: Mapping[str, Standing]) ->
     return Row(f"the fastest peer, aim {AIM:g}", figures, missed=min(ratios) < AIM)
 
 
-def _notes(contest: Contest, outcome: Outcome) -> list[str]:
+def _quiet(outcome: Outcome) -> str:
     others = max(round_.others for round_ in [*outcome.single, *outcome.batched])
-    return [
-        f"Other work took at most {others:.0%} of the machine in the {len(outcome.single)} rounds counted.",
-        *(f"{name}: not run: {why}" for name, why in contest.failed.items()),
-        *(_as_run(name, contest, outcome.batches[name]) for name in contest.names()),
-    ]
+    return f"Other work took at most {others:.0%} of the machine in the {len(outcome.single)} rounds counted."
 
 
-def _as_run(name: str, contest: Contest, batch: int) -> str:
+def _as_run(name: str, contest: Contest, outcome: Outcome) -> str:
+    batch = outcome.batches[name]
     one, many = contest.answers[name, 1], contest.answers[name, batch]
     versions = " ".join(f"{key} {value}" for key, value in one["versions"].items())
     parts = [f"{name}: {versions}", one["as"], f"batch {batch}: {many['as']}"]
@@ -175,8 +182,10 @@ def main() -> int:
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--threads", nargs="+", type=int, default=[], help="default: one for each core")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="default: %(default)s")
+    parser.add_argument("--against", nargs="+", default=[""], help="peers whose names contain this")
     options = parser.parse_args()
-    return report(groups(options.models, options.threads, options.rounds), options.json)
+    chosen = [c for c in CONTESTANTS if c.name == OURS or any(part in c.name for part in options.against)]
+    return report(groups(options.models, options.threads, options.rounds, chosen), options.json)
 
 
 if __name__ == "__main__":
