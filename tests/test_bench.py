@@ -105,7 +105,7 @@ def test_the_table_names_who_is_missing_and_misses_the_aim(monkeypatch: pytest.M
         group = host.table("Model", contest, host.play(contest, rounds=2))
     by_name = {row.name: row for row in group.rows}
     assert by_name["peer"].figures["ms"] == 1400
-    assert by_name["peer"].figures["ours by it"] == pytest.approx(1.4)
+    assert by_name["peer"].figures["ours faster, batch"] == pytest.approx(1.4)
     assert by_name["absent"].figures["ms"] == "not run"
     assert by_name["the fastest peer, aim 1.5"].missed
     text = as_text(group)
