@@ -197,7 +197,7 @@ class Engine:
 
 
 def available_kernels() -> tuple[str, ...]:
-    """Names of the sets of kernels that this CPU can run, fastest first; the last two are ``portable``, ``ref``.
+    """Names of the sets of kernels that this CPU can run, fastest first, ``portable`` and ``ref`` last.
 
     Raises:
         EngineError: the engine is not built.
@@ -323,7 +323,7 @@ def _declare(library: ctypes.CDLL) -> None:
         ("ftv_run", c_int, (c_void_p, options, c_void_p, c_void_p, c_void_p, c_size_t)),
         ("ftv_host_kernels", c_void_p, (c_uint32,)),
         ("ftv_batch_arena_bytes", c_size_t, (c_void_p, c_void_p, c_uint32)),
-        ("ftv_run_batch", c_int, (c_void_p, c_void_p, c_void_p, c_void_p, c_uint32, c_void_p, c_void_p, c_size_t)),
+        ("ftv_run_batch", c_int, (*(c_void_p,) * 4, c_uint32, c_void_p, c_void_p, c_size_t)),
         ("ftv_threads_create", c_void_p, (c_uint32,)),
         ("ftv_threads_destroy", None, (c_void_p,)),
     ):
