@@ -52,7 +52,8 @@ class _Options(ctypes.Structure):
 
     _fields_ = (
         ("kernels", c_void_p), ("parallel", c_void_p), ("trace", _TRACE), ("trace_context", c_void_p),
-        ("plan", c_void_p), ("far", c_void_p), ("far_bytes", c_size_t),
+        ("plan", c_void_p), ("far", c_void_p), ("far_bytes", c_size_t), ("spare", c_void_p),
+        ("spare_bytes", c_size_t),
     )  # fmt: skip
 
 
@@ -87,7 +88,7 @@ class Engine:
     ):
         self._pool: _Pool | None = None
         self._lock = threading.Lock()
-        self._library = _load_library()
+        self._library = load_library()
         self._image = _aligned_copy(image) if isinstance(image, bytes) else _map_file(Path(image))
         self._model = ctypes.create_string_buffer(self._library.ftv_model_bytes())
         _check(self._library, self._library.ftv_open(self._model, self._image.ctypes.data, self._image.size))
@@ -172,7 +173,7 @@ class Engine:
     def _options(self, trace: Any = None) -> _Options:
         if self._pool is None:
             raise EngineError("This engine is closed.")
-        return _Options(self._kernels, self._pool.address(), trace or _TRACE(), None, None, None, 0)
+        return _Options(self._kernels, self._pool.address(), trace or _TRACE(), None, None, None, 0, None, 0)
 
     def _run(self, image: Pixels, logits: Logits, trace: Any) -> None:
         with self._lock:
@@ -197,12 +198,13 @@ class Engine:
 
 
 def available_kernels() -> tuple[str, ...]:
-    """Names of the sets of kernels that this CPU can run, fastest first, ``portable`` and ``ref`` last.
+    """Names of the sets of kernels that this CPU can run, fastest first; the last three are ``portable``,
+    ``scalar`` and ``ref``.
 
     Raises:
         EngineError: the engine is not built.
     """
-    return tuple(name for name, _ in _kernels_of(_load_library()))
+    return tuple(name for name, _ in _kernels_of(load_library()))
 
 
 class _Pool:
@@ -291,7 +293,7 @@ def _kernels_of(library: ctypes.CDLL) -> list[tuple[str, int]]:
 
 
 def _kernels_address(name: str | None) -> tuple[str, int]:
-    sets = _kernels_of(_load_library())
+    sets = _kernels_of(load_library())
     chosen = next((item for item in sets if name in (None, item[0])), None)
     if chosen is None:
         known = ", ".join(item[0] for item in sets)
@@ -300,7 +302,12 @@ def _kernels_address(name: str | None) -> tuple[str, int]:
 
 
 @functools.cache
-def _load_library() -> ctypes.CDLL:
+def load_library() -> ctypes.CDLL:
+    """The C engine of this package.
+
+    Raises:
+        EngineError: there is none, or it is of another version.
+    """
     path = resources.native_library()
     try:
         library = ctypes.CDLL(str(path))

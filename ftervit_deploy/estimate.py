@@ -152,8 +152,8 @@ def estimate(subject: Subject, board: ChipBoard, cycles: KernelCycles) -> Estima
     except ProjectError as error:
         problems.append(f"{error} {error.hint}".strip())
     try:
-        kernels = kernels_of(board.chip.name, a, subject.matrices.encoding)
-        memory = plan_memory(a, subject.matrices, kernels, machine_of(board), subject.image_bytes)
+        kernels = kernels_of(board.chip, a, subject.matrices.encoding)
+        memory = plan_memory(a, subject.matrices, kernels, machine_of(board, a), subject.image_bytes)
     except ProjectError as error:
         problems.append(f"{error} {error.hint}".strip())
     prices = () if memory is None else tuple(_prices(subject, board, memory, cycles))
@@ -166,7 +166,7 @@ def estimate(subject: Subject, board: ChipBoard, cycles: KernelCycles) -> Estima
 def _prices(subject: Subject, board: ChipBoard, memory: MemoryPlan, cycles: KernelCycles) -> Iterable[Price]:
     steps = pass_steps(subject.architecture, subject.matrices, memory.tiling)
     place = memory.place if board.psram is None else replace(memory.place, far=memory.place.far | {"pixels"})
-    return prices_of(steps, cycles, machine_of(board), place)
+    return prices_of(steps, cycles, machine_of(board, subject.architecture), place)
 
 
 def _energy(board: ChipBoard, prices: Iterable[Price]) -> Energy | None:

@@ -31,12 +31,18 @@ def chip_board_names() -> list[str]:
     return [name for name in names if name != "host"]
 
 
-def roomy_board(near_bytes: int = 310_000) -> ChipBoard:
+def roomy_board(near_bytes: int = 310_000, *, vector: bool = True) -> ChipBoard:
     """An S3-EYE with any amount of PSRAM."""
     board = board_named("esp32s3-eye")
     assert board.psram is not None
     psram, memory = replace(board.psram, size_bytes=LARGE), replace(board.memory, arena_bytes=near_bytes)
-    return replace(board, psram=psram, memory=memory)
+    board = replace(board, psram=psram, memory=memory)
+    return board if vector else scalar(board)
+
+
+def scalar(board: ChipBoard) -> ChipBoard:
+    """The board, whose firmware leaves the chip's vector unit alone."""
+    return replace(board, chip=replace(board.chip, vector=False))
 
 
 def tiny_image(encoding: str = "t2", classes: int = 5) -> bytes:

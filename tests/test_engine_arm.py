@@ -11,7 +11,8 @@ from c_compiler import build
 from test_engine_c import CHECKS, ENGINE_SOURCES, FLAGS, PROGRAMS
 
 UNDEFINED = ("-fsanitize=undefined", "-fno-sanitize-recover=all")
-CPUS = {"max": ["neondot", "neon", "portable", "ref"], "cortex-a53": ["neon", "portable", "ref"]}
+NEON = ["neon", "portable", "scalar", "ref"]
+CPUS = {"max": ["neondot", *NEON], "cortex-a53": NEON}
 """What QEMU emulates, and the sets of kernels that such a CPU runs."""
 BUILDS = {"optimised": (("-O3",), ("max", "cortex-a53")), "sanitized": (UNDEFINED, ("max",))}
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 from c_compiler import ROOT, RUNTIME, SANITIZERS, WARNINGS, build, compiler
-from projects import board_named, chip_board_names, rendered, tiny_image
+from projects import board_named, chip_board_names, rendered, scalar, tiny_image
 
 from ftervit_deploy import __version__
 
 PORT = RUNTIME / "ports" / "espidf"
 PLAYED = ROOT / "tests" / "c" / "espidf"
 INCLUDES = (
-    *(f"-I{RUNTIME / folder}" for folder in ("include", "line", "app", "ports/espidf")),
+    *(f"-I{RUNTIME / folder}" for folder in ("include", "line", "app", "ports/espidf", "src")),
     f"-I{PLAYED}",
 )
 THREADS = ("-fsanitize=thread", "-pthread")
@@ -149,6 +149,38 @@ def test_work_is_done_once_whoever_notifies_whom(tmp_path: Path) -> None:
     assert line == "workers 2 wrong 0 helped 1 cores 1 1 again 1"
 
 
+# ---- the model, and the cache in front of it ----
+
+
+def test_the_model_is_copied_to_psram_where_that_is_possible(tmp_path: Path) -> None:
+    lines = played(tmp_path, "model")
+    assert lines == [
+        "PSRAM: yes, 1008 bytes at a multiple of 64",
+        "an image: PSRAM, copied 1, 1008 bytes, the same, freed 0",
+        "PSRAM: yes, 1008 bytes at a multiple of 64",
+        "W ftv: model: PSRAM has no 1008 bytes for it",
+        "no room: flash, copied 0, 4096 bytes, the same, freed 0",
+        "a length beyond the partition: flash, copied 0, 4096 bytes, the same, freed 0",
+        "a length that is none: flash, copied 0, 4096 bytes, the same, freed 0",
+        "an erased partition: flash, copied 0, 4096 bytes, the same, freed 0",
+        "no partition: The flash has no partition named model., copied 0, 0 bytes, others, freed 0",
+    ]
+
+
+def test_what_comes_next_is_loaded_in_whole_lines_or_not_at_all(tmp_path: Path) -> None:
+    lines = played(tmp_path, "prefetch", flags=THREADS)
+    assert lines == [
+        "whole lines: load 3c100040 + 600 order 0",
+        "parts of lines: load 3c100040 + 80 order 0",
+        "a long piece: load 3c100000 + 4000 order 0",
+        "nothing wanted: nothing",
+        "SRAM: nothing",
+        "beyond the end: nothing",
+        "while it loads: nothing",
+        "two cores: in turn",
+    ]
+
+
 # ---- boards ----
 
 
@@ -156,20 +188,22 @@ XTENSA = "xtensa-lx106-elf-gcc"
 
 
 @pytest.mark.parametrize("compiler_name", ["host", XTENSA])
+@pytest.mark.parametrize("vector", [True, False])
 @pytest.mark.parametrize("board", chip_board_names())
 def test_every_boards_rendered_sources_compile_without_a_warning(
-    tmp_path: Path, board: str, compiler_name: str
+    tmp_path: Path, board: str, vector: bool, compiler_name: str
 ) -> None:
     if compiler_name == XTENSA and shutil.which(XTENSA) is None:
         pytest.skip("no compiler for Xtensa: install gcc-xtensa-lx106")
-    files = rendered(tiny_image(), board_named(board)).files
+    chip_board = board_named(board) if vector else scalar(board_named(board))
+    files = rendered(tiny_image(), chip_board).files
     for name in files:
         if re.fullmatch(r"main/\w+\.[ch]", name):
             (tmp_path / Path(name).name).write_bytes(files[name])
     program = compiler() if compiler_name == "host" else XTENSA
     sources = sorted(tmp_path.glob("*.c"))
     assert [source.name for source in sources] == ["board.c", "main.c", "model_kernels.c", "model_plan.c"]
-    includes = (*INCLUDES, f"-I{RUNTIME / 'src'}", f"-I{tmp_path}")
+    includes = (*INCLUDES, f"-I{tmp_path}")
     command = (program, "-std=gnu11", "-O2", "-ffreestanding", *WARNINGS, *includes, "-c", *sources)
     subprocess.run(command, check=True, cwd=tmp_path)
 
@@ -182,8 +216,16 @@ def test_the_component_names_every_source_but_the_cameras() -> None:
     listed = set(re.findall(r"ports/espidf/(\w+\.c)", (RUNTIME / "CMakeLists.txt").read_text()))
     assert listed == {path.name for path in PORT.glob("*.c")}
     registered = re.findall(
-        r"^ +ports/espidf/(\w+\.c)|APPEND sources ports/espidf/(\w+\.c)",
+        r"^ +ports/espidf/(\w+\.c)|APPEND sources .*ports/espidf/(\w+\.c)",
         (RUNTIME / "CMakeLists.txt").read_text(),
         re.MULTILINE,
     )
     assert "ftv_espidf_camera.c" not in {name for pair in registered for name in pair}
+
+
+def test_every_vector_kernel_can_be_kept_in_internal_ram() -> None:
+    """linker.lf names each file of assembly."""
+    named = set(
+        re.findall(r"^ +(ftv_\w+) \(noflash_text\)$", (RUNTIME / "linker.lf").read_text(), re.MULTILINE)
+    )
+    assert named == {path.stem for path in (RUNTIME / "src" / "kernels" / "esp32s3").glob("*.S")}

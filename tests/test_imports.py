@@ -15,9 +15,25 @@ import ftervit_deploy
 PACKAGE = Path(ftervit_deploy.__file__).parent
 
 FOUNDATIONS = ["errors", "architecture", "resources", "schemes", "ternary"]
-HELPERS = ["models", "files", "tomlfile", "boards", "config", "photos", "backtrace"]
+HELPERS = ["models", "files", "tomlfile", "boards", "config", "photos", "backtrace", "lx7"]
 ENGINES = ["checkpoint", "graph", "lower", "raising", "image", "reference", "engine", "evaluate"]
-STAGES = [*ENGINES, "plan", "project", "link", "monitor", "verify", "doctor", "firmware", "flash", "virtual"]
+STAGES = [
+    *ENGINES,
+    "lx7",
+    "cstructs",
+    "plan",
+    "chip",
+    "project",
+    "estimate",
+    "charts",
+    "link",
+    "monitor",
+    "verify",
+    "doctor",
+    "firmware",
+    "flash",
+    "virtual",
+]
 RANK = {name: rank for rank, name in enumerate([*FOUNDATIONS, *HELPERS, *STAGES, "train", "cli"])}
 ENTRY_POINTS = {"__init__", "__main__"}
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))

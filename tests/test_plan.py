@@ -45,7 +45,7 @@ def planned(
 ) -> MemoryPlan:
     """The plan for a chip like the ESP32-S3 with so much memory."""
     machine = Machine(workers, 240e6, near, far, rates_of(board_named("esp32s3-eye")))
-    kernels = kernels_of("esp32s3", a, encoding)
+    kernels = kernels_of(board_named("esp32s3-eye").chip, a, encoding)
     return plan_memory(a, Matrices(encoding, frozenset({"patch"})), kernels, machine, image_bytes)
 
 
@@ -73,7 +73,7 @@ def test_plans_are_sound(a: Architecture, encoding: str, workers: int, near: int
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_fits_an_s3_eye(name: str, encoding: str) -> None:
     board, a = board_named("esp32s3-eye"), PRESETS[name]
-    machine = machine_of(board)
+    machine = machine_of(board, a)
     plan = planned(a, encoding, 2, machine.near_bytes, machine.far_bytes)
     assert_sound(plan, machine.near_bytes, machine.far_bytes)
 

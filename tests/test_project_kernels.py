@@ -1,4 +1,7 @@
-"""Rendered kernels and memory plans give the definition's logits, bit for bit, within the planned memory."""
+"""Rendered kernels and memory plans give the definition's logits, bit for bit, within the planned memory.
+
+The vector unit's kernels need the chip or a model of it; here their plans are checked.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ from ftervit_deploy.reference import forward
 from synthetic import random_graph
 
 HARNESS = Path(__file__).parent / "c" / "run_project.c"
+PLAN_HARNESS = Path(__file__).parent / "c" / "check_project_plan.c"
 INCLUDES = (
     *(f"-I{RUNTIME / name}" for name in ("include", "src", "host")),
     "-D_POSIX_C_SOURCE=200809L",
@@ -45,13 +49,13 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[Path
     return compile_once
 
 
-def compiled(project: Project, folder: Path, objects: Objects, *flags: str) -> Path:
-    """tests/c/run_project.c with the project's model_*.c and the runtime."""
+def compiled(project: Project, folder: Path, objects: Objects, *flags: str, harness: Path = HARNESS) -> Path:
+    """A program of tests/c with the project's model_*.c and the runtime."""
     for name, content in project.files.items():
         if name.startswith("main/model"):
             (folder / Path(name).name).write_bytes(content)
-    sources = (HARNESS, folder / "model_plan.c", folder / "model_kernels.c", *objects(*flags))
-    return build(compiler(), folder / "run_project", sources, f"-I{folder}", *INCLUDES, *flags)
+    sources = (harness, folder / "model_plan.c", folder / "model_kernels.c", *objects(*flags))
+    return build(compiler(), folder / harness.stem, sources, f"-I{folder}", *INCLUDES, *flags)
 
 
 def check(
@@ -59,7 +63,7 @@ def check(
 ) -> None:
     """Compiles what is rendered for the model and compares its logits with the definition's."""
     image = write_image(model, encoding)
-    program = compiled(rendered(image, roomy_board(near_bytes)), folder, objects, *flags)
+    program = compiled(rendered(image, roomy_board(near_bytes, vector=False)), folder, objects, *flags)
     pixels = noise(model.architecture, 3)
     (folder / "model.ftv").write_bytes(image)
     (folder / "pixels.rgb").write_bytes(pixels.tobytes())
@@ -99,3 +103,30 @@ def test_models_with_numbers_from_the_whole_range(objects: Objects, seed: int, t
 @pytest.mark.parametrize("model", [pytest.param(model, id=name) for name, model in extreme_models()])
 def test_extreme_models(objects: Objects, model: IntegerModel, tmp_path: Path) -> None:
     check(objects, model, "t2", tmp_path, *CHECKED)
+
+
+# ---- the vector unit's kernels ----
+
+VECTOR = ("-O1", "-DFTV_ESP32S3")
+
+
+def check_plan(objects: Objects, model: IntegerModel, encoding: str, folder: Path, near_bytes: int) -> None:
+    """The plan serves the rendered set and the kernels that replace it, on a model of the promised shape."""
+    image = write_image(model, encoding)
+    project = rendered(image, roomy_board(near_bytes))
+    program = compiled(project, folder, objects, *VECTOR, harness=PLAN_HARNESS)
+    (folder / "model.ftv").write_bytes(image)
+    done = subprocess.run([program, folder / "model.ftv"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("near_bytes", [230_000, 310_000])
+@pytest.mark.parametrize("name", PRESETS_HERE)
+def test_plans_serve_the_vector_kernels(objects: Objects, name: str, near_bytes: int, tmp_path: Path) -> None:
+    check_plan(objects, preset_model(name), "t2", tmp_path, near_bytes)
+
+
+@pytest.mark.parametrize("number", range(len(ODD)), ids=list(ODD))
+def test_plans_of_odd_shapes_do_too(objects: Objects, number: int, tmp_path: Path) -> None:
+    model = lower(random_graph(list(ODD.values())[number], 4))
+    check_plan(objects, model, ("t2", "t5")[number % 2], tmp_path, 230_000)

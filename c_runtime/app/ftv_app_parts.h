@@ -36,6 +36,10 @@ size_t ftv_selftest_bytes(const ftv_model *model, const ftv_kernels *kernels);
 const char *ftv_selftest_steps(const ftv_model *model, const ftv_kernels *kernels, void *scratch);
 size_t ftv_selftest_steps_bytes(const ftv_model *model, const ftv_kernels *kernels);
 
+/* The same for the steps of NUMERICS.md, section 3 (ftv_selftest_patches.c). */
+const char *ftv_selftest_patches(const ftv_model *model, const ftv_kernels *kernels, void *scratch);
+size_t ftv_selftest_patches_bytes(const ftv_model *model, const ftv_kernels *kernels);
+
 /* BENCH: section 5 of LINE_PROTOCOL.md (ftv_app_bench.c). */
 ftv_line_error ftv_app_bench(void *app, const ftv_line_bench *request, ftv_line_bench_result *result);
 

@@ -352,16 +352,17 @@ const char *ftv_selftest_steps(const ftv_model *model, const ftv_kernels *kernel
     if (!quantise_works(t)) {
         return "quantise";
     }
-    return attention_differs(t);
+    const char *differs = attention_differs(t);
+    return differs != NULL ? differs : ftv_selftest_patches(model, kernels, scratch);
 }
 
 size_t ftv_selftest_steps_bytes(const ftv_model *model, const ftv_kernels *kernels) {
     trial t = {model, kernels, NULL};
     uint32_t hidden = ftv_round16(model->hidden), inputs = model->width > model->hidden ? model->width : model->hidden;
     size_t rows = 2U * MOST_ROWS * (ftv_round16(model->width) * 3U + hidden * 3U + hidden / 4U + 64U);
-    size_t parts = 0;
+    size_t parts = 0, patches = ftv_selftest_patches_bytes(model, kernels);
     if (kernels->layer == NULL && kernels->qkv == NULL && kernels->norm == NULL && kernels->quantise == NULL) {
-        return 0;
+        return patches;
     }
     for (uint32_t part = 0; part < FTV_PARTS; part++) {
         parts += ftv_align(ftv_part_bytes(kernels, (ftv_part)part, TOKENS, model->head_rows)) +
@@ -371,5 +372,5 @@ size_t ftv_selftest_steps_bytes(const ftv_model *model, const ftv_kernels *kerne
                    2U * TOKENS * (2U * model->head_rows + model->head_rows / 4U) + 64U;
     size_t layer = 2U * TILES * (ftv_sums_bytes(TOKENS) + TOKENS * (2U * FTV_TILE + 4U)) + 64U;
     size_t x = (size_t)TOKENS * ftv_round16(inputs) + ftv_align(TOKENS * sizeof(ftv_multiplier));
-    return larger(larger(rows, x + heads), x + layer) + scratch_bytes(&t);
+    return larger(larger(larger(rows, x + heads), x + layer) + scratch_bytes(&t), patches);
 }

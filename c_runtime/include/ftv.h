@@ -238,6 +238,27 @@ typedef struct ftv_quantise_job {
     ftv_rows out;
 } ftv_quantise_job;
 
+/* Patches side by side as eight-bit rows, L = 127, NUMERICS.md, section 3. */
+typedef struct ftv_patches_job {
+    const uint8_t *pixels; /* RGB: the first patch's corner */
+    uint32_t line_bytes;   /* from a line of pixels to the next */
+    uint32_t patches;
+    uint32_t side;         /* pixels */
+    const int32_t *scale;  /* [3] */
+    const int32_t *offset; /* [3] */
+    ftv_rows out;          /* [patches] of 3 side^2 codes */
+} ftv_patches_job;
+
+/* Embeddings, x = sat30(x + (values << shift)), NUMERICS.md, section 3. */
+typedef struct ftv_embed_job {
+    int32_t *x;            /* [rows][x_stride], 16-byte aligned */
+    uint32_t x_stride;     /* words, a multiple of 4 */
+    const int16_t *values; /* [rows][columns] */
+    uint32_t rows;
+    uint32_t columns;
+    uint32_t shift;
+} ftv_embed_job;
+
 /* What is replaceable; every implementation equals `ref` to the last bit. */
 typedef struct ftv_kernels {
     const char *name;
@@ -269,10 +290,12 @@ typedef struct ftv_kernels {
     void (*attend)(const ftv_attend_job *job, void *scratch);
     void (*norm)(const ftv_norm_job *job, void *scratch);
     void (*quantise)(const ftv_quantise_job *job, void *scratch);
+    void (*patches)(const ftv_patches_job *job, void *scratch);
+    void (*embed)(const ftv_embed_job *job, void *scratch);
     /* Bytes of scratch that one call of any of these steps needs for the model; NULL where there are none. */
     size_t (*scratch_bytes)(const ftv_model *model);
     uint32_t value_bytes; /* of a code of V, as qkv() lays it out; 0 means 1 */
-    uint32_t tiles;       /* that layer() likes to do together; 0 means 1 */
+    uint32_t tiles;       /* that layer() likes to do together; 0: as many as make even shares */
 } ftv_kernels;
 
 /* Bytes of one head's Q, K or V as a set of kernels lays it out: whole tiles of 16 tokens. */
@@ -280,6 +303,7 @@ FTV_API size_t ftv_part_bytes(const ftv_kernels *kernels, ftv_part part, uint32_
 
 FTV_API extern const ftv_kernels ftv_kernels_ref;
 FTV_API extern const ftv_kernels ftv_kernels_portable;
+FTV_API extern const ftv_kernels ftv_kernels_scalar; /* for chips without a vector unit */
 
 /* Where a trace hook is called; see ftv_run. `rows` x `columns` values of `bytes_per_value` bytes (int8 or int32). */
 typedef enum ftv_site {
@@ -296,31 +320,33 @@ typedef enum ftv_site {
 } ftv_site;
 
 /* data: `rows` rows, `stride_bytes` from one to the next. `block` is 0xFFFF outside blocks. query tokens: tokens, or 1
- * in the last block. From a block's attention codes to the codes of the next norm, rows come in groups of tokens: several
+ * in the last block. Up to the first norm, and from a block's attention codes to the next norm, rows come in groups of tokens: several
  * calls a site, first rows first, each group passing all of these sites before the next group does. */
 typedef void (*ftv_trace_fn)(void *context, ftv_site site, uint32_t block, const void *data, uint32_t rows,
                              uint32_t columns, uint32_t bytes_per_value, uint32_t stride_bytes);
 
 /* ---- where the values of a pass lie ---- */
 
-/* Two memories: the arena, and one that is larger and slower, such as PSRAM beside SRAM. */
-typedef enum ftv_memory { FTV_NEAR = 0, FTV_FAR = 1 } ftv_memory;
-#define FTV_MEMORIES 2
+/* Three memories: the arena; one that is larger and slower, such as PSRAM beside SRAM; and another piece as fast as the
+ * arena, such as what a heap has left. */
+typedef enum ftv_memory { FTV_NEAR = 0, FTV_FAR = 1, FTV_SPARE = 2 } ftv_memory;
+#define FTV_MEMORIES 3
 
 /* What a pass keeps in memory. Embedding, attention and tokens (proj and MLP) take turns and may lie on top of each
  * other. */
 typedef enum ftv_buffer {
     FTV_BUFFER_SCRATCH = 0, /* of all workers */
-    FTV_BUFFER_RESIDUAL,    /* the residual stream */
+    FTV_BUFFER_RESIDENT,    /* the residual stream's first rows, ftv_plan.resident of them */
+    FTV_BUFFER_RESIDUAL,    /* the rest of them */
     FTV_BUFFER_ROWS,        /* what a matrix reads: codes and token scales */
-    FTV_BUFFER_PATCHES,     /* embedding: codes and scales of the patches */
+    FTV_BUFFER_PATCHES,     /* embedding: codes and scales of a group's patches */
     FTV_BUFFER_QKV,         /* attention: codes of Q, K and V */
     FTV_BUFFER_ABSMAX,      /* attention: their scales */
     FTV_BUFFER_MIXED,       /* attention and tokens: what attention puts out */
-    FTV_BUFFER_WINDOW,      /* tokens: copies of residual rows; no bytes where they are worked on in place */
-    FTV_BUFFER_HIDDEN       /* tokens: what GELU puts out, its codes and scales */
+    FTV_BUFFER_WINDOW, /* embedding and tokens: copies of residual rows; no bytes where they are worked on in place */
+    FTV_BUFFER_HIDDEN  /* tokens: what GELU puts out, its codes and scales */
 } ftv_buffer;
-#define FTV_BUFFERS 9
+#define FTV_BUFFERS 10
 
 typedef struct ftv_plan_place {
     uint32_t memory; /* ftv_memory */
@@ -333,10 +359,11 @@ typedef struct ftv_plan {
     ftv_plan_place places[FTV_BUFFERS];
     uint32_t bytes[FTV_MEMORIES]; /* that the plan needs of each memory */
     uint32_t workers;
-    uint32_t group;  /* tokens that go through proj and MLP together */
-    uint32_t teams;  /* groups at a time: 1, all workers on it, or as many as workers, one each */
-    uint32_t wave;   /* heads at a time */
-    uint32_t window; /* 1: a group's residual rows are copied, worked on and copied back */
+    uint32_t group;    /* tokens that go through the embedding, or proj and MLP, together */
+    uint32_t teams;    /* groups at a time: 1, all workers on it, or as many as workers, one each */
+    uint32_t wave;     /* heads at a time */
+    uint32_t window;   /* 1: a group's rows of FTV_BUFFER_RESIDUAL are copied, worked on and copied back */
+    uint32_t resident; /* tokens whose residual rows lie apart from the others', 0 .. tokens; they need no window */
 } ftv_plan;
 
 typedef struct ftv_options {
@@ -347,6 +374,8 @@ typedef struct ftv_options {
     const ftv_plan *plan; /* NULL: ftv_make_plan's */
     void *far;            /* 16-byte aligned memory for what the plan puts there; NULL where it puts nothing there */
     size_t far_bytes;
+    void *spare; /* the same */
+    size_t spare_bytes;
 } ftv_options;
 
 /* The engine's own plan, everything near; all zeros for an impossible number of workers. options: may be NULL. */

@@ -212,11 +212,15 @@ static void attend_group(void *argument, uint32_t task, uint32_t worker) {
     ftv_attend(w->pass->kernels, &job, ftv_scratch(w->pass, worker));
 }
 
-/* Tokens of one task where `pieces` pieces of `tokens` tokens are shared out: whole pieces if that is even, else four
- * tasks for each worker or so, in whole tiles. */
+/* Tokens of one task where `pieces` pieces of `tokens` tokens are shared out, so that every worker gets as many tasks. */
 static uint32_t share_tokens(uint32_t workers, uint32_t pieces, uint32_t tokens) {
-    uint32_t splits = pieces % workers == 0U ? 1U : ftv_ceil_div(4U * workers, pieces);
-    return ftv_round16(ftv_ceil_div(tokens, splits));
+    uint32_t a = workers, b = pieces; /* a becomes their greatest common divisor */
+    while (b != 0U) {
+        uint32_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return ftv_ceil_div(tokens, workers / a);
 }
 
 void ftv_attention(const ftv_pass *pass, const ftv_block *block, uint32_t queries) {
@@ -224,7 +228,7 @@ void ftv_attention(const ftv_pass *pass, const ftv_block *block, uint32_t querie
     wave w = {.pass = pass, .block = block, .queries = queries};
     for (; w.head < heads; w.head += w.heads) {
         w.heads = ftv_min_u32(pass->buffers.wave, heads - w.head);
-        w.part_tokens = share_tokens(workers, w.heads * FTV_PARTS, tokens);
+        w.part_tokens = ftv_round16(share_tokens(workers, w.heads * FTV_PARTS, tokens));
         w.query_tokens = share_tokens(workers, w.heads, queries);
         ftv_for_each(pass->parallel, make_part, &w, w.heads * FTV_PARTS * ftv_ceil_div(tokens, w.part_tokens));
         ftv_for_each(pass->parallel, attend_group, &w, w.heads * ftv_ceil_div(queries, w.query_tokens));

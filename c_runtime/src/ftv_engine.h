@@ -15,9 +15,10 @@
 
 /* Where everything lies. Embedding, attention and tokens use their buffers in turn. */
 typedef struct ftv_buffers {
-    int32_t *residual; /* Q16 [tokens][width_stride]; columns beyond the width are written, never read */
+    int32_t *resident; /* Q16 [resident_tokens][width_stride]: residual stream, first rows */
+    int32_t *residual; /* the other rows; columns beyond the width are written, never read */
     ftv_rows rows;     /* [tokens][width_stride]: what LayerNorm or attention hands to a matrix */
-    ftv_rows patches;  /* [patches][patch_stride] */
+    uint8_t *patches;  /* [teams][patches_bytes]: 8-bit rows of a group's patches, see ftv_patches_at */
     int8_t *qkv;       /* codes of Q, K and V of `wave` heads, each of ftv_part_bytes() */
     int32_t *absmax;   /* of the rows in qkv, Q16 [wave][3][tokens] */
     ftv_narrow mixed;  /* attention's output [tokens][heads * head_rows] */
@@ -29,6 +30,9 @@ typedef struct ftv_buffers {
     uint32_t group; /* tokens that go through proj and MLP together */
     uint32_t teams; /* groups at a time: 1, all workers on it, or one for each worker */
     uint32_t wave;  /* heads at a time */
+    uint32_t resident_tokens;
+    uint32_t patch_stride;
+    size_t patches_bytes;
     size_t hidden_bytes;
     size_t scratch_bytes;
 } ftv_buffers;
@@ -64,9 +68,10 @@ static inline void ftv_for_each(const ftv_parallel *parallel, ftv_task_fn functi
     parallel->run(parallel->context, function, argument, tasks);
 }
 
-/* Tiles of one task: all of them where nobody shares the work, else `together`. */
-static inline uint32_t ftv_share_tiles(const ftv_parallel *parallel, uint32_t all, uint32_t together) {
-    return parallel->workers == 1U ? all : together;
+/* Tiles of one task: all of them where nobody shares the work, else as many as the kernels like. */
+static inline uint32_t ftv_share_tiles(const ftv_parallel *parallel, uint32_t all, const ftv_kernels *kernels) {
+    uint32_t together = kernels->layer == NULL ? 1U : kernels->tiles;
+    return parallel->workers == 1U || together == 0U ? ftv_ceil_div(all, parallel->workers) : together;
 }
 
 /* Rows of one task: as many tasks for each worker, of FTV_ROW_GROUP rows or a few less. */
@@ -82,6 +87,7 @@ typedef struct ftv_hidden {
 } ftv_hidden;
 
 ftv_hidden ftv_hidden_at(const ftv_buffers *buffers, uint32_t team);
+ftv_rows ftv_patches_at(const ftv_buffers *buffers, uint32_t team);
 
 /* Tokens first .. first + count - 1 on their way through proj and MLP, and who works on them. */
 typedef struct ftv_group {
@@ -92,9 +98,8 @@ typedef struct ftv_group {
     uint32_t count;
 } ftv_group;
 
-/* NUMERICS.md, section 3: pixels [image_size][image_size][3] -> residual. */
-void ftv_embed(const ftv_pass *pass, const uint8_t *pixels);
-size_t ftv_patch_scratch_bytes(const ftv_model *model);
+/* NUMERICS.md, section 3: pixels [image_size][image_size][3] -> the group's rows of the residual stream. */
+void ftv_embed(const ftv_group *group, const uint8_t *pixels, int32_t *residual);
 
 /* ---- steps, each by the set's own function or composed of its inner loops; scratch: ftv_step_scratch_bytes() ---- */
 
@@ -105,10 +110,14 @@ void ftv_qkv(const ftv_kernels *kernels, const ftv_qkv_part *part, void *scratch
 void ftv_attend(const ftv_kernels *kernels, const ftv_attend_job *job, void *scratch);
 void ftv_norm_rows(const ftv_kernels *kernels, const ftv_norm_job *job, void *scratch);
 void ftv_quantise_rows(const ftv_kernels *kernels, const ftv_quantise_job *job, void *scratch);
+void ftv_patches(const ftv_kernels *kernels, const ftv_patches_job *job, void *scratch);
+void ftv_embed_rows(const ftv_kernels *kernels, const ftv_embed_job *job, void *scratch);
 
 /* What defines each step: composed of a set's inner loops. Scratch is 16-byte aligned. */
 void ftv_layer_steps(const ftv_kernels *kernels, const ftv_layer_job *job, void *scratch);
 size_t ftv_layer_scratch_bytes(const ftv_kernels *kernels, uint32_t tokens, uint32_t inputs);
+/* What a layer makes of a tile's exact sums [tokens][16], which it uses up. */
+void ftv_put_sums(const ftv_layer_job *job, uint32_t tile, int32_t *sums);
 void ftv_qkv_steps(const ftv_kernels *kernels, const ftv_qkv_part *part, void *scratch);
 size_t ftv_qkv_scratch_bytes(const ftv_kernels *kernels, uint32_t tokens, uint32_t inputs, uint32_t head_rows);
 void ftv_attend_steps(const ftv_kernels *kernels, const ftv_attend_job *job, void *scratch);
@@ -116,6 +125,9 @@ size_t ftv_attend_scratch_bytes(uint32_t tokens, uint32_t head_rows);
 void ftv_norm_steps(const ftv_norm_job *job, void *scratch);
 size_t ftv_norm_scratch_bytes(uint32_t columns);
 void ftv_quantise_steps(const ftv_quantise_job *job);
+void ftv_patches_steps(const ftv_patches_job *job, void *scratch);
+size_t ftv_patches_scratch_bytes(uint32_t side);
+void ftv_embed_steps(const ftv_embed_job *job);
 
 /* ---- the same for whole sets of rows or tiles, shared out among workers ---- */
 
@@ -165,6 +177,13 @@ typedef struct ftv_softmax_scales {
     const int32_t *value; /* [rows] mv_j */
 } ftv_softmax_scales;
 uint32_t ftv_softmax(int16_t *weights, int32_t *scores, uint32_t rows, const ftv_softmax_scales *scales);
+
+/* Rows from `row` on. */
+static inline ftv_rows ftv_rows_from(ftv_rows all, uint32_t row) {
+    all.codes += (size_t)row * all.stride;
+    all.scales += row;
+    return all;
+}
 
 /* Calls the caller's hook, if there is one. */
 void ftv_trace_s8(const ftv_pass *pass, ftv_site site, uint32_t block, ftv_rows rows, uint32_t count, uint32_t columns);

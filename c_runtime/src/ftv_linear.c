@@ -52,20 +52,16 @@ static void tile_affine(const ftv_linear *layer, uint32_t index, int32_t *mantis
     }
 }
 
-/* One tile over all of the job's tokens: y [tokens][16], Q16. */
-static void tile_outputs(const ftv_kernels *kernels, const ftv_layer_job *job, uint32_t index, int32_t *y,
-                         void *scratch) {
+/* One tile over all of the job's tokens: sums [tokens][16]. */
+static void tile_sums(const ftv_kernels *kernels, const ftv_layer_job *job, uint32_t index, int32_t *sums,
+                      void *scratch) {
     const ftv_linear *layer = job->layer;
     const uint8_t *trits = layer->tiles + (size_t)index * layer->tile_bytes;
-    int32_t mantissas[FTV_TILE];
-    int32_t bias[FTV_TILE];
     if (job->encoding == FTV_T2) {
-        kernels->linear_s8t2(y, job->x.codes, job->tokens, job->x.stride, trits, layer->inputs, scratch);
+        kernels->linear_s8t2(sums, job->x.codes, job->tokens, job->x.stride, trits, layer->inputs, scratch);
     } else {
-        kernels->linear_s8t5(y, job->x.codes, job->tokens, job->x.stride, trits, layer->inputs, scratch);
+        kernels->linear_s8t5(sums, job->x.codes, job->tokens, job->x.stride, trits, layer->inputs, scratch);
     }
-    tile_affine(layer, index, mantissas, bias);
-    ftv_requantise(y, job->tokens, job->x.scales, mantissas, bias, layer->exponent);
 }
 
 static void store_tile(const ftv_layer_job *job, uint32_t column, const int32_t *restrict y) {
@@ -103,15 +99,23 @@ static void put_tile(const ftv_layer_job *job, uint32_t tile, int32_t *y) {
     }
 }
 
+void ftv_put_sums(const ftv_layer_job *job, uint32_t tile, int32_t *sums) {
+    int32_t mantissas[FTV_TILE];
+    int32_t bias[FTV_TILE];
+    tile_affine(job->layer, tile, mantissas, bias);
+    ftv_requantise(sums, job->tokens, job->x.scales, mantissas, bias, job->layer->exponent);
+    put_tile(job, tile, sums);
+}
+
 size_t ftv_layer_scratch_bytes(const ftv_kernels *kernels, uint32_t tokens, uint32_t inputs) {
     return ftv_sums_bytes(tokens) + kernels->linear_scratch_bytes(inputs);
 }
 
 void ftv_layer_steps(const ftv_kernels *kernels, const ftv_layer_job *job, void *scratch) {
-    int32_t *y = scratch;
+    int32_t *sums = scratch;
     for (uint32_t tile = job->first_tile; tile < job->first_tile + job->tiles; tile++) {
-        tile_outputs(kernels, job, tile, y, (uint8_t *)scratch + ftv_sums_bytes(job->tokens));
-        put_tile(job, tile, y);
+        tile_sums(kernels, job, tile, sums, (uint8_t *)scratch + ftv_sums_bytes(job->tokens));
+        ftv_put_sums(job, tile, sums);
     }
 }
 
@@ -134,7 +138,6 @@ static void layer_task(void *argument, uint32_t task, uint32_t worker) {
 }
 
 void ftv_layer_all(const ftv_pass *pass, const ftv_parallel *parallel, const ftv_layer_job *job) {
-    uint32_t together = pass->kernels->tiles != 0U ? pass->kernels->tiles : 1U;
-    layer_tasks tasks = {pass, job, ftv_share_tiles(parallel, job->tiles, together)};
+    layer_tasks tasks = {pass, job, ftv_share_tiles(parallel, job->tiles, pass->kernels)};
     ftv_for_each(parallel, layer_task, &tasks, ftv_ceil_div(job->tiles, tasks.tiles));
 }

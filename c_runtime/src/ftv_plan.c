@@ -8,7 +8,10 @@
 enum { EMBEDDING = 1, ATTENTION = 2, TOKENS = 4, ALWAYS = EMBEDDING | ATTENTION | TOKENS };
 
 static const uint8_t steps_of[FTV_BUFFERS] = {
-    ALWAYS, ALWAYS, ALWAYS, EMBEDDING, ATTENTION, ATTENTION, ATTENTION | TOKENS, TOKENS, TOKENS};
+    [FTV_BUFFER_SCRATCH] = ALWAYS,   [FTV_BUFFER_RESIDENT] = ALWAYS,          [FTV_BUFFER_RESIDUAL] = ALWAYS,
+    [FTV_BUFFER_ROWS] = ALWAYS,      [FTV_BUFFER_PATCHES] = EMBEDDING,        [FTV_BUFFER_QKV] = ATTENTION,
+    [FTV_BUFFER_ABSMAX] = ATTENTION, [FTV_BUFFER_MIXED] = ATTENTION | TOKENS, [FTV_BUFFER_WINDOW] = EMBEDDING | TOKENS,
+    [FTV_BUFFER_HIDDEN] = TOKENS};
 
 static size_t max_size(size_t a, size_t b) {
     return a > b ? a : b;
@@ -46,9 +49,10 @@ static void needs(uint32_t bytes[FTV_BUFFERS], const ftv_model *model, const ftv
                   const ftv_plan *plan) {
     uint32_t width = ftv_round16(model->width), hidden = ftv_round16(model->hidden);
     bytes[FTV_BUFFER_SCRATCH] = (uint32_t)ftv_step_scratch_bytes(model, kernels) * plan->workers;
-    bytes[FTV_BUFFER_RESIDUAL] = words_bytes(model->tokens, width);
+    bytes[FTV_BUFFER_RESIDENT] = words_bytes(plan->resident, width);
+    bytes[FTV_BUFFER_RESIDUAL] = words_bytes(model->tokens - plan->resident, width);
     bytes[FTV_BUFFER_ROWS] = rows_bytes(model->tokens, width);
-    bytes[FTV_BUFFER_PATCHES] = rows_bytes(model->tokens - 1U, ftv_round16(model->patch.inputs));
+    bytes[FTV_BUFFER_PATCHES] = plan->teams * rows_bytes(plan->group, ftv_round16(model->patch.inputs));
     bytes[FTV_BUFFER_QKV] = plan->wave * head_bytes(model, kernels);
     bytes[FTV_BUFFER_ABSMAX] = words_bytes(plan->wave * FTV_PARTS * model->tokens, 1);
     bytes[FTV_BUFFER_MIXED] = narrow_bytes(model->tokens, model->heads * model->head_rows);
@@ -88,18 +92,18 @@ ftv_plan ftv_make_plan(const ftv_model *model, const ftv_options *options) {
     }
     needs(bytes, model, settled.kernels, &plan);
     uint32_t shared = place(&plan, FTV_BUFFER_SCRATCH, 0, bytes[FTV_BUFFER_SCRATCH]);
+    shared = place(&plan, FTV_BUFFER_RESIDENT, shared, 0);
     shared = place(&plan, FTV_BUFFER_RESIDUAL, shared, bytes[FTV_BUFFER_RESIDUAL]);
     shared = place(&plan, FTV_BUFFER_ROWS, shared, bytes[FTV_BUFFER_ROWS]);
-    uint32_t embedding = place(&plan, FTV_BUFFER_PATCHES, shared, bytes[FTV_BUFFER_PATCHES]);
     shared = place(&plan, FTV_BUFFER_MIXED, shared, bytes[FTV_BUFFER_MIXED]);
     uint32_t attention = place(&plan, FTV_BUFFER_QKV, shared, bytes[FTV_BUFFER_QKV]);
     attention = place(&plan, FTV_BUFFER_ABSMAX, attention, bytes[FTV_BUFFER_ABSMAX]);
-    uint32_t end = (uint32_t)max_size(embedding, attention);
-    plan.group = group_within(model, workers, end - shared);
+    plan.group = group_within(model, workers, attention - shared);
     needs(bytes, model, settled.kernels, &plan);
     uint32_t tokens = place(&plan, FTV_BUFFER_WINDOW, shared, 0);
     tokens = place(&plan, FTV_BUFFER_HIDDEN, tokens, bytes[FTV_BUFFER_HIDDEN]);
-    plan.bytes[FTV_NEAR] = (uint32_t)max_size(end, tokens);
+    uint32_t embedding = place(&plan, FTV_BUFFER_PATCHES, shared, bytes[FTV_BUFFER_PATCHES]);
+    plan.bytes[FTV_NEAR] = (uint32_t)max_size(max_size(embedding, attention), tokens);
     return plan;
 }
 
@@ -117,7 +121,7 @@ static bool overlap(const ftv_plan_place *a, const ftv_plan_place *b) {
 static bool possible(const ftv_model *model, const ftv_plan *plan, uint32_t workers) {
     return plan->workers == workers && workers >= 1U && workers <= FTV_MAX_WORKERS && plan->group >= 1U &&
            plan->group <= model->tokens && (plan->teams == 1U || plan->teams == workers) && plan->wave >= 1U &&
-           plan->wave <= model->heads && plan->window <= 1U;
+           plan->wave <= model->heads && plan->window <= 1U && plan->resident <= model->tokens;
 }
 
 ftv_status ftv_check_plan(const ftv_model *model, const ftv_options *options) {
@@ -165,6 +169,10 @@ ftv_hidden ftv_hidden_at(const ftv_buffers *buffers, uint32_t team) {
                         .rows = {(int8_t *)start, (ftv_multiplier *)(void *)scales, 2U * buffers->hidden_stride}};
 }
 
+ftv_rows ftv_patches_at(const ftv_buffers *buffers, uint32_t team) {
+    return rows_at(buffers->patches + team * buffers->patches_bytes, buffers->group, buffers->patch_stride);
+}
+
 ftv_buffers ftv_lay_out(const ftv_model *model, const ftv_kernels *kernels, const ftv_plan *plan,
                         uint8_t *const memories[FTV_MEMORIES]) {
     ftv_buffers b = {.width_stride = ftv_round16(model->width),
@@ -172,12 +180,16 @@ ftv_buffers ftv_lay_out(const ftv_model *model, const ftv_kernels *kernels, cons
                      .group = plan->group,
                      .teams = plan->teams,
                      .wave = plan->wave,
+                     .resident_tokens = plan->resident,
+                     .patch_stride = ftv_round16(model->patch.inputs),
+                     .patches_bytes = rows_bytes(plan->group, ftv_round16(model->patch.inputs)),
                      .hidden_bytes = hidden_bytes(plan->group, ftv_round16(model->hidden)),
                      .scratch_bytes = ftv_step_scratch_bytes(model, kernels)};
     b.scratch = at(plan, FTV_BUFFER_SCRATCH, memories);
+    b.resident = (int32_t *)(void *)at(plan, FTV_BUFFER_RESIDENT, memories);
     b.residual = (int32_t *)(void *)at(plan, FTV_BUFFER_RESIDUAL, memories);
     b.rows = rows_at(at(plan, FTV_BUFFER_ROWS, memories), model->tokens, b.width_stride);
-    b.patches = rows_at(at(plan, FTV_BUFFER_PATCHES, memories), model->tokens - 1U, ftv_round16(model->patch.inputs));
+    b.patches = at(plan, FTV_BUFFER_PATCHES, memories);
     b.qkv = (int8_t *)at(plan, FTV_BUFFER_QKV, memories);
     b.absmax = (int32_t *)(void *)at(plan, FTV_BUFFER_ABSMAX, memories);
     b.mixed = narrow_at(at(plan, FTV_BUFFER_MIXED, memories), model->tokens, model->heads * model->head_rows);

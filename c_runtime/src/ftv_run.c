@@ -21,26 +21,29 @@ static ftv_narrow narrow_from(ftv_narrow all, uint32_t row) {
     return all;
 }
 
-static ftv_rows rows_from(ftv_rows all, uint32_t row) {
-    all.codes += (size_t)row * all.stride;
-    all.scales += row;
-    return all;
-}
-
 static int32_t *residual_of(const ftv_group *group) {
     const ftv_buffers *b = &group->pass->buffers;
-    return b->residual + (size_t)group->first * b->width_stride;
+    if (group->first < b->resident_tokens) {
+        return b->resident + (size_t)group->first * b->width_stride;
+    }
+    return b->residual + (size_t)(group->first - b->resident_tokens) * b->width_stride;
+}
+
+/* Whether the group works on a copy of its rows. */
+static bool has_window(const ftv_group *group) {
+    const ftv_buffers *b = &group->pass->buffers;
+    return b->window != NULL && group->first >= b->resident_tokens;
 }
 
 static group_view view_of(const ftv_group *group) {
     const ftv_buffers *b = &group->pass->buffers;
     ftv_hidden hidden = ftv_hidden_at(b, group->team);
     group_view view = {.residual = residual_of(group),
-                       .rows = rows_from(b->rows, group->first),
+                       .rows = ftv_rows_from(b->rows, group->first),
                        .mixed = narrow_from(b->mixed, group->first),
                        .hidden = hidden.narrow,
                        .hidden_rows = hidden.rows};
-    if (b->window != NULL) {
+    if (has_window(group)) {
         view.residual = b->window + (size_t)group->team * b->group * b->width_stride;
     }
     return view;
@@ -113,27 +116,41 @@ static void mlp(const ftv_group *group, const group_view *view, const ftv_block 
                   pass->buffers.width_stride);
 }
 
-/* The norm that comes after a block: the next block's first, or the last one. */
-static void norm_next(const ftv_group *group, const group_view *view, uint32_t index) {
+/* The first norm of block `next`, or the last norm of all. */
+static void norm_next(const ftv_group *group, const group_view *view, uint32_t next) {
     const ftv_model *model = group->pass->model;
-    bool last = index + 1U == model->depth;
-    norm_group(group, view, last ? &model->norm : &model->blocks[index + 1U].norm1);
-    ftv_trace_s8(group->pass, last ? FTV_SITE_NORM_CODES : FTV_SITE_NORM1_CODES, last ? FTV_NO_BLOCK : index + 1U,
-                 view->rows, group->count, model->width);
+    bool last = next == model->depth;
+    norm_group(group, view, last ? &model->norm : &model->blocks[next].norm1);
+    ftv_trace_s8(group->pass, last ? FTV_SITE_NORM_CODES : FTV_SITE_NORM1_CODES, last ? FTV_NO_BLOCK : next, view->rows,
+                 group->count, model->width);
 }
 
-static void run_group(const ftv_group *group, uint32_t index) {
+/* What groups of tokens go through between two attentions: pixels become tokens, or proj and MLP of a block; in any
+ * case the next norm. */
+typedef struct group_tasks {
+    const ftv_pass *pass;
+    const uint8_t *pixels; /* NULL: not the embedding */
+    uint32_t next;         /* block whose attention comes next; depth: none */
+    uint32_t tokens;
+} group_tasks;
+
+static void run_group(const group_tasks *tasks, const ftv_group *group) {
     const ftv_buffers *b = &group->pass->buffers;
-    const ftv_block *block = &group->pass->model->blocks[index];
     group_view view = view_of(group);
     size_t words = (size_t)group->count * b->width_stride;
-    if (b->window != NULL) {
-        copy_words(view.residual, residual_of(group), words);
+    if (tasks->pixels != NULL) {
+        ftv_embed(group, tasks->pixels, view.residual);
+    } else {
+        uint32_t index = tasks->next - 1U;
+        const ftv_block *block = &group->pass->model->blocks[index];
+        if (has_window(group)) {
+            copy_words(view.residual, residual_of(group), words);
+        }
+        project(group, &view, block, index);
+        mlp(group, &view, block, index);
     }
-    project(group, &view, block, index);
-    mlp(group, &view, block, index);
-    norm_next(group, &view, index);
-    if (b->window != NULL) {
+    norm_next(group, &view, tasks->next);
+    if (has_window(group)) {
         copy_words(residual_of(group), view.residual, words);
     }
 }
@@ -149,18 +166,23 @@ static void run_serially(void *context, ftv_task_fn function, void *argument, ui
 
 static const ftv_parallel serial = {run_serially, NULL, 1};
 
-typedef struct group_tasks {
-    const ftv_pass *pass;
-    uint32_t block;
-    uint32_t tokens;
-} group_tasks;
+/* Groups of resident tokens, then those of the others. */
+static uint32_t groups_of(const group_tasks *tasks) {
+    const ftv_buffers *b = &tasks->pass->buffers;
+    uint32_t resident = ftv_min_u32(tasks->tokens, b->resident_tokens);
+    return ftv_ceil_div(resident, b->group) + ftv_ceil_div(tasks->tokens - resident, b->group);
+}
 
 static ftv_group group_at(const group_tasks *tasks, uint32_t number) {
-    uint32_t first = number * tasks->pass->buffers.group;
+    const ftv_buffers *b = &tasks->pass->buffers;
+    uint32_t end = ftv_min_u32(tasks->tokens, b->resident_tokens);
+    uint32_t before = ftv_ceil_div(end, b->group);
+    uint32_t first = number < before ? number * b->group : end + (number - before) * b->group;
+    end = number < before ? end : tasks->tokens;
     return (ftv_group){.pass = tasks->pass,
                        .parallel = tasks->pass->parallel,
                        .first = first,
-                       .count = ftv_min_u32(tasks->pass->buffers.group, tasks->tokens - first)};
+                       .count = ftv_min_u32(b->group, end - first)};
 }
 
 static void team_task(void *argument, uint32_t task, uint32_t worker) {
@@ -169,20 +191,21 @@ static void team_task(void *argument, uint32_t task, uint32_t worker) {
     ftv_group group = group_at(tasks, task);
     group.parallel = &alone;
     group.team = worker;
-    run_group(&group, tasks->block);
+    run_group(tasks, &group);
 }
 
 /* A hook sees the groups in order. */
-static void run_groups(const ftv_pass *pass, uint32_t block, uint32_t tokens) {
-    group_tasks tasks = {pass, block, tokens};
-    uint32_t groups = ftv_ceil_div(tokens, pass->buffers.group);
+static void run_groups(const group_tasks *tasks) {
+    const ftv_pass *pass = tasks->pass;
+    uint32_t groups = groups_of(tasks);
     if (pass->buffers.teams > 1U && groups > 1U && pass->trace == NULL) {
-        ftv_for_each(pass->parallel, team_task, &tasks, groups);
+        group_tasks copy = *tasks;
+        ftv_for_each(pass->parallel, team_task, &copy, groups);
         return;
     }
     for (uint32_t number = 0; number < groups; number++) {
-        ftv_group group = group_at(&tasks, number);
-        run_group(&group, block);
+        ftv_group group = group_at(tasks, number);
+        run_group(tasks, &group);
     }
 }
 
@@ -222,28 +245,13 @@ static void classify(const ftv_pass *pass, int32_t *logits) {
     ftv_trace_s32(pass, FTV_SITE_LOGITS, FTV_NO_BLOCK, logits, 1, model->classes, model->classes);
 }
 
-/* The first block's norm, over all tokens. */
-static void norm_first(const ftv_pass *pass) {
-    const ftv_model *model = pass->model;
-    ftv_norm_job job = {.x = pass->buffers.residual,
-                        .x_stride = pass->buffers.width_stride,
-                        .rows = model->tokens,
-                        .columns = model->width,
-                        .norm = &model->blocks[0].norm1,
-                        .eps_q32 = model->eps_q32,
-                        .out = pass->buffers.rows};
-    ftv_norm_all(pass, pass->parallel, &job);
-    ftv_trace_s8(pass, FTV_SITE_NORM1_CODES, 0, pass->buffers.rows, model->tokens, model->width);
-}
-
 static void forward(const ftv_pass *pass, const uint8_t *pixels, int32_t *logits) {
     const ftv_model *model = pass->model;
-    ftv_embed(pass, pixels);
-    norm_first(pass);
+    run_groups(&(group_tasks){.pass = pass, .pixels = pixels, .next = 0, .tokens = model->tokens});
     for (uint32_t index = 0; index < model->depth; index++) {
         uint32_t queries = index == model->depth - 1U ? 1U : model->tokens;
         ftv_attention(pass, &model->blocks[index], queries);
-        run_groups(pass, index, queries);
+        run_groups(&(group_tasks){.pass = pass, .next = index + 1U, .tokens = queries});
     }
     classify(pass, logits);
 }
@@ -272,13 +280,15 @@ size_t ftv_arena_bytes(const ftv_model *model, const ftv_options *options) {
 /* Whether the memories that the caller gave hold what the plan needs. */
 static ftv_status check_memories(const ftv_plan *plan, const ftv_options *options, const void *arena,
                                  size_t arena_bytes) {
-    if ((uintptr_t)arena % FTV_ALIGN != 0U || (uintptr_t)options->far % FTV_ALIGN != 0U) {
+    if (((uintptr_t)arena | (uintptr_t)options->far | (uintptr_t)options->spare) % FTV_ALIGN != 0U) {
         return FTV_ERR_ALIGN;
     }
-    if (plan->bytes[FTV_NEAR] == 0U || (plan->bytes[FTV_FAR] > 0U && options->far == NULL)) {
+    if (plan->bytes[FTV_NEAR] == 0U || (plan->bytes[FTV_FAR] > 0U && options->far == NULL) ||
+        (plan->bytes[FTV_SPARE] > 0U && options->spare == NULL)) {
         return FTV_ERR_ARGUMENT; /* too many workers, or none; or no memory there */
     }
-    bool fits = arena_bytes >= plan->bytes[FTV_NEAR] && options->far_bytes >= plan->bytes[FTV_FAR];
+    bool fits = arena_bytes >= plan->bytes[FTV_NEAR] && options->far_bytes >= plan->bytes[FTV_FAR] &&
+                options->spare_bytes >= plan->bytes[FTV_SPARE];
     return fits ? FTV_OK : FTV_ERR_ARENA;
 }
 
@@ -296,7 +306,7 @@ ftv_status ftv_run(const ftv_model *model, const ftv_options *options, const uin
     if (status != FTV_OK) {
         return status;
     }
-    uint8_t *const memories[FTV_MEMORIES] = {arena, settled.far};
+    uint8_t *const memories[FTV_MEMORIES] = {arena, settled.far, settled.spare};
     ftv_pass pass = {.model = model,
                      .kernels = settled.kernels,
                      .parallel = settled.parallel,

@@ -42,6 +42,22 @@ void ftv_quantise_rows(const ftv_kernels *kernels, const ftv_quantise_job *job, 
     }
 }
 
+void ftv_patches(const ftv_kernels *kernels, const ftv_patches_job *job, void *scratch) {
+    if (kernels->patches != NULL) {
+        kernels->patches(job, scratch);
+    } else {
+        ftv_patches_steps(job, scratch);
+    }
+}
+
+void ftv_embed_rows(const ftv_kernels *kernels, const ftv_embed_job *job, void *scratch) {
+    if (kernels->embed != NULL) {
+        kernels->embed(job, scratch);
+    } else {
+        ftv_embed_steps(job);
+    }
+}
+
 /* ---- memory ---- */
 
 size_t ftv_part_bytes(const ftv_kernels *kernels, ftv_part part, uint32_t tokens, uint32_t head_rows) {
@@ -61,7 +77,7 @@ static uint32_t most_inputs(const ftv_model *model) {
 
 size_t ftv_step_scratch_bytes(const ftv_model *model, const ftv_kernels *kernels) {
     size_t own = kernels->scratch_bytes != NULL ? kernels->scratch_bytes(model) : 0U;
-    size_t most = max_size(own, ftv_patch_scratch_bytes(model));
+    size_t most = max_size(own, ftv_patches_scratch_bytes(model->patch_size));
     if (kernels->layer == NULL) {
         most = max_size(most, ftv_layer_scratch_bytes(kernels, model->tokens, most_inputs(model)));
     }

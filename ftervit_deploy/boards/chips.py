@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .model import Chip
+
 
 @dataclass(frozen=True)
 class ChipFacts:
@@ -11,6 +13,7 @@ class ChipFacts:
 
     Attributes:
         cores: processor cores.
+        vector: whether it has the vector unit of c_runtime/src/kernels/esp32s3/.
         clocks_hz: processor clocks that ESP-IDF offers.
         sram_bytes: internal RAM, caches included.
         pins: GPIO numbers that exist.
@@ -25,6 +28,7 @@ class ChipFacts:
     """
 
     cores: int
+    vector: bool
     clocks_hz: tuple[int, ...]
     sram_bytes: int
     pins: frozenset[int]
@@ -43,6 +47,7 @@ _KIB = 1024
 CHIPS = {
     "esp32s3": ChipFacts(
         cores=2,
+        vector=True,
         clocks_hz=(80_000_000, 160_000_000, 240_000_000),
         sram_bytes=512 * _KIB,
         pins=frozenset(range(22)) | frozenset(range(26, 49)),
@@ -57,3 +62,8 @@ CHIPS = {
     ),
 }
 """By ESP-IDF's target name. ESP32-S3: its datasheet, and Kconfig.cache and Kconfig.spiram of ESP-IDF."""
+
+
+def uses_vector(chip: Chip) -> bool:
+    """Whether firmware for a board with this chip computes on its vector unit."""
+    return chip.vector and CHIPS[chip.name].vector

@@ -29,11 +29,19 @@ FRAME_SIZES = {
 
 @dataclass(frozen=True)
 class Chip:
-    """The microcontroller. `name` is ESP-IDF's target name, e.g. ``esp32s3``."""
+    """The microcontroller.
+
+    Attributes:
+        name: ESP-IDF's target name, e.g. ``esp32s3``.
+        cores: that the engine uses.
+        clock_hz: of the cores.
+        vector: false leaves the chip's vector unit, if it has one, alone.
+    """
 
     name: str
     cores: Count
     clock_hz: Count
+    vector: bool = True
 
 
 @dataclass(frozen=True)
@@ -61,9 +69,15 @@ class Psram:
 
 @dataclass(frozen=True)
 class Memory:
-    """Internal RAM; `arena_bytes` is what the engine's arena may take of it."""
+    """Internal RAM that the engine may take.
+
+    Attributes:
+        arena_bytes: static memory.
+        heap_bytes: in one piece, of the heap that is left beside it when the application starts.
+    """
 
     arena_bytes: Count
+    heap_bytes: Annotated[int, Range(0)] = 0
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,14 @@ from .calls import (
     QkvCall,
     QuantiseCall,
 )  # fmt: skip
-from .kernels import KernelSet, RoughCycles, kernels_of, rendered_kernels
+from .kernels import KernelSet, RoughCycles, rendered_kernels
 from .memory import MemoryPlan, Placed, plan_memory
 from .partitions import FlashPlan, Partition, plan_flash
 from .prices import Machine, Place, Price, Rate, Rates, machine_of, prices_of, rates_of
+from .sets import kernels_of
 from .specialised import Chunk, chunks_of, specialised_scratch
 from .steps import AFFINES, Matrices, Step, pass_steps
+from .vector import vector_kernels
 
 __all__ = [
     "AFFINES",
@@ -59,4 +61,5 @@ __all__ = [
     "rates_of",
     "rendered_kernels",
     "specialised_scratch",
+    "vector_kernels",
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..architecture import Architecture
@@ -34,12 +35,21 @@ class Tiling:
         group: tokens that go through proj and MLP together.
         wave: heads at a time.
         window: True where a group's residual rows are copied, worked on and copied back.
+        resident: tokens whose residual rows lie apart, in SRAM, and need no window.
     """
 
     workers: int
     group: int
     wave: int
     window: bool
+    resident: int = 0
+
+    def groups(self, tokens: int) -> Iterator[int]:
+        """Sizes of the groups that the first `tokens` tokens come in (group_at in ftv_run.c)."""
+        resident = min(self.resident, tokens)
+        for start, end in ((0, resident), (resident, tokens)):
+            for first in range(start, end, self.group):
+                yield min(self.group, end - first)
 
 
 @dataclass(frozen=True)
@@ -65,22 +75,24 @@ def buffers_of(a: Architecture, kernels: KernelSet, tiling: Tiling) -> tuple[Buf
     head_rows = round_up(a.head_dim, TILE)
     parts, group = 3 * tiling.wave * a.tokens, tiling.group
     into_width, into_hidden = width / TILE, hidden / TILE
-    waves, groups = -(-a.heads // tiling.wave), -(-a.tokens // group)
+    waves, groups = -(-a.heads // tiling.wave), len(list(tiling.groups(a.tokens)))
     residual_touches = 3.0 if tiling.window else 8.0
+    window = _words(group, width) if tiling.window else 0
     return (
         Buffer("scratch", tiling.workers * worker_bytes(a, kernels), ALWAYS, 1e9),
-        Buffer("residual", _words(a.tokens, width), ALWAYS, residual_touches * a.depth),
+        Buffer("resident", _words(tiling.resident, width), ALWAYS, 8.0 * a.depth),
+        Buffer("residual", _words(a.tokens - tiling.resident, width), ALWAYS, residual_touches * a.depth),
         Buffer(
             "rows", _rows(a.tokens, width), ALWAYS, a.depth * (3 * into_width + into_width + into_hidden + 3)
         ),
-        Buffer("patches", _rows(a.patches, round_up(a.patch_values, TILE)), EMBEDDING, into_width),
+        Buffer("patches", _rows(group, round_up(a.patch_values, TILE)), EMBEDDING, into_width * groups),
         Buffer(
             "qkv", (2 + kernels.value_bytes) * tiling.wave * round_up(a.tokens, TILE) * head_rows, ATTENTION,
             a.depth * waves * a.tokens * 2 / 3,
         ),
         Buffer("absmax", _words(parts, 1), ATTENTION, a.depth * waves * a.tokens / ROW_GROUP),
         Buffer("mixed", narrow_bytes(a.tokens, a.heads * head_rows), ATTENTION | TOKENS, 3.0 * a.depth),
-        Buffer("window", _words(group, width) if tiling.window else 0, TOKENS, 7.0 * a.depth * groups),
+        Buffer("window", window, EMBEDDING | TOKENS, 7.0 * a.depth * groups),
         Buffer(
             "hidden", narrow_bytes(group, hidden) + _aligned(group * MULTIPLIER), TOKENS,
             a.depth * groups * (2 + into_width / 2),
@@ -89,18 +101,21 @@ def buffers_of(a: Architecture, kernels: KernelSet, tiling: Tiling) -> tuple[Buf
 
 
 def worker_bytes(a: Architecture, kernels: KernelSet) -> int:
-    """Scratch of one worker: the largest that any of its tasks needs (`ftv_step_scratch_bytes`)."""
+    """Scratch of one worker: the largest that any of its tasks needs (`ftv_step_scratch_bytes`).
+
+    Enough for `ref`, too, to which firmware falls back: it composes every step, and its loops need none.
+    """
+    loops = {step: kernels.linear if step not in kernels.owns else 0 for step in ("layer", "qkv")}
     head_rows = round_up(a.head_dim, TILE)
     part_tokens = min(PART_TOKENS, a.tokens)
-    composed = {
-        "layer": a.tokens * TILE * WORD + kernels.linear,
-        "qkv": part_tokens * (head_rows + TILE) * WORD + kernels.linear,
-        "attend": 3 * _aligned(a.tokens * WORD) + head_rows * WORD + _aligned(2 * a.tokens),
-        "norm": round_up(a.width, TILE) * (WORD + 2),
-    }
-    patch = round_up(a.patch_values, TILE) * WORD
-    generic = max(size for step, size in {**composed, "patch": patch}.items() if step not in kernels.owns)
-    most = max(kernels.steps, generic)
+    composed = (
+        a.tokens * TILE * WORD + loops["layer"],
+        part_tokens * (head_rows + TILE) * WORD + loops["qkv"],
+        3 * _aligned(a.tokens * WORD) + head_rows * WORD + _aligned(2 * a.tokens),
+        round_up(a.width, TILE) * (WORD + 2),
+        round_up(a.patch_values, TILE) * WORD,
+    )
+    most = max(kernels.steps, *composed)
     return _aligned(most) + HEAD_TILES * TILE * WORD
 
 

@@ -11,15 +11,17 @@ Part = Literal["q", "k", "v"]
 
 @dataclass(frozen=True)
 class LayerCall:
-    """One tile of sixteen channels of a matrix over some tokens: `ftv_layer_job`.
+    """Tiles of sixteen channels of a matrix over some tokens: `ftv_layer_job`.
 
     Attributes:
+        tiles: how many.
         inputs: K of the matrix.
         tokens: rows.
         output: what happens to the outputs.
         per_channel: True where each channel has a multiplier of its own.
     """
 
+    tiles: int
     inputs: int
     tokens: int
     output: Output
@@ -28,7 +30,7 @@ class LayerCall:
     @property
     def macs(self) -> int:
         """Multiply-accumulates."""
-        return 16 * self.inputs * self.tokens
+        return 16 * self.tiles * self.inputs * self.tokens
 
 
 @dataclass(frozen=True)
@@ -81,16 +83,16 @@ class QuantiseCall:
 
 @dataclass(frozen=True)
 class PatchCall:
-    """Pixels of some patches to eight-bit rows (`ftv_patch.c`)."""
+    """Pixels of some patches to eight-bit rows: `ftv_patches_job`."""
 
     patches: int
-    values: int
+    side: int
     macs: int = 0
 
 
 @dataclass(frozen=True)
 class EmbedCall:
-    """The position embedding added to some rows (`ftv_patch.c`)."""
+    """The position embedding added to some rows: `ftv_embed_job`."""
 
     rows: int
     columns: int

@@ -66,7 +66,7 @@ class RoughCycles:
     def of(self, call: Call) -> float:
         """Cycles of the call."""
         if isinstance(call, LayerCall):
-            return self._matrix(call.inputs, TILE, call.tokens)
+            return self._matrix(call.inputs, TILE * call.tiles, call.tokens)
         if isinstance(call, QkvCall):
             rows = round_up(call.head_dim, TILE)
             return self._matrix(call.inputs, rows, call.tokens) + rows * call.tokens * self.value
@@ -78,7 +78,7 @@ class RoughCycles:
         if isinstance(call, QuantiseCall):
             return call.rows * call.columns * self.value
         if isinstance(call, PatchCall):
-            return 2 * call.patches * call.values * self.value
+            return 6 * call.patches * call.side**2 * self.value
         return call.rows * call.columns * self.value
 
     def _matrix(self, inputs: int, channels: int, tokens: int) -> float:
@@ -89,12 +89,7 @@ SCALAR = RoughCycles("model", mac=1.5, weight=4.0, output=30.0, attend_mac=2.5, 
 """The rendered kernels for chips without a vector unit."""
 
 
-def kernels_of(chip: str, a: Architecture, encoding: str) -> KernelSet:
-    """The set that firmware for a chip (ESP-IDF's target name) has."""
-    return rendered_kernels(a, encoding)
-
-
 def rendered_kernels(a: Architecture, encoding: str) -> KernelSet:
-    """What templates/project/main/model_kernels.c.j2 renders for a chip without a vector unit."""
+    """What templates/kernels/scalar.c.j2 renders for a chip without a vector unit."""
     scratch = specialised_scratch(a, encoding)
     return KernelSet("model", scratch.linear, scratch.steps, frozenset({"qkv"}), 1, SCALAR)

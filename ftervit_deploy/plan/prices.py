@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from ..architecture import Architecture
 from ..boards import ChipBoard
 from .calls import KernelCycles
 from .steps import Step
@@ -55,6 +56,7 @@ class Machine:
         workers: cores that share the work.
         clock_hz: of the cores.
         near_bytes, far_bytes: room in SRAM and PSRAM.
+        spare_bytes: room in another piece of SRAM.
         rates: of the memories.
     """
 
@@ -63,16 +65,29 @@ class Machine:
     near_bytes: int
     far_bytes: int
     rates: Rates
+    spare_bytes: int = 0
 
 
-PSRAM_RESERVE_BYTES = 2 << 20
-"""Left to camera frames, pictures and ESP-IDF."""
+PSRAM_RESERVE_BYTES = 512 << 10
+"""Left to ESP-IDF, logits and whatever else the application keeps."""
 
 
-def machine_of(board: ChipBoard) -> Machine:
-    """The machine that a board's file describes."""
-    far = max(board.psram.size_bytes - PSRAM_RESERVE_BYTES, 0) if board.psram else 0
-    return Machine(board.chip.cores, board.chip.clock_hz, board.memory.arena_bytes, far, rates_of(board))
+def machine_of(board: ChipBoard, a: Architecture) -> Machine:
+    """The machine that a board's file describes, less what pictures for the model take of its PSRAM."""
+    far = max(board.psram.size_bytes - _taken_bytes(board, a), 0) if board.psram else 0
+    memory = board.memory
+    return Machine(
+        board.chip.cores, board.chip.clock_hz, memory.arena_bytes, far, rates_of(board), memory.heap_bytes
+    )
+
+
+def _taken_bytes(board: ChipBoard, a: Architecture) -> int:
+    """Pictures that the line and the camera bring, frames of two bytes a pixel, and the reserve."""
+    pixels = 3 * a.image_size**2
+    if board.camera is None:
+        return pixels + PSRAM_RESERVE_BYTES
+    frame = 2 * board.camera.width * board.camera.height
+    return 2 * pixels + board.camera.frame_buffers * frame + PSRAM_RESERVE_BYTES
 
 
 _PUBLISHED = "copies on an ESP32-S3, octal PSRAM at 80 MHz, lines of {line} bytes"
@@ -113,7 +128,8 @@ class Price:
 
     Attributes:
         step: the step.
-        compute_s: kernels on the busier core, operands in SRAM.
+        cycles: of the kernels on the busier core, operands in SRAM.
+        compute_s: the same in seconds.
         weights_s: fetching packed weights, all of it.
         hidden_s: the part of `weights_s` during which kernels compute.
         far_s: reading and writing what lies in PSRAM; kernels wait for it.
@@ -122,6 +138,7 @@ class Price:
     """
 
     step: Step
+    cycles: float
     compute_s: float
     weights_s: float
     hidden_s: float
@@ -161,16 +178,18 @@ def prices_of(steps: Iterable[Step], cycles: KernelCycles, machine: Machine, pla
             total += count * known[call]
         return total
 
-    return [_price(step, cycles_of(step) / machine.clock_hz, machine, place) for step in steps]
+    return [_price(step, cycles_of(step), machine, place) for step in steps]
 
 
-def _price(step: Step, compute_s: float, machine: Machine, place: Place) -> Price:
+def _price(step: Step, cycles: float, machine: Machine, place: Place) -> Price:
+    compute_s = cycles / machine.clock_hz
     rates = machine.rates
     source = rates.far_read if place.weights_in_psram else rates.flash_read
     weights_s = source.seconds(step.weights_bytes)
     read, written = _far(step.read_bytes, place), _far(step.written_bytes, place)
     return Price(
         step=step,
+        cycles=cycles,
         compute_s=compute_s,
         weights_s=weights_s,
         hidden_s=min(weights_s, compute_s),

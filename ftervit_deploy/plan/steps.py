@@ -5,7 +5,8 @@ c_runtime/src/ftv_run.c and ftv_attention.c have the same steps in the same orde
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..architecture import Architecture
@@ -108,24 +109,25 @@ class _Steps:
         self._head_rows = round_up(a.head_dim, TILE)
 
     def embedding(self) -> Iterator[Step]:
+        """The groups of tokens from pixels to the first norm, each step over all groups."""
         a = self._a
-        values = round_up(a.patch_values, TILE)
-        rows = a.image_size // a.patch_size
+        values, groups = round_up(a.patch_values, TILE), list(self._tiling.groups(a.tokens))
+        residual = self._residual(a.tokens)
         yield Step(
-            "patches", -1, ((self._busier(rows), PatchCall(rows, a.patch_values)),),
+            "patches", -1, tuple((1, PatchCall(self._busy_rows(rows), a.patch_size)) for rows in groups),
             read_bytes={"pixels": 3 * a.image_size**2},
-            written_bytes={"patches": a.patches * (values + MULTIPLIER)},
+            written_bytes={"patches": a.patches * (values + MULTIPLIER)}, dispatches=len(groups),
         )  # fmt: skip
         yield self._layer(
-            "patch embedding", -1, "patch", a.patch_values, a.width, a.patches, "store", "patches"
+            "patch embedding", -1, "patch", a.patch_values, a.width, a.tokens, "store", "patches"
         )
-        residual = a.tokens * self._width * WORD
         yield Step(
-            "position embedding", -1, ((1, EmbedCall(a.tokens, a.width)),),
+            "position embedding", -1, tuple((1, EmbedCall(self._busy_rows(n), a.width)) for n in groups),
             weights_bytes=2 * (a.position_rows + 1) * a.width,
-            read_bytes={"residual": residual}, written_bytes={"residual": residual}, dispatches=0,
+            read_bytes=residual, written_bytes=residual, dispatches=len(groups),
         )  # fmt: skip
-        yield self._norm(0, a.tokens, "residual", "norm1")
+        yield self._norm(-1, a.tokens, "first norm")
+        yield from self._window_out(-1, a.tokens)
 
     def attention(self, block: int, queries: int) -> Iterator[Step]:
         a, workers = self._a, self._tiling.workers
@@ -136,7 +138,7 @@ class _Steps:
         dispatches, fetched = 0, 0
         for first in range(0, a.heads, wave):
             heads = min(wave, a.heads - first)
-            share = shared_tokens(workers, 3 * heads, a.tokens)
+            share = round_up(shared_tokens(workers, 3 * heads, a.tokens), TILE)
             qkv += self._parts(heads, share, queries)
             fetched += heads * sum(-(-tokens // share) for tokens in (queries, a.tokens, a.tokens))
             rows = shared_tokens(workers, heads, queries)
@@ -157,24 +159,38 @@ class _Steps:
 
     def tokens(self, block: int, queries: int) -> Iterator[Step]:
         """The groups of tokens of a block, each step over all groups."""
-        a, window = self._a, self._tiling.window
-        residual = queries * self._width * WORD
-        where = "window" if window else "residual"
-        if window:
-            yield Step("window in", block, (), read_bytes={"residual": residual},
-                       written_bytes={"window": residual}, dispatches=0)  # fmt: skip
+        a = self._a
+        behind = self._behind_window(queries)
+        if behind:
+            yield Step("window in", block, (), read_bytes={"residual": behind},
+                       written_bytes={"window": behind}, dispatches=0)  # fmt: skip
         yield self._quantise(block, "attention output to codes", queries, a.width, "mixed",
                              narrow_bytes(queries, a.heads * self._head_rows))  # fmt: skip
-        yield self._layer("proj", block, "proj", a.width, a.width, queries, "add", "rows", where)
-        yield self._norm(block, queries, where, "norm2")
+        yield self._layer("proj", block, "proj", a.width, a.width, queries, "add", "rows")
+        yield self._norm(block, queries, "norm2")
         yield self._layer("fc1", block, "fc1", a.width, a.hidden, queries, "activate", "rows", "hidden")
         yield self._quantise(block, "GELU output to codes", queries, a.hidden, "hidden",
                              narrow_bytes(queries, self._hidden))  # fmt: skip
-        yield self._layer("fc2", block, "fc2", a.hidden, a.width, queries, "add", "hidden", where)
-        yield self._norm(block, queries, where, "next norm")
-        if window:
-            yield Step("window out", block, (), read_bytes={"window": residual},
-                       written_bytes={"residual": residual}, dispatches=0)  # fmt: skip
+        yield self._layer("fc2", block, "fc2", a.hidden, a.width, queries, "add", "hidden")
+        yield self._norm(block, queries, "next norm")
+        yield from self._window_out(block, queries)
+
+    def _behind_window(self, rows: int) -> int:
+        """Bytes of those of the first `rows` residual rows that are worked on in a copy."""
+        return max(rows - self._tiling.resident, 0) * self._width * WORD if self._tiling.window else 0
+
+    def _window_out(self, block: int, rows: int) -> Iterator[Step]:
+        behind = self._behind_window(rows)
+        if behind:
+            yield Step("window out", block, (), read_bytes={"window": behind},
+                       written_bytes={"residual": behind}, dispatches=0)  # fmt: skip
+
+    def _residual(self, rows: int) -> dict[str, int]:
+        """Where the first `rows` residual rows are worked on, bytes by buffer."""
+        resident = min(rows, self._tiling.resident)
+        other = "window" if self._tiling.window else "residual"
+        row = self._width * WORD
+        return {"resident": resident * row, other: (rows - resident) * row}
 
     def head(self) -> Step:
         a = self._a
@@ -182,37 +198,40 @@ class _Steps:
 
     def _layer(
         self, name: str, block: int, matrix: str, inputs: int, channels: int, rows: int, output: Output,
-        source: str, target: str = "residual",
+        source: str, target: str = "",
     ) -> Step:  # fmt: skip
         tiles = -(-channels // TILE)
         per_channel = matrix in self._matrices.per_channel
-        groups = list(self._groups(rows)) if block >= 0 else [rows]
-        calls = tuple(
-            (self._busier(tiles), LayerCall(inputs, tokens, output, per_channel)) for tokens in groups
-        )
-        words = rows * tiles * TILE * WORD
-        stored = narrow_bytes(rows, tiles * TILE) if output == "activate" else words
-        source_bytes = rows * (round_up(inputs, TILE) + MULTIPLIER)
-        read = {source: source_bytes * self._busier(tiles) * self._tiling.workers}
+        groups = list(self._tiling.groups(rows))
+        share = self._busier(tiles)
+        calls = tuple((1, LayerCall(share, inputs, tokens, output, per_channel)) for tokens in groups)
+        read = {source: rows * (round_up(inputs, TILE) + MULTIPLIER) * share * self._tiling.workers}
+        written = self._residual(rows)
+        if output == "activate":
+            written = {target: narrow_bytes(rows, tiles * TILE)}
+        elif target:
+            written = {target: rows * tiles * TILE * WORD}
         if output == "add":
-            read[target] = read.get(target, 0) + words
+            read |= written
         return Step(
             name, block, calls, weights_bytes=len(groups) * self._matrices.weight_bytes(inputs, tiles),
-            read_bytes=read, written_bytes={target: stored}, dispatches=len(groups),
+            read_bytes=read, written_bytes=written, dispatches=len(groups),
         )  # fmt: skip
 
-    def _norm(self, block: int, rows: int, source: str, name: str) -> Step:
+    def _norm(self, block: int, rows: int, name: str) -> Step:
         a = self._a
-        calls = tuple((1, NormCall(self._busy_rows(tokens), a.width)) for tokens in self._groups(rows))
+        calls = tuple((1, NormCall(self._busy_rows(tokens), a.width)) for tokens in self._tiling.groups(rows))
         return Step(
-            name, block, calls, read_bytes={source: rows * self._width * WORD},
+            name, block, calls, read_bytes=self._residual(rows),
             written_bytes={"rows": rows * (self._width + MULTIPLIER)}, dispatches=len(calls),
         )  # fmt: skip
 
     def _quantise(
         self, block: int, name: str, rows: int, columns: int, source: str, source_bytes: int
     ) -> Step:
-        calls = tuple((1, QuantiseCall(self._busy_rows(tokens), columns)) for tokens in self._groups(rows))
+        calls = tuple(
+            (1, QuantiseCall(self._busy_rows(tokens), columns)) for tokens in self._tiling.groups(rows)
+        )
         return Step(
             name, block, calls, read_bytes={source: source_bytes},
             written_bytes={"rows": rows * (round_up(columns, TILE) + MULTIPLIER)}, dispatches=len(calls),
@@ -229,12 +248,11 @@ class _Steps:
             for part, needed in needs
             for first in range(0, needed, share)
         ]
-        for task in tasks[:: self._tiling.workers]:
+        taken: list[list[QkvCall]] = [[] for _ in range(self._tiling.workers)]
+        for task in tasks:  # each goes to the core that is free first
+            min(taken, key=_tokens_of).append(task)
+        for task in max(taken, key=_tokens_of):
             yield 1, task
-
-    def _groups(self, rows: int) -> Iterator[int]:
-        for first in range(0, rows, self._tiling.group):
-            yield min(self._tiling.group, rows - first)
 
     def _busier(self, tasks: int) -> int:
         """Tasks of the busier core."""
@@ -246,7 +264,10 @@ class _Steps:
         return min(rows, rounds * self._busier(-(-rows // rounds)))
 
 
+def _tokens_of(tasks: Sequence[QkvCall]) -> int:
+    return sum(task.tokens for task in tasks)
+
+
 def shared_tokens(workers: int, pieces: int, tokens: int) -> int:
     """Tokens of one task where pieces of `tokens` tokens are shared out (share_tokens in ftv_attention.c)."""
-    splits = 1 if pieces % workers == 0 else -(-4 * workers // pieces)
-    return round_up(-(-tokens // splits), TILE)
+    return -(-tokens // (workers // math.gcd(workers, pieces)))

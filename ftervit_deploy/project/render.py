@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..boards import ChipBoard
+from ..boards.chips import uses_vector
 from ..boards.sdkconfig import sdkconfig_options
 from ..image import ImageInfo
 from ..image.header import NUMERICS, VERSION
 from ..image.layout import TILE, round_up
 from ..plan import (
     FlashPlan,
+    KernelSet,
     Matrices,
     MemoryPlan,
     chunks_of,
@@ -22,7 +24,6 @@ from ..plan import (
     machine_of,
     plan_flash,
     plan_memory,
-    specialised_scratch,
 )  # fmt: skip
 from ..plan.specialised import inputs_of
 from ..resources import c_runtime_folder, templates_folder
@@ -72,10 +73,10 @@ def render_project(board: ChipBoard, image: bytes, info: ImageInfo) -> Project:
     header = info.header
     flash = plan_flash(board, len(image), reduced_bytes(info))
     a = header.architecture
-    kernels = kernels_of(board.chip.name, a, header.encoding)
-    memory = plan_memory(a, Matrices.of_image(info), kernels, machine_of(board), len(image))
+    kernels = kernels_of(board.chip, a, header.encoding)
+    memory = plan_memory(a, Matrices.of_image(info), kernels, machine_of(board, a), len(image))
     manifest = _manifest(board, len(image), info, flash)
-    context = _context(board, info, memory, flash, manifest)
+    context = _context(board, info, kernels, memory, flash, manifest)
     files = {path: text.encode() for path, text in _rendered(context)}
     files |= dict(_runtime_files())
     files[MANIFEST_FILE] = manifest_text(manifest).encode()
@@ -101,8 +102,9 @@ def _manifest(board: ChipBoard, image_bytes: int, info: ImageInfo, flash: FlashP
 
 
 def _context(
-    board: ChipBoard, info: ImageInfo, memory: MemoryPlan, flash: FlashPlan, manifest: Manifest
-) -> dict[str, Any]:
+    board: ChipBoard, info: ImageInfo, kernels: KernelSet, memory: MemoryPlan, flash: FlashPlan,
+    manifest: Manifest,
+) -> dict[str, Any]:  # fmt: skip
     """Every name that a template may use."""
     a, encoding = info.header.architecture, info.header.encoding
     chunks = {inputs: chunks_of(inputs, encoding) for inputs in inputs_of(a)}
@@ -113,6 +115,8 @@ def _context(
         "encoding": encoding,
         "header": info.header,
         "labels": info.labels,
+        "vector": uses_vector(board.chip),
+        "kernels": kernels,
         "plan": memory,
         "flash": flash,
         "manifest": manifest,
@@ -124,7 +128,6 @@ def _context(
         "chunk": max(chunk.length for pieces in chunks.values() for chunk in pieces),
         "head_rows": round_up(a.head_dim, TILE),
         "qkv_longest": max(chunk.length for chunk in chunks[a.width]),
-        "scratch": specialised_scratch(a, encoding),
         "mix_group": _MIX_GROUP,
         "camera_side": min(board.camera.width, board.camera.height) if board.camera else 0,
         "strip_pixels": _strip_pixels(board),
@@ -156,8 +159,8 @@ def _environment(root: Path) -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     return Environment(
-        loader=FileSystemLoader(root), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-        keep_trailing_newline=True, autoescape=False,
+        loader=FileSystemLoader((root, templates_folder())), undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,
     )  # fmt: skip
 
 

@@ -87,6 +87,14 @@ static void start_camera(const ftv_espidf_board *board, ftv_app_port *port) {
     }
 }
 
+static void find_model(ftv_app_config *config, ftv_espidf_model model) {
+    ftv_espidf_map_model(&config->image, &config->image_bytes, &config->image_error);
+    bool copied = model == FTV_ESPIDF_MODEL_IN_PSRAM && ftv_espidf_copy_model(&config->image, &config->image_bytes);
+    if (config->image != NULL) {
+        ESP_LOGI(TAG, "model: read from %s", copied ? "PSRAM" : "flash");
+    }
+}
+
 static uint16_t new_session(void) {
     uint16_t session = 0;
     while (session == 0U) {
@@ -95,7 +103,7 @@ static uint16_t new_session(void) {
     return session;
 }
 
-void ftv_espidf_main(const ftv_espidf_board *board, ftv_app *app, ftv_app_config *config) {
+void ftv_espidf_main(const ftv_espidf_board *board, ftv_app *app, ftv_app_config *config, ftv_espidf_model model) {
     ftv_espidf_line_start(board);
     config->port = (ftv_app_port){.context = (void *)board,
                                   .read = ftv_espidf_line_read,
@@ -115,7 +123,7 @@ void ftv_espidf_main(const ftv_espidf_board *board, ftv_app *app, ftv_app_config
     }
     start_display(board, config);
     start_camera(board, &config->port);
-    ftv_espidf_map_model(&config->image, &config->image_bytes, &config->image_error);
+    find_model(config, model);
     ESP_LOGI(TAG, "internal RAM: %u bytes free, the largest piece %u",
              (unsigned)heap_caps_get_free_size(MALLOC_CAP_INTERNAL | MALLOC_CAP_8BIT),
              (unsigned)heap_caps_get_largest_free_block(MALLOC_CAP_INTERNAL | MALLOC_CAP_8BIT));

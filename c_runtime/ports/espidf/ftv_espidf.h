@@ -143,15 +143,26 @@ typedef struct ftv_espidf_board {
 /* What a project's board.c defines. */
 extern const ftv_espidf_board ftv_board;
 
+/* Where the engine reads the model from. */
+typedef enum ftv_espidf_model { FTV_ESPIDF_MODEL_IN_FLASH, FTV_ESPIDF_MODEL_IN_PSRAM } ftv_espidf_model;
+
 /* Runs the application for ever. It fills in of *config: port, session, window, image, image_bytes, image_error, board,
  * options.parallel, display_width, display_height, display_little_endian. The rest is the caller's, who sets everything
  * else before, memory included; strip lies in internal RAM. Call it from app_main, pinned to core 0. */
-_Noreturn void ftv_espidf_main(const ftv_espidf_board *board, ftv_app *app, ftv_app_config *config);
+_Noreturn void ftv_espidf_main(const ftv_espidf_board *board, ftv_app *app, ftv_app_config *config,
+                               ftv_espidf_model model);
 
 /* ---- pieces, for firmware that brings its own main ---- */
 
 /* Maps the model's partition for good; its bytes are more than the image's. False: *error is a sentence. */
 bool ftv_espidf_map_model(const void **image, size_t *bytes, const char **error);
+
+/* The fastest kernels that the chip has. A project for one model names its own instead. */
+extern const ftv_kernels *const ftv_espidf_kernels;
+
+/* Makes of a mapped image one in PSRAM, for good; *bytes becomes its length. False: there is no room, it is no image, or
+ * the copy differs; then all stays as it was. */
+bool ftv_espidf_copy_model(const void **image, size_t *bytes);
 
 /* Starts the workers, once: 1, the caller's task alone, or 2, a task on the other core as well. The caller's task is pinned
  * to core 0, and it alone runs the engine. */

@@ -1,7 +1,16 @@
-/* The model's partition, mapped into the address space. */
+/* The model: its partition, mapped into the address space, or a copy in PSRAM. */
 #include "ftv_espidf.h"
 
+#include "esp_heap_caps.h"
+#include "esp_log.h"
 #include "esp_partition.h"
+
+#include <string.h>
+
+#define TAG          "ftv"
+#define HEADER_BYTES 144U /* IMAGE_FORMAT.md */
+#define FILE_BYTES   12U
+#define COPY_ALIGN   64U /* of the image's matrices */
 
 bool ftv_espidf_map_model(const void **image, size_t *bytes, const char **error) {
     esp_partition_mmap_handle_t mapping; /* never unmapped */
@@ -21,5 +30,32 @@ bool ftv_espidf_map_model(const void **image, size_t *bytes, const char **error)
     }
     *bytes = partition->size;
     *error = NULL;
+    return true;
+}
+
+/* The image's own length, as its header says; 0 where that cannot be. */
+static size_t length_of(const uint8_t *image, size_t bytes) {
+    size_t length = bytes >= HEADER_BYTES ? ftv_get_u32(image + FILE_BYTES) : 0U;
+    return length >= HEADER_BYTES && length <= bytes ? length : 0U;
+}
+
+bool ftv_espidf_copy_model(const void **image, size_t *bytes) {
+    size_t length = *image != NULL ? length_of(*image, *bytes) : 0U;
+    if (length == 0U) {
+        return false; /* the application says what is wrong with it */
+    }
+    void *copy = heap_caps_aligned_alloc(COPY_ALIGN, length, MALLOC_CAP_SPIRAM | MALLOC_CAP_8BIT);
+    if (copy == NULL) {
+        ESP_LOGW(TAG, "model: PSRAM has no %u bytes for it", (unsigned)length);
+        return false;
+    }
+    memcpy(copy, *image, length);
+    if (memcmp(copy, *image, length) != 0) {
+        ESP_LOGE(TAG, "model: its copy in PSRAM differs, that memory is faulty");
+        heap_caps_free(copy);
+        return false;
+    }
+    *image = copy;
+    *bytes = length;
     return true;
 }

@@ -70,5 +70,5 @@ void app_main(void) {
         .strip = strip,
         .strip_pixels = sizeof strip / sizeof strip[0],
     };
-    ftv_espidf_main(&ftv_board, &app, &config);
+    ftv_espidf_main(&ftv_board, &app, &config, FTV_ESPIDF_MODEL_IN_PSRAM);
 }

@@ -1,19 +1,20 @@
-/* The memory plan: 20,016 bytes of SRAM, 0 of PSRAM, 2 workers.
+/* The memory plan: 29,264 bytes of SRAM, 0 of PSRAM, 2 workers.
  * Embedding, attention and tokens (proj and MLP) take turns in the same places. */
 #include "model.h"
 
 const ftv_plan model_plan = {
     .places =
         {
-            [FTV_BUFFER_SCRATCH] = {FTV_NEAR, 0U, 17152U},
-            [FTV_BUFFER_RESIDUAL] = {FTV_NEAR, 17344U, 640U},
-            [FTV_BUFFER_ROWS] = {FTV_NEAR, 17152U, 192U},
-            [FTV_BUFFER_PATCHES] = {FTV_NEAR, 17984U, 784U},
-            [FTV_BUFFER_QKV] = {FTV_NEAR, 17984U, 1536U},
-            [FTV_BUFFER_ABSMAX] = {FTV_NEAR, 19888U, 128U},
-            [FTV_BUFFER_MIXED] = {FTV_NEAR, 19520U, 368U},
+            [FTV_BUFFER_SCRATCH] = {FTV_NEAR, 0U, 25888U},
+            [FTV_BUFFER_RESIDENT] = {FTV_NEAR, 0U, 0U},
+            [FTV_BUFFER_RESIDUAL] = {FTV_NEAR, 26080U, 640U},
+            [FTV_BUFFER_ROWS] = {FTV_NEAR, 25888U, 192U},
+            [FTV_BUFFER_PATCHES] = {FTV_NEAR, 26720U, 992U},
+            [FTV_BUFFER_QKV] = {FTV_NEAR, 26720U, 2048U},
+            [FTV_BUFFER_ABSMAX] = {FTV_NEAR, 29136U, 128U},
+            [FTV_BUFFER_MIXED] = {FTV_NEAR, 28768U, 368U},
             [FTV_BUFFER_WINDOW] = {FTV_NEAR, 0U, 0U},
-            [FTV_BUFFER_HIDDEN] = {FTV_NEAR, 17984U, 752U},
+            [FTV_BUFFER_HIDDEN] = {FTV_NEAR, 26720U, 752U},
         },
     .bytes = {MODEL_NEAR_BYTES, MODEL_FAR_BYTES},
     .workers = MODEL_WORKERS,
@@ -21,4 +22,5 @@ const ftv_plan model_plan = {
     .teams = 1U,
     .wave = 2U, /* of 2 heads */
     .window = 0U,
+    .resident = 0U,
 };

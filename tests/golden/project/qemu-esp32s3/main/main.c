@@ -60,5 +60,5 @@ void app_main(void) {
         .scratch = near_memory,
         .scratch_bytes = sizeof near_memory,
     };
-    ftv_espidf_main(&ftv_board, &app, &config);
+    ftv_espidf_main(&ftv_board, &app, &config, FTV_ESPIDF_MODEL_IN_PSRAM);
 }

@@ -1,0 +1,132 @@
+"""Pictures of results, drawn by Matplotlib (`pip install ftervit[plot]`)."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import FtervitError
+from .files import write_atomic
+
+if TYPE_CHECKING:
+    from .estimate import Estimate
+    from .plan import Price
+
+SUFFIXES = (".png", ".svg", ".pdf")
+_USED, _FREE, _OVER = "#3b6ea8", "#d9dee5", "#b5403f"
+
+
+class ChartError(FtervitError):
+    """A picture cannot be drawn."""
+
+
+def check_chart(path: Path) -> None:
+    """Whether a picture can be drawn to `path`, before any work is done for it.
+
+    Raises:
+        ChartError: another kind of file, no such folder, or no Matplotlib.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise ChartError(
+            f"{path} is none of {', '.join(SUFFIXES)}.", "Name a file with one of these endings."
+        )
+    if not path.parent.is_dir():
+        raise ChartError(f"There is no folder {path.parent}.", "Make it, or name another.")
+    if importlib.util.find_spec("matplotlib") is None:
+        raise ChartError("--plot needs Matplotlib, which is not installed.", 'pip install "ftervit[plot]"')
+
+
+def draw_estimate(found: Estimate, path: Path) -> None:
+    """Milliseconds of every kind of step, and the memories, as one picture.
+
+    Raises:
+        ChartError: see `check_chart`.
+        FileError: it cannot be written.
+    """
+    check_chart(path)
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 6.5), layout="constrained")
+    top, bottom = figure.subplots(2, 1, height_ratios=(4, 1))
+    figure.suptitle(_title(found), fontsize=12)
+    _draw_steps(top, found.prices)
+    _draw_memories(bottom, found)
+    _save(figure, path)
+
+
+def _title(found: Estimate) -> str:
+    what = f"{found.subject.name} on {found.board.name}"
+    if not found.prices:
+        return f"{what}: does not fit"
+    verdict = "" if found.fits else ", does not fit"
+    return f"{what}: {1000 * found.seconds:,.0f} ms an image (modelled){verdict}"
+
+
+_PARTS: tuple[tuple[str, str, Callable[[Price], float]], ...] = (
+    ("computing", "#3b6ea8", lambda price: price.compute_s),
+    ("waiting for weights", "#d98e32", lambda price: price.weights_s - price.hidden_s),
+    ("waiting for PSRAM", "#b5403f", lambda price: price.far_s),
+    ("sharing out work", "#8a8a8a", lambda price: price.dispatch_s),
+)
+
+
+def _draw_steps(axes: Any, prices: Sequence[Price]) -> None:
+    kinds = list(dict.fromkeys(price.step.name for price in prices))
+    ends = [0.0] * len(kinds)
+    for label, colour, part in _PARTS:
+        sums = [sum(1000 * part(price) for price in prices if price.step.name == kind) for kind in kinds]
+        axes.barh(kinds, sums, left=ends, color=colour, label=label)
+        ends = [end + more for end, more in zip(ends, sums, strict=True)]
+    for kind, end in zip(kinds, ends, strict=True):
+        axes.text(end, kind, f" {end:.1f}", va="center", fontsize=8)
+    axes.invert_yaxis()
+    axes.margins(x=0.08)
+    axes.set_xlabel("milliseconds of one image, all blocks")
+    if kinds:
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(_PARTS), frameon=False)
+    _plain(axes)
+
+
+def _draw_memories(axes: Any, found: Estimate) -> None:
+    for name, used, size in _memories(found):
+        share = min(used / size, 1.0) if size else 1.0
+        axes.barh([name], [1.0], color=_FREE)
+        axes.barh([name], [share], color=_USED if used <= size else _OVER)
+        axes.text(1.0, name, f" {used:,} of {size:,} bytes", va="center", fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.45)
+    axes.set_xticks([])
+    _plain(axes)
+
+
+def _memories(found: Estimate) -> list[tuple[str, int, int]]:
+    board = found.board
+    room = (
+        found.flash.model.size
+        if found.flash
+        else board.partitions.usable_bytes - board.partitions.app_min_bytes
+    )
+    rows = [("flash, model", found.subject.image_bytes, room)]
+    if found.memory is not None:
+        rows.append(("SRAM, arena", found.memory.near_bytes, board.memory.arena_bytes))
+        if board.memory.heap_bytes:
+            rows.append(("SRAM, heap", found.memory.spare_bytes, board.memory.heap_bytes))
+        if board.psram is not None:
+            rows.append(("PSRAM", found.far_bytes, board.psram.size_bytes))
+    return rows
+
+
+def _plain(axes: Any) -> None:
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+
+
+def _save(figure: Any, path: Path) -> None:
+    import io
+
+    content = io.BytesIO()
+    figure.savefig(content, format=path.suffix.lower()[1:], dpi=150)
+    write_atomic(path, content.getvalue())
