@@ -330,11 +330,7 @@ def _declare(library: ctypes.CDLL) -> None:
         ("ftv_run", c_int, (c_void_p, options, c_void_p, c_void_p, c_void_p, c_size_t)),
         ("ftv_host_kernels", c_void_p, (c_uint32,)),
         ("ftv_batch_arena_bytes", c_size_t, (c_void_p, c_void_p, c_uint32)),
-        (
-            "ftv_run_batch",
-            c_int,
-            (c_void_p, c_void_p, c_void_p, c_void_p, c_uint32, c_void_p, c_void_p, c_size_t),
-        ),
+        ("ftv_run_batch", c_int, (*(c_void_p,) * 4, c_uint32, c_void_p, c_void_p, c_size_t)),
         ("ftv_threads_create", c_void_p, (c_uint32,)),
         ("ftv_threads_destroy", None, (c_void_p,)),
     ):

@@ -1,4 +1,4 @@
-/* Every whole step of every set of kernels, its own or composed, equals its definition on random, odd and extreme shapes and operands.
+/* Prints the names of the sets of kernels that this CPU can run, once checked: every whole step of every set of kernels, its own or composed, equals its definition on random, odd and extreme shapes and operands.
  * Operands lie in allocations of exactly the size that ftv.h promises them. */
 #include "ftv_engine.h"
 #include "ftv_host_kernels.h"
@@ -149,8 +149,8 @@ static void compare_narrow(const ftv_kernels *kernels, const char *what, ftv_nar
     }
 }
 
-static void check_layer(const ftv_kernels *kernels, uint32_t tokens, uint32_t rows, uint32_t inputs,
-                        ftv_output output, int32_t most) {
+static void check_layer(const ftv_kernels *kernels, uint32_t tokens, uint32_t rows, uint32_t inputs, ftv_output output,
+                        int32_t most) {
     ftv_encoding encoding = random_below(2) == 0 ? FTV_T2 : FTV_T5;
     ftv_linear layer = make_linear(encoding, 1, rows, inputs);
     ftv_layer_job job = {.layer = &layer, .encoding = encoding, .tokens = tokens, .output = output};
@@ -429,6 +429,7 @@ static void check(const ftv_kernels *kernels) {
 int main(void) {
     for (uint32_t i = 0; ftv_host_kernels(i) != NULL; i++) {
         check(ftv_host_kernels(i));
+        puts(ftv_host_kernels(i)->name);
     }
     return 0;
 }
