@@ -52,7 +52,8 @@ class _Options(ctypes.Structure):
 
     _fields_ = (
         ("kernels", c_void_p), ("parallel", c_void_p), ("trace", _TRACE), ("trace_context", c_void_p),
-        ("plan", c_void_p), ("far", c_void_p), ("far_bytes", c_size_t),
+        ("plan", c_void_p), ("far", c_void_p), ("far_bytes", c_size_t), ("spare", c_void_p),
+        ("spare_bytes", c_size_t),
     )  # fmt: skip
 
 
@@ -172,7 +173,7 @@ class Engine:
     def _options(self, trace: Any = None) -> _Options:
         if self._pool is None:
             raise EngineError("This engine is closed.")
-        return _Options(self._kernels, self._pool.address(), trace or _TRACE(), None, None, None, 0)
+        return _Options(self._kernels, self._pool.address(), trace or _TRACE(), None, None, None, 0, None, 0)
 
     def _run(self, image: Pixels, logits: Logits, trace: Any) -> None:
         with self._lock:
@@ -197,8 +198,8 @@ class Engine:
 
 
 def available_kernels() -> tuple[str, ...]:
-    """Names of the sets of kernels that this CPU can run, fastest first; the last three
-    are ``portable``, ``scalar``, ``ref``.
+    """Names of the sets of kernels that this CPU can run, fastest first; the last three are ``portable``,
+    ``scalar`` and ``ref``.
 
     Raises:
         EngineError: the engine is not built.
@@ -329,7 +330,11 @@ def _declare(library: ctypes.CDLL) -> None:
         ("ftv_run", c_int, (c_void_p, options, c_void_p, c_void_p, c_void_p, c_size_t)),
         ("ftv_host_kernels", c_void_p, (c_uint32,)),
         ("ftv_batch_arena_bytes", c_size_t, (c_void_p, c_void_p, c_uint32)),
-        ("ftv_run_batch", c_int, (c_void_p, c_void_p, c_void_p, c_void_p, c_uint32, c_void_p, c_void_p, c_size_t)),
+        (
+            "ftv_run_batch",
+            c_int,
+            (c_void_p, c_void_p, c_void_p, c_void_p, c_uint32, c_void_p, c_void_p, c_size_t),
+        ),
         ("ftv_threads_create", c_void_p, (c_uint32,)),
         ("ftv_threads_destroy", None, (c_void_p,)),
     ):

@@ -25,6 +25,7 @@ static int run(const ftv_kernels *kernels) {
 
 #ifdef WITH_PROJECT
 static _Alignas(FTV_ALIGN) uint8_t far_memory[ARENA_BYTES];
+static _Alignas(FTV_ALIGN) uint8_t spare_memory[MODEL_SPARE_BYTES + 1U];
 
 /* Two workers on one core: every second task is the other one's. */
 static void take_turns(void *context, ftv_task_fn function, void *argument, uint32_t tasks) {
@@ -40,7 +41,9 @@ static int run_project(void) {
                            .parallel = &workers,
                            .plan = &model_plan,
                            .far = far_memory,
-                           .far_bytes = MODEL_FAR_BYTES};
+                           .far_bytes = MODEL_FAR_BYTES,
+                           .spare = spare_memory,
+                           .spare_bytes = MODEL_SPARE_BYTES};
     ftv_status status = ftv_run(&model, &options, pixels_start, logits, arena, MODEL_NEAR_BYTES);
     if (status == FTV_OK) {
         print_line(logits, model.classes);
