@@ -2,50 +2,37 @@
 
 from __future__ import annotations
 
-import ctypes
-from ctypes import CFUNCTYPE, c_size_t, c_uint32, c_void_p
+import subprocess
+from pathlib import Path
 
-import pytest
+from c_compiler import ROOT, RUNTIME, build, compiler
 from engine_cases import ODD, preset_model
 
-from ftervit_deploy.engine import Engine
 from ftervit_deploy.image import write_image
-from ftervit_deploy.lower import IntegerModel, lower
+from ftervit_deploy.lower import lower
 from ftervit_deploy.plan.scalar import scalar_kernels
 from synthetic import random_graph
 
-NAMES = (
-    "name", "linear_scratch_bytes", "linear_s8t2", "linear_s8t5", "scores_s8s8", "mix_s16s8",
-    "layer", "qkv", "attend", "norm", "quantise", "scratch_bytes",
-)  # fmt: skip
+CHIP_SOURCES = (
+    path for path in sorted((RUNTIME / "src").rglob("*.c")) if not {"esp32s3", "x86"} & set(path.parts)
+)
+PRESETS_HERE = ("mcu_nano_64", "mcu_small_96", "deit_tiny_224", "deit_small_224")
 
 
-class Kernels(ctypes.Structure):
-    """ftv_kernels."""
-
-    _fields_ = (*((name, c_void_p) for name in NAMES), ("value_bytes", c_uint32), ("tiles", c_uint32))
-
-
-def check(model: IntegerModel, encoding: str) -> None:
-    a, planned = model.architecture, scalar_kernels(model.architecture, encoding)
-    with Engine(write_image(model, encoding), threads=1, kernels="scalar") as engine:
-        kernels = Kernels.in_dll(engine._library, "ftv_kernels_scalar")
-        assert planned.steps == CFUNCTYPE(c_size_t, c_void_p)(kernels.scratch_bytes)(
-            ctypes.addressof(engine._model)
-        )
-        linear = CFUNCTYPE(c_size_t, c_uint32)(kernels.linear_scratch_bytes)
-        assert planned.linear == linear(max(a.width, a.hidden, a.patch_values))
-        steps = {name for name in ("layer", "qkv", "attend", "norm") if getattr(kernels, name)}
-        assert planned.owns == steps
-        assert planned.value_bytes == max(1, kernels.value_bytes)
-
-
-@pytest.mark.parametrize("encoding", ["t2", "t5"])
-@pytest.mark.parametrize("name", ["mcu_nano_64", "mcu_small_96", "deit_tiny_224", "deit_small_224"])
-def test_scratch_of_presets(name: str, encoding: str) -> None:
-    check(preset_model(name), encoding)
-
-
-@pytest.mark.parametrize("number", range(len(ODD)), ids=list(ODD))
-def test_scratch_of_odd_shapes(number: int) -> None:
-    check(lower(random_graph(list(ODD.values())[number], 4)), ("t2", "t5")[number % 2])
+def test_scratch_and_steps(tmp_path: Path) -> None:
+    program = build(
+        compiler(), tmp_path / "needs", (ROOT / "tests" / "c" / "kernel_needs.c", *CHIP_SOURCES),
+        "-D_POSIX_C_SOURCE=200809L",
+    )  # fmt: skip
+    models = [*map(preset_model, PRESETS_HERE), *(lower(random_graph(shape, 4)) for shape in ODD.values())]
+    images, expected = [], []
+    for model in models:
+        for encoding in ("t2", "t5"):
+            planned = scalar_kernels(model.architecture, encoding)
+            images.append(tmp_path / f"{len(images)}.ftv")
+            images[-1].write_bytes(write_image(model, encoding))
+            expected.append((planned.linear, planned.steps, planned.value_bytes, planned.owns))
+    done = subprocess.run((program, *images), capture_output=True, text=True, check=True)
+    lines = [line.split() for line in done.stdout.splitlines()]
+    found = [(*map(int, line[:3]), frozenset(line[3:])) for line in lines]
+    assert found == expected

@@ -11,6 +11,7 @@
 enum { ROUNDS = 120 };
 
 static uint32_t seed = 1;
+static int largest_sums; /* all weights +1, all codes of one sign: sums as large as they get */
 
 static uint32_t random_below(uint32_t limit) {
     seed = seed * 1664525U + 1013904223U;
@@ -19,6 +20,11 @@ static uint32_t random_below(uint32_t limit) {
 
 static int32_t random_between(int32_t least, int32_t most) {
     return (int32_t)((uint32_t)least + random_below((uint32_t)most - (uint32_t)least + 1U));
+}
+
+/* w + 1. */
+static uint32_t random_trit(void) {
+    return largest_sums ? 2U : random_below(3);
 }
 
 static void *allocate(size_t size) {
@@ -47,7 +53,8 @@ static ftv_rows make_rows(uint32_t rows, uint32_t columns, int32_t most, int32_t
     memset(x.codes, 0, (size_t)rows * x.stride);
     for (uint32_t row = 0; row < rows; row++) {
         for (uint32_t k = 0; k < columns; k++) {
-            x.codes[(size_t)row * x.stride + k] = (int8_t)random_between(-most, most);
+            int32_t code = largest_sums ? (row % 2U == 0U ? most : -most) : random_between(-most, most);
+            x.codes[(size_t)row * x.stride + k] = (int8_t)code;
         }
         int32_t by = random_below(16) == 0 ? random_between(-40, 40) : random_between(-2, 2);
         x.scales[row] = (ftv_multiplier){(uint16_t)random_between(1 << 14, 32767), (int16_t)(exponent + by)};
@@ -84,12 +91,12 @@ static ftv_linear make_linear(ftv_encoding encoding, uint32_t groups, uint32_t g
         mantissas[row] = (uint16_t)(real || !layer.per_channel ? random_between(0, 32767) : 0);
         bias[row] = (int16_t)(real ? random_between(-32768, 32767) : 0);
         for (uint32_t k = 0; k < inputs && encoding == FTV_T2; k++) {
-            set_t2(tile, row % 16U, k, real ? random_below(3) : 1U);
+            set_t2(tile, row % 16U, k, real ? random_trit() : 1U);
         }
         for (uint32_t g = 0; g < (inputs + 4U) / 5U && encoding == FTV_T5; g++) {
             uint32_t v = 0;
             for (uint32_t digit = 0; digit < 5U; digit++) {
-                v = v * 3U + (real && g * 5U + digit < inputs ? random_below(3) : 1U);
+                v = v * 3U + (real && g * 5U + digit < inputs ? random_trit() : 1U);
             }
             tile[g * 16U + row % 16U] = (uint8_t)((256U * v + 242U) / 243U);
         }
@@ -170,7 +177,10 @@ static void check_layer(const ftv_kernels *kernels, uint32_t tokens, uint32_t ro
     uint32_t first = job.first_tile * 16U, columns = job.tiles * 16U;
     int32_t *y = allocate((size_t)tokens * columns * sizeof *y);
     define_linear(y, &layer, encoding, job.x, tokens, first, columns);
-    void *scratch = scratch_of(kernels, shape(tokens, inputs, inputs, 16));
+    ftv_model model = shape(tokens, inputs, inputs, 16);
+    model.encoding = encoding;
+    model.classes = layer.rows;
+    void *scratch = scratch_of(kernels, model);
     ftv_layer(kernels, &job, scratch);
     for (size_t i = 0; i < (size_t)tokens * columns && output == FTV_ACTIVATE; i++) {
         y[i] = define_gelu(y[i]);
@@ -413,8 +423,24 @@ static void check_fixed_shapes(const ftv_kernels *kernels) {
     check_quantise(kernels, 9, 6, 64, 0);
 }
 
+/* Around the numbers of inputs at which sums outgrow 15, 16 and 17 bits. */
+static void check_largest_sums(const ftv_kernels *kernels) {
+    static const uint32_t inputs[] = {240, 256, 257, 258, 259, 272, 300, 515, 516, 517, 700, 1032, 1536, 4128};
+    largest_sums = 1;
+    for (uint32_t i = 0; i < sizeof inputs / sizeof inputs[0]; i++) {
+        for (uint32_t round = 0; round < 4U; round++) {
+            check_layer(kernels, 10, 40, inputs[i], (ftv_output)(round % 3U), 127);
+        }
+        if (inputs[i] <= 2048U) {
+            check_attention(kernels, 10, 10, 20, inputs[i], 4);
+        }
+    }
+    largest_sums = 0;
+}
+
 static void check(const ftv_kernels *kernels) {
     check_fixed_shapes(kernels);
+    check_largest_sums(kernels);
     for (uint32_t round = 0; round < ROUNDS; round++) {
         check_layer(kernels, 1U + random_below(40), 1U + random_below(200), 1U + random_below(200),
                     (ftv_output)random_below(3), random_below(4) == 0 ? 127 : random_between(1, 127));

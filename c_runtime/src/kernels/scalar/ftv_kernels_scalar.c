@@ -5,14 +5,12 @@ static size_t larger(size_t a, size_t b) {
     return a > b ? a : b;
 }
 
+/* Of the model's largest matrix. */
 static uint32_t most_tiles(const ftv_model *model) {
-    uint32_t rows = model->head.stored_rows;
-    for (uint32_t i = 0; i < model->depth; i++) {
-        const ftv_block *block = &model->blocks[i];
-        rows = rows > block->qkv.stored_rows ? rows : block->qkv.stored_rows;
-        rows = rows > block->fc1.stored_rows ? rows : block->fc1.stored_rows;
-    }
-    return rows / FTV_TILE;
+    uint32_t rows = 3U * model->heads * model->head_rows;
+    rows = rows > model->hidden ? rows : model->hidden;
+    rows = rows > model->classes ? rows : model->classes;
+    return ftv_ceil_div(rows, FTV_TILE);
 }
 
 static size_t scratch_bytes(const ftv_model *model) {
