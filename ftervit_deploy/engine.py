@@ -198,7 +198,8 @@ class Engine:
 
 
 def available_kernels() -> tuple[str, ...]:
-    """Names of the sets of kernels that this CPU can run, fastest first; last come ``portable`` and ``ref``.
+    """Names of the sets of kernels that this CPU can run, fastest first; the last three are ``portable``,
+    ``scalar`` and ``ref``.
 
     Raises:
         EngineError: the engine is not built.

@@ -303,6 +303,7 @@ FTV_API size_t ftv_part_bytes(const ftv_kernels *kernels, ftv_part part, uint32_
 
 FTV_API extern const ftv_kernels ftv_kernels_ref;
 FTV_API extern const ftv_kernels ftv_kernels_portable;
+FTV_API extern const ftv_kernels ftv_kernels_scalar; /* for chips without a vector unit */
 
 /* Where a trace hook is called; see ftv_run. `rows` x `columns` values of `bytes_per_value` bytes (int8 or int32). */
 typedef enum ftv_site {
