@@ -28,11 +28,7 @@ class _Plan(ctypes.Structure):
     """ftv_plan."""
 
     _fields_ = (
-<<<<<<< HEAD
         ("places", ctypes.c_uint32 * (3 * BUFFERS)), ("bytes", ctypes.c_uint32 * MEMORIES),
-=======
-        ("places", ctypes.c_uint32 * (3 * BUFFERS)), ("bytes", ctypes.c_uint32 * 3),
->>>>>>> main
         ("workers", ctypes.c_uint32), ("group", ctypes.c_uint32), ("teams", ctypes.c_uint32),
         ("wave", ctypes.c_uint32), ("window", ctypes.c_uint32), ("resident", ctypes.c_uint32),
     )  # fmt: skip
