@@ -1,0 +1,50 @@
+"""What was found for one kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+Arithmetic = Literal["fp32", "int8", "t2", "t5"]
+Kind = Literal["measured", "modelled", "published"]
+PRODUCT, STEP = "product", "step"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One kernel on one layer.
+
+    Attributes:
+        kernel: what ran, in words.
+        arithmetic: of the weights.
+        does: ``product`` alone, or the whole ``step`` with requantisation and what follows it.
+        seconds: of the layer.
+        kind: where the figure is from.
+        cores: that shared the work.
+        cycles: of the busier core; None where nobody counted them.
+        tokens: that were computed; where a board has no memory for all, `seconds` is scaled up.
+        right: False where a board's results are not the host's.
+        source: of a published figure.
+    """
+
+    kernel: str
+    arithmetic: Arithmetic
+    does: str
+    seconds: float
+    kind: Kind
+    cores: int
+    cycles: float | None
+    tokens: int
+    right: bool = True
+    source: str = ""
+
+    def macs_per_cycle(self, macs: int) -> float | None:
+        """Of one core."""
+        return None if not self.cycles else macs / self.cores / self.cycles
+
+
+def ratio_of(row: Row, rows: Iterable[Row]) -> float | None:
+    """How many times faster than the fastest FP32 among `rows`; None where there is none."""
+    floats = [other.seconds for other in rows if other.arithmetic == "fp32"]
+    return min(floats) / row.seconds if floats and row.seconds else None
