@@ -20,9 +20,6 @@ SLICE_S = 0.2
 _MOST_REPETITIONS = 100_000
 FP32, INT8 = "linear_f32f32_portable", "linear_s8s8_portable"
 
-Watch = Callable[["BoardKernel"], AbstractContextManager[None]]
-"""What goes on around a kernel's turn, such as measuring its energy."""
-
 
 @dataclass
 class BoardKernel:
@@ -48,6 +45,10 @@ class BoardKernel:
         return self.repetitions * self.tokens / (case.tiles * case.tokens)
 
 
+Watch = Callable[[Case, BoardKernel], AbstractContextManager[None]]
+"""What goes on around a kernel's turn, such as measuring its energy."""
+
+
 def bench_board(
     link: Link, case: Case, encoding: Arithmetic, rounds: int = ROUNDS, watch: Watch | None = None
 ) -> list[Row]:
@@ -67,10 +68,8 @@ def bench_board(
         )
     for _ in range(rounds):
         for kernel in kernels:
-            with watch(kernel) if watch else nullcontext():
-                kernel.results.append(
-                    link.bench(kernel.name, kernel.tokens, case.inputs, kernel.repetitions)
-                )
+            with watch(case, kernel) if watch else nullcontext():
+                kernel.results.append(link.bench(kernel.name, kernel.tokens, case.inputs, kernel.repetitions))
     return [_row(kernel, case) for kernel in kernels]
 
 
@@ -120,5 +119,5 @@ def _row(kernel: BoardKernel, case: Case) -> Row:
         kernel.kernel, kernel.arithmetic, kernel.does,
         statistics.median(result.microseconds for result in kernel.results) / 1e6 / layers,
         "measured", 1, cycles / layers if cycles else None, kernel.tokens,
-        right=all(result.crc32 == crc for result in kernel.results),
+        right=all(result.crc32 == crc for result in kernel.results), name=kernel.name,
     )  # fmt: skip

@@ -106,7 +106,14 @@ def published(case: Case) -> list[Row]:
     """The paper's figures for this layer."""
     return [
         Row(
-            kernel, arithmetic, PRODUCT, seconds, "published", 1, seconds * _PUBLISHED_CLOCK_HZ, case.tokens,
+            kernel,
+            arithmetic,
+            PRODUCT,
+            seconds,
+            "published",
+            1,
+            seconds * _PUBLISHED_CLOCK_HZ,
+            case.tokens,
             source=PAPER,
         )  # fmt: skip
         for kernel, arithmetic, seconds, _ in _PUBLISHED.get(case.name, ())

@@ -93,7 +93,7 @@ def numpy_product(case: Case) -> Contestant:
 def _blas() -> str:
     try:
         config = np.show_config(mode="dicts")
-        return str(config["Build Dependencies"]["blas"]["name"])  # type: ignore[index]
+        return str(config["Build Dependencies"]["blas"]["name"])
     except (KeyError, TypeError):
         return "its BLAS"
 
@@ -124,9 +124,7 @@ class DenseProduct:
         else:
             weights = memory.room((case.tiles, TILE, row), dtype)
             weights[..., : case.inputs] = tiled
-        self._sums = memory.room(
-            (case.tiles, case.tokens, TILE), np.float32 if kind == FP32 else np.int32
-        )
+        self._sums = memory.room((case.tiles, case.tokens, TILE), np.float32 if kind == FP32 else np.int32)
         parallel = Parallel.from_address(pool)
         scratch = memory.room((parallel.workers * int(library.ftv_dense_bytes(case.inputs)),), np.uint8)
         self._job = DenseJob(
@@ -168,4 +166,3 @@ def ternary_step(case: Case, encoding: str, name: str, pool: int) -> Callable[[]
         assert model
 
     return run
-

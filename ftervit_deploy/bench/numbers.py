@@ -45,4 +45,4 @@ def narrow(y: Ints) -> bytes:
     absmax = np.abs(y).max(1)
     bits = np.array([int(value).bit_length() for value in absmax])
     values = y >> np.maximum(0, bits - 15)[:, None]
-    return values.astype("<i2").tobytes() + absmax.astype("<i4").tobytes()
+    return bytes(values.astype("<i2").tobytes() + absmax.astype("<i4").tobytes())

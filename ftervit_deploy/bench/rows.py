@@ -26,6 +26,7 @@ class Row:
         tokens: that were computed; where a board has no memory for all, `seconds` is scaled up.
         right: False where a board's results are not the host's.
         source: of a published figure.
+        name: of a board's kernel, as BENCH takes it.
     """
 
     kernel: str
@@ -38,6 +39,7 @@ class Row:
     tokens: int
     right: bool = True
     source: str = ""
+    name: str = ""
 
     def macs_per_cycle(self, macs: int) -> float | None:
         """Of one core."""
@@ -45,6 +47,8 @@ class Row:
 
 
 def ratio_of(row: Row, rows: Iterable[Row]) -> float | None:
-    """How many times faster than the fastest FP32 among `rows`; None where there is none."""
-    floats = [other.seconds for other in rows if other.arithmetic == "fp32"]
-    return min(floats) / row.seconds if floats and row.seconds else None
+    """How many times faster than the fastest FP32 of the same place; of the published ones where it has none."""
+    floats = [other for other in rows if other.arithmetic == "fp32"]
+    like = [other for other in floats if (other.kind == "published") == (row.kind == "published")]
+    seconds = [other.seconds for other in like or floats]
+    return min(seconds) / row.seconds if seconds and row.seconds else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .energy import Energy, energy_of, pulses
+from .energy import Energy, energy_of, idle_milliwatts, joined, pulses
 from .instrument import MILLIVOLTS, Ppk2, check_package
 from .samples import SAMPLES_PER_S, Recording
 
@@ -14,5 +14,7 @@ __all__ = [
     "Recording",
     "check_package",
     "energy_of",
+    "idle_milliwatts",
+    "joined",
     "pulses",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,34 +14,58 @@ from .samples import SAMPLES_PER_S, Recording
 
 SHORTEST_SAMPLES = 5
 """A shorter pulse, or gap in one, is a disturbance of the line."""
-GUARD_SAMPLES = 200
-"""Around a pulse, that count as neither idle nor busy: capacitors fill and empty."""
-LEAST_IDLE_SAMPLES = 1000
+_MOST_BUSY = 0.01
+"""Share of an idle recording in which the trigger may be high."""
 
 
 @dataclass(frozen=True)
 class Energy:
-    """Of `count` pulses.
+    """Of pulses.
 
     Attributes:
-        millijoules: mean of a pulse, all of the board's power.
-        above_idle_mj: the same less what the board takes anyway.
-        deviation_mj: standard deviation of `millijoules`; 0 for a single pulse.
-        milliwatts: mean power while the trigger is high.
-        idle_milliwatts: mean power while it is low.
-        seconds: mean length of a pulse.
-        count: pulses.
-        samples: that lie in them.
+        each_mj: all of the board's energy in a pulse, millijoules.
+        each_samples: length of a pulse.
+        idle_milliwatts: what the board takes anyway.
     """
 
-    millijoules: float
-    above_idle_mj: float
-    deviation_mj: float
-    milliwatts: float
+    each_mj: tuple[float, ...]
+    each_samples: tuple[int, ...]
     idle_milliwatts: float
-    seconds: float
-    count: int
-    samples: int
+
+    @property
+    def count(self) -> int:
+        """Pulses."""
+        return len(self.each_mj)
+
+    @property
+    def samples(self) -> int:
+        """In all pulses."""
+        return sum(self.each_samples)
+
+    @property
+    def seconds(self) -> float:
+        """Mean length of a pulse."""
+        return statistics.fmean(self.each_samples) / SAMPLES_PER_S
+
+    @property
+    def millijoules(self) -> float:
+        """Mean of a pulse."""
+        return statistics.fmean(self.each_mj)
+
+    @property
+    def above_idle_mj(self) -> float:
+        """The same, less what the board takes anyway."""
+        return self.millijoules - self.idle_milliwatts * self.seconds
+
+    @property
+    def deviation_mj(self) -> float:
+        """Standard deviation of a pulse's energy; 0 for a single one."""
+        return statistics.stdev(self.each_mj) if self.count > 1 else 0.0
+
+    @property
+    def milliwatts(self) -> float:
+        """Mean power in the pulses."""
+        return sum(self.each_mj) * SAMPLES_PER_S / self.samples
 
 
 def pulses(high: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
@@ -71,14 +97,29 @@ def _without_disturbances(runs: list[list[int]]) -> list[list[int]]:
     return merged
 
 
-def energy_of(recording: Recording, channel: int, expected: int) -> Energy:
+def idle_milliwatts(recording: Recording, channel: int) -> float:
+    """Mean power of a board that does nothing.
+
+    Raises:
+        EnergyError: its trigger is high.
+    """
+    if recording.is_high(channel).mean() > _MOST_BUSY:
+        raise EnergyError(
+            f"D{channel} is high although the board is idle.",
+            f"Connect the board's trigger pin to D{channel} of the PPK2, and its logic port's VCC to 3.3 V.",
+        )
+    return float(recording.milliwatts.mean())
+
+
+def energy_of(recording: Recording, channel: int, expected: int, idle: float) -> Energy:
     """Energy of the pulses on input D`channel`.
 
     Args:
         expected: how many there must be.
+        idle: milliwatts that the board takes anyway.
 
     Raises:
-        EnergyError: there are others, or the board was never idle.
+        EnergyError: there are others.
     """
     found = pulses(recording.is_high(channel))
     if len(found) != expected:
@@ -87,29 +128,15 @@ def energy_of(recording: Recording, channel: int, expected: int) -> Energy:
             f"Connect the board's trigger pin to D{channel} of the PPK2, and its logic port's VCC to 3.3 V.",
         )
     power = recording.milliwatts
-    idle = float(power[_idle(len(power), found)].mean()) if _is_idle(len(power), found) else None
-    if idle is None:
-        raise EnergyError("The board was never idle while it was measured.", "Measure again.")
-    joules = np.array([power[start:stop].sum() / SAMPLES_PER_S for start, stop in found])
-    lengths = np.array([stop - start for start, stop in found])
+    millijoules = [float(power[start:stop].sum()) / SAMPLES_PER_S for start, stop in found]
+    return Energy(tuple(millijoules), tuple(stop - start for start, stop in found), idle)
+
+
+def joined(energies: Iterable[Energy]) -> Energy:
+    """All of their pulses; idle power is the mean."""
+    several = list(energies)
     return Energy(
-        millijoules=float(joules.mean()),
-        above_idle_mj=float((joules - idle * lengths / SAMPLES_PER_S).mean()),
-        deviation_mj=float(joules.std(ddof=1)) if len(found) > 1 else 0.0,
-        milliwatts=float(joules.sum() * SAMPLES_PER_S / lengths.sum()),
-        idle_milliwatts=idle,
-        seconds=float(lengths.mean() / SAMPLES_PER_S),
-        count=len(found),
-        samples=int(lengths.sum()),
+        tuple(value for energy in several for value in energy.each_mj),
+        tuple(value for energy in several for value in energy.each_samples),
+        statistics.fmean(energy.idle_milliwatts for energy in several),
     )
-
-
-def _idle(count: int, found: list[tuple[int, int]]) -> npt.NDArray[np.bool_]:
-    idle = np.ones(count, bool)
-    for start, stop in found:
-        idle[max(start - GUARD_SAMPLES, 0) : stop + GUARD_SAMPLES] = False
-    return idle
-
-
-def _is_idle(count: int, found: list[tuple[int, int]]) -> bool:
-    return int(_idle(count, found).sum()) >= LEAST_IDLE_SAMPLES

@@ -46,7 +46,10 @@ class Ppk2:
     """
 
     def __init__(
-        self, port: str | None = None, open_api: Callable[[str], Any] | None = None, millivolts: int = MILLIVOLTS
+        self,
+        port: str | None = None,
+        open_api: Callable[[str], Any] | None = None,
+        millivolts: int = MILLIVOLTS,
     ) -> None:
         self.port = port or find_port()
         self._millivolts = millivolts
