@@ -111,6 +111,8 @@ def _memories(found: Estimate) -> list[tuple[str, int, int]]:
     rows = [("flash, model", found.subject.image_bytes, room)]
     if found.memory is not None:
         rows.append(("SRAM, arena", found.memory.near_bytes, board.memory.arena_bytes))
+        if board.memory.heap_bytes:
+            rows.append(("SRAM, heap", found.memory.spare_bytes, board.memory.heap_bytes))
         if board.psram is not None:
             rows.append(("PSRAM", found.far_bytes, board.psram.size_bytes))
     return rows

@@ -54,7 +54,8 @@ class _Options(ctypes.Structure):
 
     _fields_ = (
         ("kernels", c_void_p), ("parallel", c_void_p), ("trace", _TRACE), ("trace_context", c_void_p),
-        ("plan", c_void_p), ("far", c_void_p), ("far_bytes", c_size_t),
+        ("plan", c_void_p), ("far", c_void_p), ("far_bytes", c_size_t), ("spare", c_void_p),
+        ("spare_bytes", c_size_t),
     )  # fmt: skip
 
 
@@ -174,7 +175,7 @@ class Engine:
     def _options(self, trace: Any = None) -> _Options:
         if self._pool is None:
             raise EngineError("This engine is closed.")
-        return _Options(self._kernels, self._pool.address(), trace or _TRACE(), None, None, None, 0)
+        return _Options(self._kernels, self._pool.address(), trace or _TRACE(), None, None, None, 0, None, 0)
 
     def _run(self, image: Pixels, logits: Logits, trace: Any) -> None:
         with self._lock:
@@ -199,7 +200,8 @@ class Engine:
 
 
 def available_kernels() -> tuple[str, ...]:
-    """Names of the sets of kernels that this CPU can run, fastest first; the last two are ``portable``, ``ref``.
+    """Names of the sets of kernels that this CPU can run, fastest first; the last three are ``portable``,
+    ``scalar`` and ``ref``.
 
     Raises:
         EngineError: the engine is not built.

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from c_compiler import ROOT, RUNTIME, WARNINGS
 from engine_cases import noise
 from projects import rendered, roomy_board
+from xtensa_board import BOARD, FLAGS, GCC, INCLUDES, MISSING, compile_engine, is_there, link, run
 
 from ftervit_deploy.architecture import PRESETS, Architecture
 from ftervit_deploy.image import write_image
@@ -19,12 +18,6 @@ from ftervit_deploy.lower import lower
 from ftervit_deploy.reference import forward
 from synthetic import random_graph
 
-BOARD = ROOT / "tests" / "xtensa"
-GCC, QEMU = "xtensa-lx106-elf-gcc", "qemu-system-xtensa"
-FLAGS = ("-std=c11", "-O2", "-DNDEBUG", "-ffreestanding", "-nostdlib", "-mlongcalls", *WARNINGS)
-MACHINE = ("-M", "sim", "-cpu", "de212", "-m", "128", "-semihosting")
-QUIET = ("-display", "none", "-serial", "none", "-monitor", "none")
-INCLUDES = (f"-I{RUNTIME / 'include'}", f"-I{RUNTIME / 'src'}")
 CASES = [(shape, encoding) for shape in ("square", "odd") for encoding in ("t2", "t5")]
 SHAPES = {
     "square": Architecture(16, 4, 32, 2, 2, 64, 5),
@@ -35,24 +28,15 @@ SHAPES = {
 @pytest.fixture(scope="module")
 def objects(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """The engine, compiled for the core."""
-    if shutil.which(GCC) is None or shutil.which(QEMU) is None:
-        pytest.skip("no emulated Xtensa: install gcc-xtensa-lx106 and qemu-system-misc")
-    folder = tmp_path_factory.mktemp("xtensa")
-    sources = sorted((RUNTIME / "src").rglob("*.c"))
-    subprocess.run((GCC, *FLAGS, *INCLUDES, "-c", *sources), check=True, cwd=folder)
-    return sorted(folder.glob("*.o"))
+    if not is_there():
+        pytest.skip(MISSING)
+    return compile_engine(tmp_path_factory.mktemp("xtensa"))
 
 
 def _run(objects: list[Path], folder: Path, *more: str | Path) -> list[list[int]]:
     """The logits that the bare-metal program prints, with model.ftv and pixels.rgb of `folder` inside."""
-    program = folder / "engine.elf"
-    linking = ("-T", BOARD / "link.ld", "-Wl,--no-warn-rwx-segments", "-lgcc", "-o", program)
-    sources = (BOARD / "start.S", BOARD / "main.c", *more, *objects)
-    subprocess.run((GCC, *FLAGS, *INCLUDES, f"-I{folder}", *sources, *linking), check=True)
-    command = (QEMU, *MACHINE, *QUIET, "-kernel", program)
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
-    assert done.returncode == 0, f"status -{done.returncode}: {done.stdout}{done.stderr}"
-    return [[int(word, 16) for word in line.split()] for line in done.stdout.splitlines()]
+    sources = (f"-I{folder}", BOARD / "model.S", BOARD / "main.c", *more, *objects)
+    return run(link(folder / "engine.elf", *sources))
 
 
 def _prepare(folder: Path, shape: str, encoding: str) -> tuple[bytes, list[int]]:
@@ -69,7 +53,7 @@ def _prepare(folder: Path, shape: str, encoding: str) -> tuple[bytes, list[int]]
 @pytest.mark.parametrize("shape", SHAPES)
 def test_xtensa_gives_the_same_logits(objects: list[Path], tmp_path: Path, shape: str, encoding: str) -> None:
     _, expected = _prepare(tmp_path, shape, encoding)
-    assert _run(objects, tmp_path) == [expected] * 2, "one line for each set of kernels"
+    assert _run(objects, tmp_path) == [expected] * 3, "one line for each set of kernels"
 
 
 @pytest.mark.parametrize("memories", [1, 2])
@@ -87,7 +71,7 @@ def test_rendered_kernels_and_plans_do_too(
     for name in names:
         (tmp_path / Path(name).name).write_bytes(project.files[name])
     sources = [tmp_path / Path(name).name for name in names if name.endswith(".c")]
-    assert _run(objects, tmp_path, "-DWITH_PROJECT", *sources) == [expected] * 3
+    assert _run(objects, tmp_path, "-DWITH_PROJECT", *sources) == [expected] * 4
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -54,7 +54,7 @@ class _Opened:
     def needs(self, kernels: Kernels, tiling: Tiling) -> list[int]:
         """Bytes of every buffer."""
         parallel = (ctypes.c_uint64 * 3)(0, 0, tiling.workers)
-        options = (ctypes.c_uint64 * 7)(ctypes.addressof(kernels), ctypes.addressof(parallel))
+        options = (ctypes.c_uint64 * 9)(ctypes.addressof(kernels), ctypes.addressof(parallel))
         plan = _Plan(
             workers=tiling.workers, group=tiling.group, teams=1, wave=tiling.wave, window=int(tiling.window),
             resident=tiling.resident,

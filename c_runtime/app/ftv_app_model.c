@@ -158,6 +158,11 @@ static bool has_memory(ftv_app *app) {
         return because_of(app, "The model needs", app->options.plan->bytes[FTV_FAR],
                           " bytes of far memory, the application has ", (uint32_t)app->options.far_bytes, BUILD_AGAIN);
     }
+    if (app->options.plan != NULL && app->options.plan->bytes[FTV_SPARE] > app->options.spare_bytes) {
+        return because_of(app, "The model needs", app->options.plan->bytes[FTV_SPARE],
+                          " bytes of spare memory, the application has ", (uint32_t)app->options.spare_bytes,
+                          BUILD_AGAIN);
+    }
     size_t scratch = ftv_selftest_bytes(&app->model, app->options.kernels);
     if (config->scratch == NULL || scratch > config->scratch_bytes) {
         return because_of(app, "The self-test needs", (uint32_t)scratch, " bytes, the application has ",

@@ -74,6 +74,7 @@ static const candidate candidates[] = {
     {&ftv_kernels_neon, always},
 #endif
     {&ftv_kernels_portable, always},
+    {&ftv_kernels_scalar, always},
     {&ftv_kernels_ref, always},
 };
 

@@ -303,6 +303,7 @@ FTV_API size_t ftv_part_bytes(const ftv_kernels *kernels, ftv_part part, uint32_
 
 FTV_API extern const ftv_kernels ftv_kernels_ref;
 FTV_API extern const ftv_kernels ftv_kernels_portable;
+FTV_API extern const ftv_kernels ftv_kernels_scalar; /* for chips without a vector unit */
 
 /* Where a trace hook is called; see ftv_run. `rows` x `columns` values of `bytes_per_value` bytes (int8 or int32). */
 typedef enum ftv_site {
@@ -326,9 +327,10 @@ typedef void (*ftv_trace_fn)(void *context, ftv_site site, uint32_t block, const
 
 /* ---- where the values of a pass lie ---- */
 
-/* Two memories: the arena, and one that is larger and slower, such as PSRAM beside SRAM. */
-typedef enum ftv_memory { FTV_NEAR = 0, FTV_FAR = 1 } ftv_memory;
-#define FTV_MEMORIES 2
+/* Three memories: the arena; one that is larger and slower, such as PSRAM beside SRAM; and another piece as fast as the
+ * arena, such as what a heap has left. */
+typedef enum ftv_memory { FTV_NEAR = 0, FTV_FAR = 1, FTV_SPARE = 2 } ftv_memory;
+#define FTV_MEMORIES 3
 
 /* What a pass keeps in memory. Embedding, attention and tokens (proj and MLP) take turns and may lie on top of each
  * other. */
@@ -372,6 +374,8 @@ typedef struct ftv_options {
     const ftv_plan *plan; /* NULL: ftv_make_plan's */
     void *far;            /* 16-byte aligned memory for what the plan puts there; NULL where it puts nothing there */
     size_t far_bytes;
+    void *spare; /* the same */
+    size_t spare_bytes;
 } ftv_options;
 
 /* The engine's own plan, everything near; all zeros for an impossible number of workers. options: may be NULL. */

@@ -58,8 +58,9 @@ void ftv_narrow_tile(const ftv_narrow *narrow, uint32_t column, const int32_t *y
         for (uint32_t c = 0; c < channels; c++) {
             absmax = ftv_max_s32(absmax, row[c] < 0 ? -row[c] : row[c]);
         }
+        uint32_t shift = narrow_shift(absmax);
         for (uint32_t c = 0; c < FTV_TILE; c++) {
-            values[c] = (int16_t)(c < channels ? row[c] >> narrow_shift(absmax) : 0);
+            values[c] = (int16_t)(c < channels ? row[c] >> shift : 0);
         }
         narrow->absmax[(size_t)token * (narrow->stride / FTV_TILE) + column / FTV_TILE] = absmax;
     }

@@ -280,13 +280,15 @@ size_t ftv_arena_bytes(const ftv_model *model, const ftv_options *options) {
 /* Whether the memories that the caller gave hold what the plan needs. */
 static ftv_status check_memories(const ftv_plan *plan, const ftv_options *options, const void *arena,
                                  size_t arena_bytes) {
-    if ((uintptr_t)arena % FTV_ALIGN != 0U || (uintptr_t)options->far % FTV_ALIGN != 0U) {
+    if (((uintptr_t)arena | (uintptr_t)options->far | (uintptr_t)options->spare) % FTV_ALIGN != 0U) {
         return FTV_ERR_ALIGN;
     }
-    if (plan->bytes[FTV_NEAR] == 0U || (plan->bytes[FTV_FAR] > 0U && options->far == NULL)) {
+    if (plan->bytes[FTV_NEAR] == 0U || (plan->bytes[FTV_FAR] > 0U && options->far == NULL) ||
+        (plan->bytes[FTV_SPARE] > 0U && options->spare == NULL)) {
         return FTV_ERR_ARGUMENT; /* too many workers, or none; or no memory there */
     }
-    bool fits = arena_bytes >= plan->bytes[FTV_NEAR] && options->far_bytes >= plan->bytes[FTV_FAR];
+    bool fits = arena_bytes >= plan->bytes[FTV_NEAR] && options->far_bytes >= plan->bytes[FTV_FAR] &&
+                options->spare_bytes >= plan->bytes[FTV_SPARE];
     return fits ? FTV_OK : FTV_ERR_ARENA;
 }
 
@@ -304,7 +306,7 @@ ftv_status ftv_run(const ftv_model *model, const ftv_options *options, const uin
     if (status != FTV_OK) {
         return status;
     }
-    uint8_t *const memories[FTV_MEMORIES] = {arena, settled.far};
+    uint8_t *const memories[FTV_MEMORIES] = {arena, settled.far, settled.spare};
     ftv_pass pass = {.model = model,
                      .kernels = settled.kernels,
                      .parallel = settled.parallel,

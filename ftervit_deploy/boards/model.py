@@ -69,9 +69,15 @@ class Psram:
 
 @dataclass(frozen=True)
 class Memory:
-    """Internal RAM; `arena_bytes` is what the engine's arena may take of it."""
+    """Internal RAM that the engine may take.
+
+    Attributes:
+        arena_bytes: static memory.
+        heap_bytes: in one piece, of the heap that is left beside it when the application starts.
+    """
 
     arena_bytes: Count
+    heap_bytes: Annotated[int, Range(0)] = 0
 
 
 @dataclass(frozen=True)

@@ -5,21 +5,25 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 
 from ..architecture import Architecture
 from ..boards import ChipBoard
 from ..errors import EngineError
 from ..image.layout import TILE, round_up
-from ..plan import AttendCall, Call, LayerCall, NormCall, PatchCall, QkvCall, QuantiseCall
+from ..plan import AttendCall, Call, EmbedCall, LayerCall, NormCall, PatchCall, QkvCall, QuantiseCall
 from .kernels import KERNELS, ChipKernels
 from .operands import MadeUpModel
 
-CALL_CYCLES = 60
-"""Of the C that makes an assembly call: its struct, the call itself. Assumed."""
-JOB_CYCLES = 400
-"""Of the C of one step: dispatch, sizes, tables of a few words for each token not counted. Assumed."""
-TOKEN_CYCLES = 25
-"""Of the C that prepares one token's scale for a layer. Assumed."""
+CYCLES_AN_INSTRUCTION = 1.3
+"""Of compiled C around the assembly: branches and loads that are used at once. Assumed."""
+GLUE = {
+    "layer": 112, "layer_token": 21, "layer_tile": 677, "layer_tile_activate": 1437, "layer_tile_token": 11,
+    "qkv": 400, "qkv_token_tile": 30, "attend": 150, "attend_key": 25, "attend_row": 115, "norm": 207,
+    "quantise": 90, "embed": 73, "patches": 75, "patches_patch": 128,
+}  # fmt: skip
+"""Instructions of the C around a step's assembly: for each call, and for each of what it is given. Counted in
+an emulator (GCC 12.2, -O2); boards/EVIDENCE.md."""
 
 
 def chip_cycles(board: ChipBoard, a: Architecture, encoding: str) -> ChipCycles:
@@ -36,7 +40,7 @@ def chip_cycles(board: ChipBoard, a: Architecture, encoding: str) -> ChipCycles:
 
 
 class ChipCycles:
-    """`plan.KernelCycles` of the ESP32-S3's vector kernels: the assembly's modelled, the C around it assumed.
+    """`plan.KernelCycles` of the ESP32-S3's vector kernels: assembly modelled, the C around it counted.
 
     Kernels run on made-up operands of ordinary size for a few tokens, rows and tiles; cycles are linear in
     their numbers, so larger calls follow from two small ones.
@@ -60,61 +64,82 @@ class ChipCycles:
 
     def _cycles(self, call: Call) -> float:
         if isinstance(call, LayerCall):
-            return _bilinear(functools.partial(self._layer, call), call.tiles, call.tokens)
+            return _bilinear(functools.partial(self.layer, call), call.tiles, call.tokens)
         if isinstance(call, QkvCall):
             return _linear(functools.partial(self._qkv, call), call.tokens, 16)
         if isinstance(call, AttendCall):
             return _linear(functools.partial(self._attend, call), call.rows, 2)
         if isinstance(call, NormCall):
-            return _linear(functools.partial(self._norm, call.columns), call.rows, 4)
+            return _linear(functools.partial(self._norm, call), call.rows, 4)
         if isinstance(call, QuantiseCall):
-            return _linear(functools.partial(self._quantise, call.columns), call.rows, 4)
+            return _linear(functools.partial(self._quantise, call), call.rows, 4)
         if isinstance(call, PatchCall):
-            return _linear(functools.partial(self._patches, call.side), call.patches, 2)
-        return _linear(functools.partial(self._embed, call.columns), call.rows, 4)
+            return _linear(functools.partial(self._patches, call), call.patches, 2)
+        return _linear(functools.partial(self._embed, call), call.rows, 4)
 
-    def _counted(self, step: str, job: ctypes.Structure, model: MadeUpModel) -> float:
-        count = self._chip.run(step, job, model.scratch_bytes)
-        return count.cycles + CALL_CYCLES * sum(count.calls.values()) + JOB_CYCLES
+    def assembly(self, call: Call) -> float:
+        """Cycles of the assembly alone; 0 where a call goes to portable C, which nobody counts."""
+        return self.of(call) - CYCLES_AN_INSTRUCTION * _glue(call)
 
-    def _layer(self, call: LayerCall, tiles: int, tokens: int) -> float:
+    def layer(self, call: LayerCall, tiles: int, tokens: int) -> float:
+        """Of so many tiles and tokens, each of them run."""
         self._chip.forget()
         model = MadeUpModel(self._chip, call.inputs, 16 * tiles, tokens, self._encoding, call.per_channel)
-        job = model.layer_job(call.output)
-        return self._counted("layer", job, model) + TOKEN_CYCLES * tokens
+        return self._ran(
+            "layer", model.layer_job(call.output), model, replace(call, tiles=tiles, tokens=tokens)
+        )
+
+    def _ran(self, step: str, job: ctypes.Structure, model: MadeUpModel, call: Call) -> float:
+        return self._chip.run(step, job, model.scratch_bytes).cycles + CYCLES_AN_INSTRUCTION * _glue(call)
 
     def _qkv(self, call: QkvCall, tokens: int) -> float:
         self._chip.forget()
         rows = round_up(call.head_dim, TILE)
         model = MadeUpModel(self._chip, call.inputs, rows, tokens, self._encoding, call.per_channel)
-        job = model.qkv_part(call.part, call.head_dim)
-        return self._counted("qkv", job, model) + TOKEN_CYCLES * tokens * rows / TILE
+        return self._ran("qkv", model.qkv_part(call.part, call.head_dim), model, replace(call, tokens=tokens))
 
     def _attend(self, call: AttendCall, rows: int) -> float:
         self._chip.forget()
         model = MadeUpModel(self._chip, 64, round_up(call.head_dim, TILE), call.tokens, self._encoding, False)
         job = model.attend_job(self._chip, call.head_dim, rows)
-        return self._counted("attend", job, model)
+        return self._ran("attend", job, model, replace(call, rows=rows))
 
-    def _norm(self, columns: int, rows: int) -> float:
+    def _norm(self, call: NormCall, rows: int) -> float:
         self._chip.forget()
-        model = MadeUpModel(self._chip, columns, 16, rows, self._encoding, False)
-        return self._counted("norm", model.norm_job(), model)
+        model = MadeUpModel(self._chip, call.columns, 16, rows, self._encoding, False)
+        return self._ran("norm", model.norm_job(), model, call)
 
-    def _quantise(self, columns: int, rows: int) -> float:
+    def _quantise(self, call: QuantiseCall, rows: int) -> float:
         self._chip.forget()
-        model = MadeUpModel(self._chip, 16, columns, rows, self._encoding, False)
-        return self._counted("quantise", model.quantise_job(), model)
+        model = MadeUpModel(self._chip, 16, call.columns, rows, self._encoding, False)
+        return self._ran("quantise", model.quantise_job(), model, call)
 
-    def _patches(self, side: int, patches: int) -> float:
+    def _patches(self, call: PatchCall, patches: int) -> float:
         self._chip.forget()
-        model = MadeUpModel(self._chip, 3 * side * side, 16, patches, self._encoding, False)
-        return self._counted("patches", model.patches_job(side), model)
+        model = MadeUpModel(self._chip, 3 * call.side**2, 16, patches, self._encoding, False)
+        return self._ran("patches", model.patches_job(call.side), model, replace(call, patches=patches))
 
-    def _embed(self, columns: int, rows: int) -> float:
+    def _embed(self, call: EmbedCall, rows: int) -> float:
         self._chip.forget()
-        model = MadeUpModel(self._chip, columns, 16, rows, self._encoding, False)
-        return self._counted("embed", model.embed_job(), model)
+        model = MadeUpModel(self._chip, call.columns, 16, rows, self._encoding, False)
+        return self._ran("embed", model.embed_job(), model, call)
+
+
+def _glue(call: Call) -> float:
+    """Instructions of the C around the assembly of one call."""
+    if isinstance(call, LayerCall):
+        tile = GLUE["layer_tile_activate" if call.output == "activate" else "layer_tile"]
+        each = tile + GLUE["layer_tile_token"] * call.tokens
+        return GLUE["layer"] + GLUE["layer_token"] * call.tokens + call.tiles * each
+    if isinstance(call, QkvCall):
+        return GLUE["qkv"] + GLUE["qkv_token_tile"] * call.tokens * -(-call.head_dim // TILE)
+    if isinstance(call, AttendCall):
+        return GLUE["attend"] + GLUE["attend_key"] * call.tokens + GLUE["attend_row"] * call.rows
+    if isinstance(call, PatchCall):
+        return GLUE["patches"] + GLUE["patches_patch"] * call.patches
+    return GLUE[
+        "norm" if isinstance(call, NormCall) else "quantise" if isinstance(call, QuantiseCall) else "embed"
+    ]
 
 
 def _linear(cycles: Callable[[int], float], count: int, few: int) -> float:

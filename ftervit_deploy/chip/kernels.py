@@ -69,8 +69,18 @@ class ChipKernels:
         self._fault: Exception | None = None
         self._hook = _HOOK(self._run)
         self._attach.argtypes = (_HOOK, c_void_p, c_void_p, c_uint32)
-        self._attach(self._hook, None, self.memory.ctypes.data, _ADDRESS)
+        self.attach()
         self._taken = _ARGUMENT_BYTES
+
+    def attach(self) -> None:
+        """From now on the kernels' assembly comes here, and not to another instance."""
+        self._attach(self._hook, None, self.memory.ctypes.data, _ADDRESS)
+
+    def check(self) -> None:
+        """Raises what the model raised since it was last asked."""
+        if self._fault is not None:
+            fault, self._fault = self._fault, None
+            raise fault
 
     def close(self) -> None:
         """Detaches the model from the kernels."""
@@ -104,12 +114,11 @@ class ChipKernels:
         Args:
             job: all of whose pointers lead into `memory`.
         """
+        self.attach()
         self._count = Count()
         scratch = self.room((scratch_bytes,), np.uint8)
         getattr(self.kernels, step)(byref(job), scratch.ctypes.data)
-        if self._fault is not None:
-            fault, self._fault = self._fault, None
-            raise fault
+        self.check()
         return self._count
 
     def _run(self, _: int | None, function: bytes, arguments: int, size: int) -> None:

@@ -140,6 +140,9 @@ def _memory_rows(found: Estimate) -> list[list[str]]:
         arena = board.memory.arena_bytes
         near = found.memory.near_bytes
         rows.append(["SRAM, arena", f"{near:,}", f"{arena - near:,}", f"{arena:,}"])
+        if board.memory.heap_bytes:
+            heap, spare = board.memory.heap_bytes, found.memory.spare_bytes
+            rows.append(["SRAM, heap", f"{spare:,}", f"{heap - spare:,}", f"{heap:,}"])
         if board.psram is not None:
             size = board.psram.size_bytes
             rows.append(["PSRAM", f"{found.far_bytes:,}", f"{size - found.far_bytes:,}", f"{size:,}"])
@@ -231,6 +234,7 @@ def as_json(found: Estimate) -> dict[str, Any]:
         },
         "sram": None if memory is None else {
             "arena_bytes": memory.near_bytes, "available_bytes": found.board.memory.arena_bytes,
+            "heap_bytes": memory.spare_bytes, "available_heap_bytes": found.board.memory.heap_bytes,
         },
         "psram": None if memory is None else {
             "used_bytes": found.far_bytes, "weights": found.weights_in_psram,

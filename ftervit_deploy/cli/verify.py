@@ -13,6 +13,7 @@ from .options import (
     IMAGE_SUFFIX,
     baud_option,
     chosen_image,
+    kernels_option,
     model_option,
     naming,
     port_option,

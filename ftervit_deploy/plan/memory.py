@@ -14,13 +14,13 @@ from .kernels import KernelSet
 from .prices import Machine, Place, prices_of
 from .steps import Matrices, pass_steps
 
-NEAR, FAR = 0, 1
-"""`ftv_memory`: SRAM and PSRAM."""
+NEAR, FAR, SPARE = 0, 1, 2
+"""`ftv_memory`: SRAM, PSRAM, and another piece of SRAM."""
 
 
 @dataclass(frozen=True)
 class Placed:
-    """A buffer at its place; `memory` is NEAR or FAR, `offset` in bytes."""
+    """A buffer at its place; `memory` is NEAR, FAR or SPARE, `offset` in bytes."""
 
     buffer: Buffer
     memory: int
@@ -38,7 +38,7 @@ class MemoryPlan:
 
     Attributes:
         placed: every buffer, in the order of `ftv_buffer`.
-        near_bytes, far_bytes: what the plan takes of SRAM and PSRAM.
+        near_bytes, far_bytes, spare_bytes: what the plan takes of each memory.
         tiling: how the pass is cut.
         weights_in_psram: True where the firmware copies the image to PSRAM, beyond `far_bytes`.
     """
@@ -46,6 +46,7 @@ class MemoryPlan:
     placed: tuple[Placed, ...]
     near_bytes: int
     far_bytes: int
+    spare_bytes: int
     tiling: Tiling
     weights_in_psram: bool
 
@@ -74,7 +75,7 @@ def plan_memory(
         buffers = buffers_of(a, kernels, tiling)
         plans += _placements(buffers, tiling, machine, image_bytes)
     if not plans:
-        raise _does_not_fit(buffers, machine.near_bytes, machine.far_bytes)
+        raise _does_not_fit(buffers, machine)
     price = Pricing(a, matrices, kernels.cycles, machine)
     return min(plans, key=lambda plan: (price.seconds(plan), plan.near_bytes))
 
@@ -98,7 +99,8 @@ def _resident(a: Architecture, buffers: Sequence[Buffer], machine: Machine) -> i
     wanted = [b for b in buffers if b.name not in ("residual", "resident", "mixed")]
     taken = max(sum(b.bytes for b in wanted if b.steps & step) for step in (EMBEDDING, ATTENTION, TOKENS))
     row = sizes["residual"].bytes // a.tokens
-    fitting = max(machine.near_bytes - taken, 0) // row
+    spare = min(sizes["scratch"].bytes, machine.spare_bytes)
+    fitting = max(machine.near_bytes + spare - taken, 0) // row
     return fitting if fitting < a.tokens else 0
 
 
@@ -126,23 +128,29 @@ _OFTEN = 100.0
 def _placed(
     buffers: Sequence[Buffer], order: Sequence[Buffer], tiling: Tiling, machine: Machine, image_bytes: int
 ) -> MemoryPlan | None:
-    """Each buffer in turn where it first fits, SRAM before PSRAM; None if one does not fit."""
-    memories = {NEAR: _Memory(machine.near_bytes), FAR: _Memory(machine.far_bytes)}
+    """Each buffer in turn where it first fits, the smallest memory first; None if one does not fit."""
+    memories = {
+        SPARE: _Memory(machine.spare_bytes),
+        NEAR: _Memory(machine.near_bytes),
+        FAR: _Memory(machine.far_bytes),
+    }
     found: dict[str, Placed] = {}
     for buffer in order:
         for number, memory in memories.items():
+            if number == SPARE and not buffer.bytes:
+                continue
             offset = memory.take(buffer)
             if offset is not None:
                 found[buffer.name] = Placed(buffer, number, offset)
                 break
         else:
             return None
-    if tiling.window and found["residual"].memory == found["window"].memory:
+    if tiling.window and (found["residual"].memory == FAR) == (found["window"].memory == FAR):
         return None  # a copy from one place to its like gains nothing
     placed = tuple(found[buffer.name] for buffer in buffers)
     far = _end(placed, FAR)
     copied = 0 < image_bytes <= machine.far_bytes - far and machine.rates.psram_is_faster
-    return MemoryPlan(placed, _end(placed, NEAR), far, tiling, copied)
+    return MemoryPlan(placed, _end(placed, NEAR), far, _end(placed, SPARE), tiling, copied)
 
 
 class Pricing:
@@ -191,7 +199,7 @@ def _end(placed: Sequence[Placed], memory: int) -> int:
     return max((place.end for place in placed if place.memory == memory), default=0)
 
 
-def _does_not_fit(buffers: Sequence[Buffer], near_bytes: int, far_bytes: int) -> ProjectError:
+def _does_not_fit(buffers: Sequence[Buffer], machine: Machine) -> ProjectError:
     """Names the step that needs most."""
     steps: Mapping[str, int] = {
         name: sum(buffer.bytes for buffer in buffers if buffer.steps & step)
@@ -199,9 +207,10 @@ def _does_not_fit(buffers: Sequence[Buffer], near_bytes: int, far_bytes: int) ->
     }
     name = max(steps, key=lambda step: steps[step])
     largest = max(buffers, key=lambda buffer: buffer.bytes)
+    near = machine.near_bytes + machine.spare_bytes
     return ProjectError(
         f"The model needs {steps[name]:,} bytes of working memory in its {name} "
-        f"({largest.bytes:,} of them for {largest.name}), and the board has {near_bytes:,} of SRAM "
-        f"and {far_bytes:,} of PSRAM for it.",
+        f"({largest.bytes:,} of them for {largest.name}), and the board has {near:,} of SRAM "
+        f"and {machine.far_bytes:,} of PSRAM for it.",
         "Take a smaller model or a board with more PSRAM.",
     )

@@ -56,6 +56,7 @@ class Machine:
         workers: cores that share the work.
         clock_hz: of the cores.
         near_bytes, far_bytes: room in SRAM and PSRAM.
+        spare_bytes: room in another piece of SRAM.
         rates: of the memories.
     """
 
@@ -64,6 +65,7 @@ class Machine:
     near_bytes: int
     far_bytes: int
     rates: Rates
+    spare_bytes: int = 0
 
 
 PSRAM_RESERVE_BYTES = 512 << 10
@@ -73,7 +75,10 @@ PSRAM_RESERVE_BYTES = 512 << 10
 def machine_of(board: ChipBoard, a: Architecture) -> Machine:
     """The machine that a board's file describes, less what pictures for the model take of its PSRAM."""
     far = max(board.psram.size_bytes - _taken_bytes(board, a), 0) if board.psram else 0
-    return Machine(board.chip.cores, board.chip.clock_hz, board.memory.arena_bytes, far, rates_of(board))
+    memory = board.memory
+    return Machine(
+        board.chip.cores, board.chip.clock_hz, memory.arena_bytes, far, rates_of(board), memory.heap_bytes
+    )
 
 
 def _taken_bytes(board: ChipBoard, a: Architecture) -> int:

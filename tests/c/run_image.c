@@ -144,36 +144,45 @@ static ftv_plan tiled(const ftv_model *model, const ftv_options *options, int ti
     return plan;
 }
 
-/* The same logits with every second buffer in another memory, each memory of exactly the planned size. */
-static void expect_same_from_two_memories(const ftv_model *model, const ftv_options *options, const uint8_t *pixels,
-                                          const int32_t *expected, int tight) {
+/* The same logits with neighbouring buffers in different memories, each memory of exactly the planned size. */
+static void expect_same_from_three_memories(const ftv_model *model, const ftv_options *options, const uint8_t *pixels,
+                                            const int32_t *expected, int tight) {
     ftv_plan plan = tiled(model, options, tight);
     ftv_options with = *options;
-    uint32_t used[FTV_MEMORIES] = {0, 0}, bytes[FTV_BUFFERS];
+    uint32_t used[FTV_MEMORIES] = {0}, bytes[FTV_BUFFERS];
     ftv_plan_needs(bytes, model, options, &plan);
     for (uint32_t i = 0; i < FTV_BUFFERS; i++) {
-        uint32_t memory = i % 2U;
+        uint32_t memory = i % FTV_MEMORIES;
         plan.places[i] = (ftv_plan_place){memory, used[memory], bytes[i]};
         used[memory] += bytes[i];
     }
     plan.bytes[FTV_NEAR] = used[FTV_NEAR];
     plan.bytes[FTV_FAR] = used[FTV_FAR];
+    plan.bytes[FTV_SPARE] = used[FTV_SPARE];
     with.plan = &plan;
     with.trace = NULL;
     expect_broken_plans(model, &with, &plan);
     uint8_t *near = allocate(used[FTV_NEAR]), *far = allocate(used[FTV_FAR]);
+    uint8_t *spare = allocate(used[FTV_SPARE]);
     int32_t *logits = allocate(model->classes * sizeof *logits);
     expect(ftv_run(model, &with, pixels, logits, near, used[FTV_NEAR]), FTV_ERR_ARGUMENT);
     with.far = far;
+    with.far_bytes = used[FTV_FAR];
+    expect(ftv_run(model, &with, pixels, logits, near, used[FTV_NEAR]), FTV_ERR_ARGUMENT);
+    with.spare = spare;
+    with.spare_bytes = used[FTV_SPARE] - 1U;
+    expect(ftv_run(model, &with, pixels, logits, near, used[FTV_NEAR]), FTV_ERR_ARENA);
+    with.spare_bytes = used[FTV_SPARE];
     with.far_bytes = used[FTV_FAR] - 1U;
     expect(ftv_run(model, &with, pixels, logits, near, used[FTV_NEAR]), FTV_ERR_ARENA);
     with.far_bytes = used[FTV_FAR];
     expect(ftv_run(model, &with, pixels, logits, near, used[FTV_NEAR]), FTV_OK);
     if (memcmp(logits, expected, model->classes * sizeof *logits) != 0) {
-        fail("two memories give other logits");
+        fail("three memories give other logits");
     }
     free(near);
     free(far);
+    free(spare);
     free(logits);
 }
 
@@ -207,8 +216,8 @@ int main(int argc, char **argv) {
     int32_t *logits = allocate(model.classes * sizeof *logits);
     expect_refusals(&model, &options, pixels.data, logits, arena, size);
     expect(ftv_run(&model, &options, pixels.data, logits, arena, size), FTV_OK);
-    expect_same_from_two_memories(&model, &options, pixels.data, logits, 0);
-    expect_same_from_two_memories(&model, &options, pixels.data, logits, 1);
+    expect_same_from_three_memories(&model, &options, pixels.data, logits, 0);
+    expect_same_from_three_memories(&model, &options, pixels.data, logits, 1);
     ftv_threads_destroy(parallel);
     fclose(trace);
     free(logits);

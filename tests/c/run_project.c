@@ -154,9 +154,15 @@ int main(int count, char **words) {
     check_kernels(&model);
     const ftv_parallel *parallel = ftv_threads_create(MODEL_WORKERS);
     void *near = allocate(MODEL_NEAR_BYTES), *far = allocate(MODEL_FAR_BYTES);
+    void *spare = allocate(MODEL_SPARE_BYTES);
     int32_t *logits = allocate(model.classes * sizeof *logits);
-    ftv_options options = {
-        .kernels = &model_kernels, .parallel = parallel, .plan = &model_plan, .far = far, .far_bytes = MODEL_FAR_BYTES};
+    ftv_options options = {.kernels = &model_kernels,
+                           .parallel = parallel,
+                           .plan = &model_plan,
+                           .far = far,
+                           .far_bytes = MODEL_FAR_BYTES,
+                           .spare = spare,
+                           .spare_bytes = MODEL_SPARE_BYTES};
     expect(ftv_check_plan(&model, &options));
     options.kernels = &ftv_kernels_ref; /* what an application falls back to */
     expect(ftv_check_plan(&model, &options));
@@ -171,6 +177,7 @@ int main(int count, char **words) {
     free(pixels);
     free(near);
     free(far);
+    free(spare);
     free(logits);
     return 0;
 }

@@ -35,13 +35,3 @@ semihosting_write:          /* (const void *data, uint32_t bytes) */
     movi a2, 4              /* SYS_write */
     simcall
     ret
-
-    .section .rodata
-    .balign 64
-    .global model_start, model_end, pixels_start
-model_start:
-    .incbin "model.ftv"
-model_end:
-    .balign 16
-pixels_start:
-    .incbin "pixels.rgb"

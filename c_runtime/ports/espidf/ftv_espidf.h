@@ -157,6 +157,9 @@ _Noreturn void ftv_espidf_main(const ftv_espidf_board *board, ftv_app *app, ftv_
 /* Maps the model's partition for good; its bytes are more than the image's. False: *error is a sentence. */
 bool ftv_espidf_map_model(const void **image, size_t *bytes, const char **error);
 
+/* The fastest kernels that the chip has. A project for one model names its own instead. */
+extern const ftv_kernels *const ftv_espidf_kernels;
+
 /* Makes of a mapped image one in PSRAM, for good; *bytes becomes its length. False: there is no room, it is no image, or
  * the copy differs; then all stays as it was. */
 bool ftv_espidf_copy_model(const void **image, size_t *bytes);

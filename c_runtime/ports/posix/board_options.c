@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define USAGE                                                                                                          \
-    "ftv-board [--pty | --tcp PORT] [--threads N] [--kernels ref|portable] [--made-for MODEL.ftv]\n"                   \
+    "ftv-board [--pty | --tcp PORT] [--threads N] [--kernels ref|portable|scalar] [--made-for MODEL.ftv]\n"            \
     "  [--camera FILE --camera-size WxH --camera-format rgb565|rgb888|yuyv|gray8 | --frames FILE]\n"                   \
     "  [--fps N] [--repeat N] [--camera-off] [--fail-camera timeout|overflow|failed:N]\n"                              \
     "  [--display FOLDER] [--display-size WxH] [--display-fps N] [--display-keep] [--until-eof] MODEL.ftv"
@@ -40,8 +40,11 @@ static const ftv_kernels *kernels_called(const char *name) {
     if (strcmp(name, "ref") == 0) {
         return &ftv_kernels_ref;
     }
+    if (strcmp(name, "scalar") == 0) {
+        return &ftv_kernels_scalar;
+    }
     if (strcmp(name, "portable") != 0) {
-        posix_die("--kernels", "ref or portable");
+        posix_die("--kernels", "ref, portable or scalar");
     }
     return &ftv_kernels_portable;
 }

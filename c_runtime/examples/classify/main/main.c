@@ -83,6 +83,7 @@ void app_main(void) {
         ESP_LOGE(TAG, "%s", ftv_status_text(status));
         return;
     }
-    const ftv_options options = {.parallel = ftv_espidf_start_workers(portNUM_PROCESSORS)};
+    const ftv_options options = {.kernels = ftv_espidf_kernels,
+                                 .parallel = ftv_espidf_start_workers(portNUM_PROCESSORS)};
     classify(&options);
 }
