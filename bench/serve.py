@@ -1,8 +1,8 @@
 """`python -m bench.serve ENTRY MODEL THREADS FOLDER`: a contestant's process; it answers on stdout.
 
-ENTRY is `module:function`; `function(model, threads, folder)` gives an `Adapter`. A request is one line of JSON,
-`{"batch": B, "runs": R}`: run a batch of B images once uncounted, then R times. The first request of a batch
-size builds every candidate for it and keeps the fastest.
+ENTRY is `module:function`; `function(model, threads, folder)` gives an `Adapter`. A request is one line of
+JSON, `{"batch": B, "runs": R}`: run a batch of B images once uncounted, then R times. The first request of a
+batch size builds every candidate for it and keeps the fastest.
 """
 
 from __future__ import annotations
@@ -18,10 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from .busy import Patience
+
 Run = Callable[[], Any]
 """Classifies the batch that it was built for; gives logits [B, classes]."""
 
-TRIALS = 5
+TRIALS, TRIAL_SECONDS = 5, 3.0
+"""Candidates are compared at least so often, and at least so long."""
+PATIENCE_SECONDS = 60
+"""That a contestant waits, in all, for a quiet machine to compare its candidates on."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,7 @@ class Server:
         self._variant: str | None = None
         self._runs: dict[int, tuple[str, Run]] = {}
         self._failed: dict[str, str] = {}
+        self._patience = Patience(PATIENCE_SECONDS)
 
     def answer(self, batch: int, runs: int) -> dict[str, Any]:
         """Seconds of each run, of the processor too; what runs; which candidates failed."""
@@ -89,7 +95,7 @@ class Server:
         ]
         if not built:
             raise RuntimeError(next(iter(self._failed.values()), "nothing to run"))
-        winner, run = built[_fastest([run for _, run in built])]
+        winner, run = built[_fastest([run for _, run in built], self._patience)]
         self._variant = winner.variant
         return winner.label, run
 
@@ -104,11 +110,14 @@ class Server:
         return run
 
 
-def _fastest(runs: list[Run]) -> int:
-    """Index of the one with the shortest run, the runs interleaved."""
-    if len(runs) == 1:
-        return 0
-    shortest = [min(times) for times in zip(*([_seconds(run) for run in runs] for _ in range(TRIALS)), strict=True)]
+def _fastest(runs: list[Run], patience: Patience) -> int:
+    """Index of the one with the shortest run; the runs are interleaved."""
+    shortest = [float("inf")] * len(runs)
+    trials, until = 0, time.perf_counter() + TRIAL_SECONDS
+    while len(runs) > 1 and (trials < TRIALS or time.perf_counter() < until):
+        patience.wait()
+        shortest = [min(known, _seconds(run)) for known, run in zip(shortest, runs, strict=True)]
+        trials += 1
     return shortest.index(min(shortest))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from .machine import describe_machine
@@ -20,7 +20,7 @@ class Row:
     """
 
     name: str
-    figures: dict[str, Value]
+    figures: Mapping[str, Value]
     missed: bool = False
 
 

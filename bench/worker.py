@@ -30,9 +30,7 @@ class Worker:
         log: file for what its libraries print.
     """
 
-    def __init__(
-        self, python: Path, arguments: list[str], environment: Mapping[str, str], log: Path
-    ) -> None:
+    def __init__(self, python: Path, arguments: list[str], environment: Mapping[str, str], log: Path) -> None:
         if not python.is_file():
             raise WorkerError("not installed: make peers")
         with log.open("w") as stderr:

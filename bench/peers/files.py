@@ -6,6 +6,7 @@ import logging
 import os
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ CALIBRATION_IMAGES = 16
 
 
 def images(batch: int, seed: int = 0) -> Floats:
-    """Noise in the range of normalised photos, [batch, 3, 224, 224]; the first is the same for every batch."""
+    """Noise in the range of photos, [batch, 3, 224, 224]; the first is the same for every batch."""
     return np.random.default_rng(seed).standard_normal((batch, 3, 224, 224), np.float32)
 
 
@@ -41,10 +42,10 @@ def onnx_file(model: str, folder: Path, opset: int) -> Path:
 
     Opset 20 has LayerNormalization and Gelu as one node each, 23 Attention too.
     """
-    return made(folder / f"{model}.opset{opset}.onnx", lambda path: _export(model, path, opset))
+    return made(folder / f"{model}.opset{opset}.onnx", partial(_export, model, opset))
 
 
-def _export(model: str, path: Path, opset: int) -> None:
+def _export(model: str, opset: int, path: Path) -> None:
     import torch
 
     from .model import random_deit
@@ -67,7 +68,8 @@ def _export(model: str, path: Path, opset: int) -> None:
 
 def reference_logits(model: str, folder: Path) -> Floats:
     """What PyTorch computes in float32 for the first image: [classes]."""
-    return np.load(made(folder / f"{model}.logits.npy", lambda path: _run_float(model, path)))[0]
+    logits: Floats = np.load(made(folder / f"{model}.logits.npy", partial(_run_float, model)))
+    return logits[0]
 
 
 def _run_float(model: str, path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,53 +31,62 @@ class OnnxRuntime:
     def candidates(self, batch: int) -> Iterator[Candidate]:
         """One session for each variant."""
         for name, make in self._variants:
-            yield Candidate(name, "", lambda make=make: self._session(make(), batch))
+            yield Candidate(name, "", partial(self._session, make, batch))
 
     def agreement(self, logits: Any) -> float:
         """See bench.serve."""
         return files.correlation(logits, files.reference_logits(self._model, self._folder))
 
-    def _session(self, path: Path, batch: int) -> Run:
+    def _session(self, make: MakeFile, batch: int) -> Run:
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.intra_op_num_threads, options.inter_op_num_threads = self._threads, 1
         options.add_free_dimension_override_by_name("batch", batch)
         options.add_session_config_entry("session.intra_op.allow_spinning", "1")
         options.add_session_config_entry("session.set_denormal_as_zero", "1")
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(make(), options, providers=["CPUExecutionProvider"])
         feed = {"images": files.images(batch)}
         return lambda: session.run(None, feed)[0]
 
 
 def float32(model: str, threads: int, folder: Path) -> OnnxRuntime:
     """As exported, and after the transformer optimiser."""
-    plain = [(f"opset {o}", lambda o=o: files.onnx_file(model, folder, o)) for o in (OPSET, ATTENTION_OPSET)]
-    return OnnxRuntime(model, threads, folder, [*plain, ("optimised", lambda: _optimised(model, folder))])
+    exported = [
+        (f"opset {opset}", partial(files.onnx_file, model, folder, opset))
+        for opset in (OPSET, ATTENTION_OPSET)
+    ]
+    return OnnxRuntime(model, threads, folder, [*exported, ("optimised", partial(_optimised, model, folder))])
 
 
 def dynamic(model: str, threads: int, folder: Path) -> OnnxRuntime:
     """Weights signed or unsigned, a scale for each tensor or channel; with and without the optimiser."""
     variants = [
-        (f"{weights}{', per channel' * per_channel}{', optimised' * optimised}", weights, per_channel, optimised)
+        (
+            _label(weights, ("per channel", per_channel), ("optimised", optimised)),
+            partial(_dynamic, model, folder, weights, per_channel, optimised),
+        )
         for optimised in (False, True)
         for weights in ("QInt8", "QUInt8")
         for per_channel in (False, True)
     ]
-    return OnnxRuntime(
-        model, threads, folder, [(name, lambda v=v: _dynamic(model, folder, *v)) for name, *v in variants]
-    )
+    return OnnxRuntime(model, threads, folder, variants)
 
 
 def static(model: str, threads: int, folder: Path) -> OnnxRuntime:
     """QDQ, weights QInt8 per channel; activations signed or unsigned; every operator or products alone."""
     variants = [
-        (f"{activations}{', products alone' * products}", activations, products)
+        (
+            _label(activations, ("products alone", products)),
+            partial(_static, model, folder, activations, products),
+        )
         for products in (False, True)
         for activations in ("QInt8", "QUInt8")
     ]
-    return OnnxRuntime(
-        model, threads, folder, [(name, lambda v=v: _static(model, folder, *v)) for name, *v in variants]
-    )
+    return OnnxRuntime(model, threads, folder, variants)
+
+
+def _label(integers: str, *traits: tuple[str, bool]) -> str:
+    return ", ".join([integers, *(name for name, present in traits if present)])
 
 
 def _source(model: str, folder: Path, optimised: bool) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ OPSETS = (20, 23)
 PRESETS = ("MIXED", "PERFORMANCE")
 
 
+MakeFile = Callable[[], Path]
+
+
 class OpenVino:
     """Compiled models of `variants`, named files that are made when they are first asked for."""
 
-    def __init__(
-        self, model: str, threads: int, folder: Path, variants: Sequence[tuple[str, Callable[[], Path]]]
-    ):
+    def __init__(self, model: str, threads: int, folder: Path, variants: Sequence[tuple[str, MakeFile]]):
         self._model, self._threads, self._folder, self._variants = model, threads, folder, variants
         self._core = openvino.Core()
         self.versions = {"openvino": openvino.__version__.partition("-")[0]}
@@ -28,18 +30,18 @@ class OpenVino:
     def candidates(self, batch: int) -> Iterator[Candidate]:
         """A batch on all threads at once; or cut into pieces for one stream of each thread."""
         for name, make in self._variants:
-            yield Candidate(name, "", lambda make=make: self._whole(make(), batch))
+            yield Candidate(name, "", partial(self._whole, make, batch))
             for piece in (1, 2, 4, 8):
                 if batch >= 2 * piece * self._threads > 2:
                     mode = f"{self._threads} streams of {piece}"
-                    yield Candidate(name, mode, lambda make=make, p=piece: self._streams(make(), batch, p))
+                    yield Candidate(name, mode, partial(self._streams, make, batch, piece))
 
     def agreement(self, logits: Any) -> float:
         """See bench.serve."""
         return files.correlation(logits, files.reference_logits(self._model, self._folder))
 
-    def _whole(self, path: Path, batch: int) -> Run:
-        request = self._compiled(path, batch, "LATENCY", 1).create_infer_request()
+    def _whole(self, make: MakeFile, batch: int) -> Run:
+        request = self._compiled(make(), batch, "LATENCY", 1).create_infer_request()
         request.set_input_tensor(openvino.Tensor(files.images(batch)))
 
         def run() -> Any:
@@ -48,11 +50,13 @@ class OpenVino:
 
         return run
 
-    def _streams(self, path: Path, batch: int, piece: int) -> Run:
-        compiled = self._compiled(path, piece, "THROUGHPUT", self._threads)
+    def _streams(self, make: MakeFile, batch: int, piece: int) -> Run:
+        compiled = self._compiled(make(), piece, "THROUGHPUT", self._threads)
         queue = openvino.AsyncInferQueue(compiled, 2 * self._threads)
         pixels, found = files.images(batch), {}
-        queue.set_callback(lambda request, start: found.update({start: request.get_output_tensor().data}))
+        queue.set_callback(
+            lambda request, start: found.update({start: request.get_output_tensor().data.copy()})
+        )
 
         def run() -> Any:
             for start in range(0, batch, piece):
@@ -75,7 +79,7 @@ class OpenVino:
 
 def default(model: str, threads: int, folder: Path) -> OpenVino:
     """Nothing said about precision."""
-    variants = [(f"opset {o}", lambda o=o: files.onnx_file(model, folder, o)) for o in OPSETS]
+    variants = [(f"opset {o}", partial(files.onnx_file, model, folder, o)) for o in OPSETS]
     found = OpenVino(model, threads, folder, variants)
     precision = found._core.get_property("CPU", "INFERENCE_PRECISION_HINT")
     found.versions["precision"] = precision.to_string()
@@ -87,7 +91,7 @@ def int8(model: str, threads: int, folder: Path) -> OpenVino:
     import nncf
 
     variants = [
-        (f"{preset.lower()}, opset {opset}", lambda p=preset, o=opset: _quantised(model, folder, p, o))
+        (f"{preset.lower()}, opset {opset}", partial(_quantised, model, folder, preset, opset))
         for preset in PRESETS
         for opset in OPSETS
     ]

@@ -6,6 +6,7 @@ import copy
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ class PyTorch:
     def candidates(self, batch: int) -> Iterator[Candidate]:
         """One for each variant."""
         for name, make in self._variants:
-            yield Candidate(name, "", lambda make=make: self._run(make, batch))
+            yield Candidate(name, "", partial(self._run, make, batch))
 
     def agreement(self, logits: Tensor) -> float:
         """See bench.serve."""
