@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ..architecture import PRESETS, Architecture
 from ..errors import ConfigError
 from ..plan.calls import Output
-from .rows import PRODUCT, Row
+from .rows import PRODUCT, Arithmetic, Row
 
 DEFAULT_CASE = "deit_tiny_224:fc1"
 LAYERS = ("patch", "qkv", "proj", "fc1", "fc2", "head")
@@ -93,7 +93,7 @@ def case_of(preset: str, layer: str) -> Case:
 
 
 PAPER = "FTerViT (arXiv 2605.21171): plain C on an ESP32-S3 at 240 MHz"
-_PUBLISHED = {
+_PUBLISHED: dict[str, tuple[tuple[str, Arithmetic, float, float], ...]] = {
     "deit_tiny_224:fc1": (
         ("FP32, plain C", "fp32", 1.376, 130.0),
         ("packed ternary, plain C", "t2", 0.804, 59.0),

@@ -203,7 +203,7 @@ def as_text(found: Found) -> str:
             "",
             f"{case.name}: {case.tokens} x {case.inputs} x {case.channels}, {case.macs / 1e6:.1f} M MAC",
         ]
-        parts.append(table([_text_row(found, case, row, rows) for row in rows], _headings(found), left=2))
+        parts.append(table([_text_row(case, row, rows) for row in rows], _headings(rows), left=2))
         if found.watch is not None:
             parts += ["", _energy_table(found.watch, case, rows)]
     if found.image is not None:
@@ -211,26 +211,33 @@ def as_text(found: Found) -> str:
     return "\n".join([*parts, "", *map(dim, _notes(found))])
 
 
-def _headings(found: Found) -> list[str]:
-    rate = "GMAC/s" if found.on == HOST else "MAC/cycle"
-    return ["kernel", "does", "cores", "ms", rate, "x FP32", ""]
+def _counts(rows: Sequence[Row]) -> bool:
+    """Whether cycles are known of what was not published."""
+    return any(row.cycles for row in rows if row.kind != "published")
 
 
-def _text_row(found: Found, case: Case, row: Row, rows: Sequence[Row]) -> list[str]:
+def _headings(rows: Sequence[Row]) -> list[str]:
+    return ["kernel", "does", "cores", "ms", "MAC/cycle" if _counts(rows) else "GMAC/s", "x FP32", ""]
+
+
+def _text_row(case: Case, row: Row, rows: Sequence[Row]) -> list[str]:
     from ..bench import ratio_of
 
     per_cycle, ratio = row.macs_per_cycle(case.macs), ratio_of(row, rows)
-    if found.on == HOST:
-        rate = f"{case.macs / row.seconds / 1e9:.1f}"
-    else:
-        rate = "" if per_cycle is None else f"{per_cycle:.2f}"
+    rate = per_cycle if _counts(rows) else case.macs / row.seconds / 1e9
     marks: list[str] = [row.kind] if row.kind != "measured" else []
     marks += [f"{row.tokens} tokens fit"] if row.tokens < case.tokens else []
     marks += [] if row.right else ["WRONG RESULTS"]
     does = row.does if row.does == "product" else _AFTER[case.output]
-    milliseconds = f"{1e3 * row.seconds:.3f}" if row.seconds < 0.01 else f"{1e3 * row.seconds:.1f}"
-    ratio_text = "" if ratio is None else f"{ratio:.2f}"
-    return [row.kernel, does, str(row.cores), milliseconds, rate, ratio_text, ", ".join(marks)]
+    numbers = [_three(number) for number in (1e3 * row.seconds, rate, ratio)]
+    return [row.kernel, does, str(row.cores), *numbers, ", ".join(marks)]
+
+
+def _three(number: float | None) -> str:
+    """Three digits that count."""
+    if number is None:
+        return ""
+    return f"{number:.0f}" if number >= 100 else f"{number:#.3g}"
 
 
 def _energy_table(watch: EnergyWatch, case: Case, rows: Sequence[Row]) -> str:

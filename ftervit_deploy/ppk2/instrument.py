@@ -20,6 +20,8 @@ MILLIVOLTS = 3300
 SETTLE_S = 0.1
 """Before and after what is recorded, so that a recording shows the idle board, too."""
 _POLL_S = 0.005
+_START_S = 0.05
+"""Until the first samples come."""
 _LEAST_SHARE = 0.97
 """Of the samples of a recording; with fewer, USB lost some."""
 
@@ -79,8 +81,8 @@ class Ppk2:
         stop = threading.Event()
         reader = threading.Thread(target=self._read, args=(raw, stop), daemon=True)
         self._api.get_data()  # what an earlier recording left
-        started = time.monotonic()
         self._api.start_measuring()
+        started = time.monotonic()
         reader.start()
         try:
             time.sleep(SETTLE_S)
@@ -101,7 +103,7 @@ class Ppk2:
 
     def _decoded(self, raw: bytes, seconds: float) -> Recording:
         whole = len(raw) // SAMPLE_BYTES * SAMPLE_BYTES
-        if whole < _LEAST_SHARE * seconds * SAMPLES_PER_S * SAMPLE_BYTES:
+        if whole < _LEAST_SHARE * (seconds - _START_S) * SAMPLES_PER_S * SAMPLE_BYTES:
             raise EnergyError(
                 f"The PPK2 gave {whole // SAMPLE_BYTES} samples in {seconds:.1f} s "
                 f"instead of {seconds * SAMPLES_PER_S:.0f}.",
