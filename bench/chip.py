@@ -1,6 +1,6 @@
 """`python -m bench.chip`: what the ESP32-S3's kernels take, modelled; nothing ran on a chip.
 
-The kernels' own assembly runs in the LX7 model, and `ftervit_deploy.estimate` adds memories at published rates.
+The kernels' own assembly runs in the LX7 model; `ftervit_deploy.estimate` adds memories at published rates.
 """
 
 from __future__ import annotations

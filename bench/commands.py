@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from .measure import FTERVIT, PYTHON, command_output, measure
-from .table import Group, Row, figure, Value
+from .table import Group, Row, figure
 
 ROOT = Path(__file__).parent.parent
 SIGNS = ROOT / "ftervit_deploy" / "data" / "signs"

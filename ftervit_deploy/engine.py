@@ -363,7 +363,7 @@ def _declare(library: ctypes.CDLL) -> None:
         ("ftv_dense_row", c_uint32, (c_uint32,)),
         ("ftv_dense_bytes", c_size_t, (c_uint32,)),
         ("ftv_dense_tile", None, (c_void_p, c_uint32, c_uint32)),
-        ("ftv_bench_layer_bytes", c_size_t, (c_void_p, c_uint32, c_uint32)),
+        ("ftv_bench_layer_bytes", c_size_t, (c_void_p, c_void_p)),
         ("ftv_bench_layer", None, (c_void_p, c_void_p, c_void_p, c_void_p, c_size_t)),
         ("ftv_threads_create", c_void_p, (c_uint32,)),
         ("ftv_threads_destroy", None, (c_void_p,)),

@@ -12,7 +12,8 @@ from projects import board_named
 from ftervit_deploy.architecture import PRESETS, Architecture
 from ftervit_deploy.bench import bench_board, bench_host, bench_model, cases_of, published, ratio_of
 from ftervit_deploy.bench.board import FP32 as FP32_NAME
-from ftervit_deploy.bench.host import FP32, INT8, DenseProduct
+from ftervit_deploy.bench.cases import LAYERS
+from ftervit_deploy.bench.host import FP32, INT8, DenseProduct, HostMemory, ternary_step
 from ftervit_deploy.bench.numbers import expected_crc
 from ftervit_deploy.bench.rows import Row
 from ftervit_deploy.boards import ChipBoard
@@ -29,7 +30,7 @@ SMALL = "mcu_nano_64:proj"
 
 
 def test_a_preset_alone_is_all_of_its_layers_and_the_papers_layer_has_the_papers_shape() -> None:
-    assert [case.layer for case in cases_of(["deit_tiny_224"])] == "patch qkv proj fc1 fc2 head".split()
+    assert [case.layer for case in cases_of(["deit_tiny_224"])] == list(LAYERS)
     (case,) = cases_of(["deit_tiny_224:fc1"])
     assert (case.tokens, case.inputs, case.channels) == (197, 192, 768)
     assert [row.seconds for row in published(case)] == [1.376, 0.804]
@@ -65,6 +66,34 @@ def test_this_computer_runs_float_int8_and_every_set_of_its_own() -> None:
     names = [row.kernel for row in rows[2:]]
     assert names == [f"ternary t5, {name}" for name in available_kernels() if name != "ref"]
     assert all(row.seconds > 0 and row.kind == "measured" for row in rows)
+
+
+class _Guarded(HostMemory):
+    """Arrays with bytes behind them that nobody may write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.guards: list[np.ndarray] = []
+
+    def room(self, shape: tuple[int, ...], dtype: np.typing.DTypeLike) -> np.ndarray:
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        memory = super().room((size + 4096,), np.uint8)
+        self.guards.append(memory[size:])
+        self.guards[-1][:] = 0xA5
+        return memory[:size].view(dtype).reshape(shape)
+
+
+@pytest.mark.parametrize("encoding", ["t2", "t5"])
+def test_a_layer_stays_within_the_scratch_that_its_set_asks_for(
+    encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = _Guarded()
+    monkeypatch.setattr("ftervit_deploy.bench.host.HostMemory", lambda: memory)
+    for case in cases_of(["mcu_nano_64:proj", "mcu_nano_64:fc1", "mcu_nano_64:head"]):
+        for name in available_kernels():
+            with thread_pool(2) as pool:
+                ternary_step(case, encoding, name, pool)()
+            assert all((guard == 0xA5).all() for guard in memory.guards), (case.name, name)
 
 
 def _row(arithmetic: str, seconds: float, kind: str) -> Row:

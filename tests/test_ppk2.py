@@ -120,7 +120,7 @@ def test_lost_samples_are_an_error(api: Opener) -> None:
     port.lost = 0.5
     with (
         Ppk2("COM7", api(port)) as meter,
-        pytest.raises(EnergyError, match="samples in .* instead of"),
+        pytest.raises(EnergyError, match=r"samples in .* instead of"),
         meter.recording(),
     ):
         time.sleep(0.2)

@@ -121,8 +121,19 @@ static bool lay_out_tile(bench *b, size_t scratch_bytes) {
 
 static bool lay_out_layer(bench *b) {
     ftv_tile_job *tile = &b->tile;
+    b->matrix = (ftv_linear){.inputs = tile->inputs,
+                             .stored_rows = FTV_TILE_CHANNELS,
+                             .rows = FTV_TILE_CHANNELS,
+                             .exponent = 22,
+                             .bias_shift = 6};
+    b->layer = (ftv_layer_job){.layer = &b->matrix,
+                               .encoding = b->family->encoding,
+                               .tiles = 1,
+                               .tokens = tile->tokens,
+                               .output = b->family->output,
+                               .out_stride = FTV_TILE_CHANNELS};
     ftv_model *blank = b->left >= sizeof *blank ? (ftv_model *)(void *)b->at : NULL;
-    if (blank == NULL || !lay_out_tile(b, ftv_any_layer_bytes(b->kernels, tile->tokens, tile->inputs, blank))) {
+    if (blank == NULL || !lay_out_tile(b, ftv_layer_job_bytes(b->kernels, &b->layer, blank))) {
         return false;
     }
     ftv_multiplier *scales = take(b, tile->tokens * sizeof *scales);
@@ -141,23 +152,12 @@ static bool lay_out_layer(bench *b) {
     for (uint32_t channel = 0; channel < FTV_TILE_CHANNELS; channel++) {
         bias[channel] = (int16_t)((int32_t)(123U * channel) - 1000);
     }
-    b->matrix = (ftv_linear){.tiles = tile->tile,
-                             .mantissas = mantissa,
-                             .bias = bias,
-                             .inputs = tile->inputs,
-                             .stored_rows = FTV_TILE_CHANNELS,
-                             .rows = FTV_TILE_CHANNELS,
-                             .exponent = 22,
-                             .bias_shift = 6};
-    b->layer = (ftv_layer_job){.layer = &b->matrix,
-                               .encoding = b->family->encoding,
-                               .tiles = 1,
-                               .x = {tile->x, scales, tile->stride},
-                               .tokens = tile->tokens,
-                               .output = b->family->output,
-                               .out = tile->sums,
-                               .out_stride = FTV_TILE_CHANNELS,
-                               .narrow = narrow};
+    b->matrix.tiles = tile->tile;
+    b->matrix.mantissas = mantissa;
+    b->matrix.bias = bias;
+    b->layer.x = (ftv_rows){tile->x, scales, tile->stride};
+    b->layer.out = tile->sums;
+    b->layer.narrow = narrow;
     return true;
 }
 

@@ -3,9 +3,9 @@
 
 #include "ftv_engine.h"
 
-size_t ftv_bench_layer_bytes(const ftv_kernels *kernels, uint32_t tokens, uint32_t inputs) {
+size_t ftv_bench_layer_bytes(const ftv_kernels *kernels, const ftv_layer_job *job) {
     ftv_model blank;
-    return ftv_align(ftv_any_layer_bytes(kernels, tokens, inputs, &blank));
+    return ftv_align(ftv_layer_job_bytes(kernels, job, &blank));
 }
 
 void ftv_bench_layer(const ftv_kernels *kernels, const ftv_layer_job *job, const ftv_parallel *parallel, void *scratch,

@@ -8,8 +8,8 @@
 extern "C" {
 #endif
 
-/* Bytes of scratch of one worker, a multiple of 16. */
-FTV_API size_t ftv_bench_layer_bytes(const ftv_kernels *kernels, uint32_t tokens, uint32_t inputs);
+/* Bytes of scratch of one worker for the job, a multiple of 16. */
+FTV_API size_t ftv_bench_layer_bytes(const ftv_kernels *kernels, const ftv_layer_job *job);
 
 /* The job's tiles by the workers of `parallel`, shared out as in a pass. scratch: [workers][scratch_bytes], 16-byte
  * aligned. */

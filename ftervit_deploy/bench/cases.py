@@ -105,19 +105,14 @@ _PUBLISHED_CLOCK_HZ = 240e6
 def published(case: Case) -> list[Row]:
     """The paper's figures for this layer."""
     return [
-        Row(
-            kernel,
-            arithmetic,
-            PRODUCT,
-            seconds,
-            "published",
-            1,
-            seconds * _PUBLISHED_CLOCK_HZ,
-            case.tokens,
-            source=PAPER,
-        )  # fmt: skip
+        _published_row(case, kernel, arithmetic, seconds)
         for kernel, arithmetic, seconds, _ in _PUBLISHED.get(case.name, ())
     ]
+
+
+def _published_row(case: Case, kernel: str, arithmetic: Arithmetic, seconds: float) -> Row:
+    cycles = seconds * _PUBLISHED_CLOCK_HZ
+    return Row(kernel, arithmetic, PRODUCT, seconds, "published", 1, cycles, case.tokens, source=PAPER)
 
 
 def published_millijoules(case: Case) -> dict[str, float]:

@@ -158,7 +158,7 @@ def ternary_step(case: Case, encoding: str, name: str, pool: int) -> Callable[[]
     library, memory = load_library(), HostMemory()
     model = MadeUpModel(memory, case.inputs, case.tiles * TILE, case.tokens, encoding, case.per_channel)
     job, kernels = model.layer_job(case.output), kernels_address(name)
-    size = int(library.ftv_bench_layer_bytes(kernels, case.tokens, case.inputs))
+    size = int(library.ftv_bench_layer_bytes(kernels, byref(job)))
     scratch = memory.room((Parallel.from_address(pool).workers, size), np.uint8)
 
     def run() -> None:

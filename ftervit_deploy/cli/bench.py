@@ -260,8 +260,8 @@ def _energy_table(watch: EnergyWatch, case: Case, rows: Sequence[Row]) -> str:
 def _image_text(energy: Energy) -> str:
     return (
         f"An image: {energy.millijoules:.2f} mJ, {energy.above_idle_mj:.2f} mJ above idle, in "
-        f"{1e3 * energy.seconds:.1f} ms at {energy.milliwatts:.0f} mW ({energy.count} images, standard deviation "
-        f"{energy.deviation_mj:.3f} mJ, {energy.samples} samples)."
+        f"{1e3 * energy.seconds:.1f} ms at {energy.milliwatts:.0f} mW ({energy.count} images, standard "
+        f"deviation {energy.deviation_mj:.3f} mJ, {energy.samples} samples)."
     )
 
 
@@ -269,8 +269,8 @@ def _notes(found: Found) -> list[str]:
     from ..bench import published
 
     notes = {
-        HOST: "Medians of rounds in which all kernels have their turn. x FP32: times faster than NumPy's product.",
-        MODEL: "Modelled: the chip's own assembly, operands in SRAM; the C around it is assumed. Nothing ran on a chip.",
+        HOST: "Medians of rounds in which all have their turn. x FP32: times faster than NumPy's product.",
+        MODEL: "Modelled: the chip's own assembly, operands in SRAM; C around it assumed. No chip ran it.",
         BOARD: "Medians; one tile of 16 channels on one core, times the layer's tiles.",
     }
     lines = [notes[found.on]]

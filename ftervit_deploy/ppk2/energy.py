@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -79,7 +80,7 @@ def pulses(high: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
     bounds = np.concatenate([[0], edges, [len(high)]])
     runs = [
         [int(start), int(stop), bool(high[start])]
-        for start, stop in zip(bounds, bounds[1:], strict=False)
+        for start, stop in itertools.pairwise(bounds)
         if stop > start
     ]
     merged = _without_disturbances(runs)
