@@ -47,7 +47,7 @@ class Row:
 
 
 def ratio_of(row: Row, rows: Iterable[Row]) -> float | None:
-    """How many times faster than the fastest FP32 of the same place; than the published one if it has none."""
+    """How many times faster than the fastest FP32 of the same place; than published ones if it has none."""
     floats = [other for other in rows if other.arithmetic == "fp32"]
     like = [other for other in floats if (other.kind == "published") == (row.kind == "published")]
     seconds = [other.seconds for other in like or floats]
