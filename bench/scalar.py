@@ -48,7 +48,7 @@ def _row(block: Block, step: str, counts: Mapping[str, Mapping[str, Count]]) -> 
     linear = step != "attention"
     figures: dict[str, Value] = {
         "shape": _shape(block, step), **rates, "unit": "MAC/instruction",
-        "aim": f"at least {AIM:g}" if linear else "", "kind": "emulated",
+        "aim": f"at least {AIM:g}" if linear else "", "kind": "emulated", "source": "QEMU",
     }  # fmt: skip
     scalar = [rate for name, rate in rates.items() if name.startswith("scalar") and rate is not None]
     return Row(f"{block.name} {step}", figures, missed=linear and min(scalar) < AIM)

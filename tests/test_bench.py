@@ -163,6 +163,15 @@ def test_the_chips_figures_are_modelled_each_with_its_source() -> None:
     assert all(row.figures["source"] for row in group.rows)
 
 
+def test_without_an_engine_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FTERVIT_LIBRARY", "/nowhere/libftv.so")
+    (group,) = chip.groups()
+    assert not group.rows
+    assert group.notes == [
+        "Not modelled: There is no library /nowhere/libftv.so, which FTERVIT_LIBRARY names."
+    ]
+
+
 def test_without_an_emulator_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scalar, "is_there", lambda: False)
     (group,) = scalar.groups()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -173,6 +176,41 @@ def test_a_mistake_is_one_sentence_and_exits_2(mistake: str, capsys: pytest.Capt
     assert sentence in err
     assert hint in err
     assert len(err.strip().splitlines()) <= 2
+
+
+def test_without_a_board_it_is_said(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ftervit_deploy.link.ports._ports", list)
+    monkeypatch.delenv("ESPPORT", raising=False)
+    assert main(["bench", "--on", "board"]) == 2
+    assert capsys.readouterr().err.startswith("ftervit: error: There is no serial port.")
+
+
+def test_without_a_ppk2_it_is_said_before_any_port_is_opened(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ppk2_api = pytest.importorskip("ppk2_api.ppk2_api", reason="install ppk2-api")
+    monkeypatch.setattr(ppk2_api.PPK2_API, "list_devices", staticmethod(list))
+    arguments = ["bench", "--board", "esp32s3-eye", "--port", "/dev/no-such-port", "--ppk2"]
+    assert main(arguments) == 2
+    assert capsys.readouterr().err.startswith("ftervit: error: There is no PPK2.")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert main(arguments) == 2
+    assert 'pip install "ftervit[ppk2]"' in capsys.readouterr().err
+
+
+def test_numpy_has_the_threads_that_the_engine_has() -> None:
+    program = (
+        "import os, sys; from ftervit_deploy.cli import main; "
+        f"main(['bench', '{SMALL}', '--threads', '1', '--json']); "
+        "print(os.environ['OPENBLAS_NUM_THREADS'], os.environ['OMP_NUM_THREADS'])"
+    )
+    variables = {**os.environ, "OMP_NUM_THREADS": "7"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=variables, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "1 1"
 
 
 def test_without_the_engine_the_way_to_it_is_said(

@@ -5,13 +5,12 @@ from __future__ import annotations
 from .board import bench_board
 from .cases import DEFAULT_CASE, Case, cases_of, published, published_millijoules
 from .energy import EnergyWatch, LayerEnergy, start_watch, trigger_pin
-from .host import THREAD_VARIABLES, bench_host
+from .host import bench_host
 from .model import bench_model
 from .rows import Row, ratio_of
 
 __all__ = [
     "DEFAULT_CASE",
-    "THREAD_VARIABLES",
     "Case",
     "EnergyWatch",
     "LayerEnergy",

@@ -21,8 +21,6 @@ from .timing import ROUNDS, median_seconds
 Array = npt.NDArray[np.generic]
 DEFINITION = "ref"
 """The set that is written for reading."""
-THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-"""NumPy's product obeys one of them, if it is set before NumPy is imported."""
 _ALIGN = 64
 INT8, FP32 = 0, 1
 """ftv_dense."""
@@ -66,7 +64,7 @@ def bench_host(case: Case, encoding: Arithmetic, threads: int = 1, rounds: int =
 
     Args:
         encoding: ``t2`` or ``t5``.
-        threads: that share the layer; NumPy has as many only if `THREAD_VARIABLES` say so.
+        threads: that share the layer; NumPy has as many only if the environment said so when it was loaded.
 
     Raises:
         EngineError: the engine is not built, or the computer cannot start so many threads.

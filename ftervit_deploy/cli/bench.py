@@ -26,6 +26,8 @@ MISMATCH = 1
 """Exit status where a board's results are not the host's: a defect of ours, as in `verify`."""
 HOST, MODEL, BOARD = "host", "model", "board"
 ANY_PPK2 = ""
+NUMPY_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+"""One of them says how many threads NumPy's product has, if it is set before NumPy is loaded."""
 
 
 @dataclass
@@ -108,8 +110,7 @@ def _threads(settings: Settings) -> int:
     chosen = settings.threads if settings.chosen("threads") else 1
     threads = chosen or _cores()
     if "numpy" not in sys.modules:
-        for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
-            os.environ[name] = str(threads)
+        os.environ.update(dict.fromkeys(NUMPY_THREADS, str(threads)))
     return threads
 
 
