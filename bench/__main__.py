@@ -8,10 +8,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import commands, host
+from . import chip, commands, host, scalar
 from .table import report
 
-MODULES = (commands, host)
+MODULES = (commands, chip, scalar, host)
 """Each has `groups()`: the figures of one subject."""
 
 

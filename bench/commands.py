@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from .measure import FTERVIT, PYTHON, command_output, measure
-from .table import Group, Row, Value
+from .table import Group, Row, figure
 
 ROOT = Path(__file__).parent.parent
 SIGNS = ROOT / "ftervit_deploy" / "data" / "signs"
@@ -22,9 +22,7 @@ def groups() -> list[Group]:
 
 
 def _row(name: str, value: float, unit: str, aim: float, repeats: int) -> Row:
-    """Lower is better."""
-    figures: dict[str, Value] = {"median": value, "unit": unit, "under": aim, "repeats": repeats}
-    return Row(name, figures, missed=value > aim)
+    return figure(name, value, unit, at_most=aim, kind="measured", source=f"median of {repeats}")
 
 
 def _help() -> Row:

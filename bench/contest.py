@@ -14,7 +14,7 @@ from .worker import WorkerError
 SWEEPS, SWEEP_RUNS = 2, 2
 """How often the batch sizes are gone through, and the runs of each, of which the shortest counts."""
 
-PATIENCE_SECONDS = 240
+PATIENCE_SECONDS = 120
 """That a contest waits, in all, for a quiet machine."""
 
 

@@ -29,6 +29,8 @@ AIM = 1.5
 
 ROUNDS = 30
 """Of which the quieter half counts."""
+DISTURBED = 0.2
+"""Share of the machine that other work may take in the rounds that count."""
 RUNS, BATCH_RUNS = 3, 1
 """In a turn, after one that is not counted: of one image, of a batch."""
 BATCHES, FEW_BATCHES = (4, 8, 16, 32), (16,)
@@ -109,12 +111,12 @@ def _row(name: str, single: Standing, batched: Standing, batch: int) -> Row:
         name,
         {
             "ms": single.seconds * 1e3,
-            "by ours": single.ratio,
+            "ours faster": single.ratio,
             "quartiles": _span(single),
             "images/s": 1 / batched.seconds,
-            "batch": batch,
-            "ours by it": batched.ratio,
-            "quartiles ": _span(batched),
+            "at batch": batch,
+            "ours faster, batch": batched.ratio,
+            "quartiles, batch": _span(batched),
         },
     )
 
@@ -129,13 +131,15 @@ def _verdict(single: Mapping[str, Standing], batched: Mapping[str, Standing]) ->
     if None in peers:
         return Row("no peer to compare with", {}, missed=True)
     ratios = [found[str(name)].ratio for name, found in zip(peers, (single, batched), strict=True)]
-    figures = {"by ours": ratios[0], "ours by it": ratios[1]}
+    figures = {"ours faster": ratios[0], "ours faster, batch": ratios[1]}
     return Row(f"the fastest peer, aim {AIM:g}", figures, missed=min(ratios) < AIM)
 
 
 def _quiet(outcome: Outcome) -> str:
     others = max(round_.others for round_ in [*outcome.single, *outcome.batched])
-    return f"Other work took at most {others:.0%} of the machine in the {len(outcome.single)} rounds counted."
+    disturbed = ": too much to trust, measure again" if others > DISTURBED else ""
+    counted = len(outcome.single)
+    return f"Other work took at most {others:.0%} of the machine in the {counted} rounds counted{disturbed}."
 
 
 def _as_run(name: str, contest: Contest, outcome: Outcome) -> str:

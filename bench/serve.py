@@ -25,7 +25,7 @@ Run = Callable[[], Any]
 
 TRIALS, TRIAL_SECONDS = 5, 3.0
 """Candidates are compared at least so often, and at least so long."""
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 30
 """That a contestant waits, in all, for a quiet machine to compare its candidates on."""
 
 

@@ -33,6 +33,22 @@ class Group:
     notes: Sequence[str] = ()
 
 
+def figure(
+    name: str, value: float, unit: str, *, kind: str, source: str, at_most: float | None = None,
+    at_least: float | None = None,
+) -> Row:  # fmt: skip
+    """One number beside its aim, if it has one.
+
+    Args:
+        kind: ``measured``, ``modelled`` or ``emulated``.
+    """
+    missed = (at_most is not None and value > at_most) or (at_least is not None and value < at_least)
+    aims = [f"at most {at_most:g}"] if at_most is not None else []
+    aims += [f"at least {at_least:g}"] if at_least is not None else []
+    aim = ", ".join(aims)
+    return Row(name, {"value": value, "unit": unit, "aim": aim, "kind": kind, "source": source}, missed)
+
+
 def as_text(group: Group) -> str:
     """Title, aligned columns, notes."""
     columns = list(dict.fromkeys(column for row in group.rows for column in row.figures))

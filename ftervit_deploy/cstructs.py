@@ -127,3 +127,21 @@ class Kernels(ctypes.Structure):
         ("scratch_bytes", ctypes.CFUNCTYPE(c_size_t, c_void_p)),
         ("value_bytes", c_uint32), ("tiles", c_uint32),
     )  # fmt: skip
+
+
+class Parallel(ctypes.Structure):
+    """ftv_parallel: run(context, function, argument, tasks)."""
+
+    _fields_ = (
+        ("run", ctypes.CFUNCTYPE(None, c_void_p, c_void_p, c_void_p, c_uint32)), ("context", c_void_p),
+        ("workers", c_uint32),
+    )  # fmt: skip
+
+
+class DenseJob(ctypes.Structure):
+    """ftv_dense_job."""
+
+    _fields_ = (
+        ("kind", c_int), ("tokens", c_uint32), ("inputs", c_uint32), ("stride", c_uint32), ("x", c_void_p),
+        ("weights", c_void_p), ("sums", c_void_p), ("scratch", c_void_p),
+    )  # fmt: skip

@@ -10,6 +10,8 @@ import functools
 import mmap
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from ctypes import POINTER, c_char_p, c_int, c_size_t, c_uint32, c_void_p
 from pathlib import Path
 from types import TracebackType
@@ -207,6 +209,29 @@ def available_kernels() -> tuple[str, ...]:
     return tuple(name for name, _ in _kernels_of(load_library()))
 
 
+def kernels_address(name: str) -> int:
+    """Address of the `ftv_kernels` of that name.
+
+    Raises:
+        EngineError: this CPU cannot run such a set.
+    """
+    return _kernels_address(name)[1]
+
+
+@contextmanager
+def thread_pool(threads: int | None) -> Iterator[int]:
+    """Address of an `ftv_parallel` with so many workers; None or 0: one for each core.
+
+    Raises:
+        EngineError: an impossible number, or the computer cannot start them.
+    """
+    pool = _Pool(load_library(), _thread_count(threads))
+    try:
+        yield pool.address()
+    finally:
+        pool.close()
+
+
 class _Pool:
     """A thread pool of c_runtime/host/; made anew in a forked process, where no thread survives."""
 
@@ -330,11 +355,12 @@ def _declare(library: ctypes.CDLL) -> None:
         ("ftv_run", c_int, (c_void_p, options, c_void_p, c_void_p, c_void_p, c_size_t)),
         ("ftv_host_kernels", c_void_p, (c_uint32,)),
         ("ftv_batch_arena_bytes", c_size_t, (c_void_p, c_void_p, c_uint32)),
-        (
-            "ftv_run_batch",
-            c_int,
-            (c_void_p, c_void_p, c_void_p, c_void_p, c_uint32, c_void_p, c_void_p, c_size_t),
-        ),
+        ("ftv_run_batch", c_int, (*(c_void_p,) * 4, c_uint32, c_void_p, c_void_p, c_size_t)),
+        ("ftv_dense_row", c_uint32, (c_uint32,)),
+        ("ftv_dense_bytes", c_size_t, (c_uint32,)),
+        ("ftv_dense_tile", None, (c_void_p, c_uint32, c_uint32)),
+        ("ftv_bench_layer_bytes", c_size_t, (c_void_p, c_void_p)),
+        ("ftv_bench_layer", None, (c_void_p, c_void_p, c_void_p, c_void_p, c_size_t)),
         ("ftv_threads_create", c_void_p, (c_uint32,)),
         ("ftv_threads_destroy", None, (c_void_p,)),
     ):

@@ -72,3 +72,7 @@ class ProjectError(FtervitError):
 
 class FlashError(FtervitError):
     """A board that cannot be flashed, or must not be."""
+
+
+class EnergyError(FtervitError):
+    """Energy that cannot be measured: no instrument, no trigger, a disturbed recording."""

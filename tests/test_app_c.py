@@ -17,6 +17,7 @@ from line_board import APP_INCLUDE, APP_SOURCES, FLAGS, LINE_INCLUDE, LINE_SOURC
 from PIL import Image
 
 from ftervit_deploy.architecture import Architecture
+from ftervit_deploy.bench.numbers import expected_crc
 from ftervit_deploy.image import write_image
 from ftervit_deploy.lower import lower
 from synthetic import random_graph
@@ -68,7 +69,8 @@ def test_the_application_needs_nothing_but_the_compiler() -> None:
             if (RUNTIME / folder / name).is_file()
         }
         assert not included - allowed - own, f"{path.name} includes {included - allowed - own}"
-        assert not re.findall(r"\b(?:float|double)\b", code), f"{path.name} has floating point"
+        if not path.stem.startswith("ftv_dense"):  # what ternary kernels are compared with
+            assert not re.findall(r"\b(?:float|double)\b", code), f"{path.name} has floating point"
 
 
 # ---- crop ----
@@ -293,6 +295,53 @@ def test_the_trigger_is_high_while_the_engine_runs(run_app: RunApp) -> None:
     run = run_app(camera="F", steps=2)
     events = [line for line in run.lines if line.startswith(("trigger", "line: @ftv"))]
     assert [event[:10] for event in events] == ["trigger: 1", "trigger: 0", "line: @ftv"] * 2
+
+
+@pytest.fixture(scope="module")
+def bench_kernel(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """Serves a BENCH: name, tokens, inputs, bytes of memory."""
+    sources = (PROGRAMS / "bench_kernel.c", *CHIP_SOURCES)
+    program = tmp_path_factory.mktemp("bench") / "bench_kernel"
+    build(compiler(), program, sources, *INCLUDES, *FLAGS, *SANITIZERS)
+
+    def run(*words: object) -> str:
+        done = subprocess.run((program, *map(str, words)), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-4000:]
+        return done.stdout.strip()
+
+    return run
+
+
+KERNELS = ("linear_s8t5_portable", "activate_s8t2_ref", "linear_s8s8_portable", "linear_f32f32_portable")
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_kernel_raises_the_trigger_and_needs_no_more_memory_than_it_has(
+    bench_kernel: Callable[..., str], kernel: str
+) -> None:
+    expected = f"trigger 1 trigger 0 error 0 crc {expected_crc(kernel, 3, 37)}"
+    answers = [bench_kernel(kernel, 3, 37, size) for size in (0, 16, 700, 1500, 3000, 6000, 30_000)]
+    assert set(answers) == {"error 4 crc 0", expected}, "PAYLOAD where memory lacks"
+    assert answers == sorted(answers), "and with more of it, none lacks"
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (("linear_s8t2_fast", 1, 16), 8),
+        (("linear_s8s8_ref", 1, 16), 8),
+        (("linear_s8t2_", 1, 16), 8),
+        (("linear_s8t2_refs", 1, 16), 8),
+        (("store_s8t2_ref", 0, 16), 4),
+        (("store_s8t2_ref", 5000, 1), 4),
+        (("store_s8t2_ref", 1, 4129), 4),
+        (("linear_f32f32_portable", 4294967295, 16), 4),
+    ],
+)
+def test_a_bench_that_cannot_be_is_refused_without_a_trigger(
+    bench_kernel: Callable[..., str], words: tuple[object, ...], error: int
+) -> None:
+    assert bench_kernel(*words, 1 << 20) == f"error {error} crc 0"
 
 
 def test_time_outs_restart_the_camera_after_growing_pauses(run_app: RunApp) -> None:

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from bench import host
+from bench import chip, commands, host, scalar
+from bench.__main__ import MODULES
 from bench.contest import Contest
 from bench.rounds import Round, fastest_peer, quietest, standings
 from bench.serve import Candidate, Server
-from bench.table import Group, Row, as_text, report
+from bench.table import Group, Row, as_text, figure, report
 from bench.worker import Worker, WorkerError
 
 OURS = host.OURS
@@ -105,7 +106,7 @@ def test_the_table_names_who_is_missing_and_misses_the_aim(monkeypatch: pytest.M
         group = host.table("Model", contest, host.play(contest, rounds=2))
     by_name = {row.name: row for row in group.rows}
     assert by_name["peer"].figures["ms"] == 1400
-    assert by_name["peer"].figures["ours by it"] == pytest.approx(1.4)
+    assert by_name["peer"].figures["ours faster, batch"] == pytest.approx(1.4)
     assert by_name["absent"].figures["ms"] == "not run"
     assert by_name["the fastest peer, aim 1.5"].missed
     text = as_text(group)
@@ -126,6 +127,61 @@ def test_without_ourselves_there_is_no_ratio_but_a_reason() -> None:
         group = host.table("Model", contest, host.play(contest, rounds=2))
     assert group.rows[-1].missed
     assert any("ftervit: not run" in note for note in group.notes)
+
+
+@pytest.mark.parametrize(
+    ("value", "aim", "missed"),
+    [
+        (2.0, {"at_most": 1.0}, True),
+        (1.0, {"at_most": 1.0}, False),
+        (2.0, {"at_least": 3.0}, True),
+        (2.0, {}, False),
+    ],
+)
+def test_a_figure_misses_its_aim_and_says_what_it_is(
+    value: float, aim: dict[str, float], missed: bool
+) -> None:
+    row = figure("a", value, "s", kind="modelled", source="here", **aim)
+    assert row.missed is missed
+    assert ("MISSED" in as_text(Group("t", [row]))) is missed
+    assert row.figures["kind"] == "modelled"
+
+
+@pytest.mark.slow
+def test_the_chips_figures_are_modelled_each_with_its_source() -> None:
+    (group,) = chip.groups()
+    aims = [row.figures["aim"] for row in group.rows if row.figures["aim"]]
+    assert aims == [
+        "at most 11",
+        "at most 5.5",
+        "at least 13.5",
+        "at most 1.1",
+        "at most 0.33",
+        "at least 30",
+    ]
+    assert {row.figures["kind"] for row in group.rows} == {"modelled"}
+    assert all(row.figures["source"] for row in group.rows)
+
+
+def test_without_an_engine_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FTERVIT_LIBRARY", "/nowhere/libftv.so")
+    (group,) = chip.groups()
+    assert not group.rows
+    assert group.notes == [
+        "Not modelled: There is no library /nowhere/libftv.so, which FTERVIT_LIBRARY names."
+    ]
+
+
+def test_without_an_emulator_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scalar, "is_there", lambda: False)
+    (group,) = scalar.groups()
+    assert not group.rows
+    assert group.notes == [f"Not counted: {scalar.MISSING}."]
+    assert as_text(group).count("\n") == 1
+
+
+def test_every_group_is_part_of_make_bench() -> None:
+    assert set(MODULES) == {commands, chip, scalar, host}
 
 
 def test_a_missed_aim_is_the_exit_status(capsys: pytest.CaptureFixture[str]) -> None:

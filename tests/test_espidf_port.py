@@ -221,11 +221,3 @@ def test_the_component_names_every_source_but_the_cameras() -> None:
         re.MULTILINE,
     )
     assert "ftv_espidf_camera.c" not in {name for pair in registered for name in pair}
-
-
-def test_every_vector_kernel_can_be_kept_in_internal_ram() -> None:
-    """linker.lf names each file of assembly."""
-    named = set(
-        re.findall(r"^ +(ftv_\w+) \(noflash_text\)$", (RUNTIME / "linker.lf").read_text(), re.MULTILINE)
-    )
-    assert named == {path.stem for path in (RUNTIME / "src" / "kernels" / "esp32s3").glob("*.S")}

@@ -33,12 +33,14 @@ STAGES = [
     "firmware",
     "flash",
     "virtual",
+    "ppk2",
+    "bench",
 ]
 RANK = {name: rank for rank, name in enumerate([*FOUNDATIONS, *HELPERS, *STAGES, "train", "cli"])}
 ENTRY_POINTS = {"__init__", "__main__"}
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 HEAVY = {"torch", "numpy", "PIL", "rich", "huggingface_hub", "safetensors", "jinja2"}
-HEAVY |= {"serial", "esptool", "elftools"}
+HEAVY |= {"serial", "esptool", "elftools", "ppk2_api"}
 
 
 def _stage(path: Path) -> str:

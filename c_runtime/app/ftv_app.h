@@ -64,7 +64,7 @@ typedef struct ftv_app_port {
     bool (*display_write)(void *context, uint16_t x, uint16_t y, uint16_t width, uint16_t height,
                           const uint16_t *pixels);
     void (*display_light)(void *context, bool on);
-    /* High while the engine runs: for oscilloscopes and power analysers. */
+    /* High while the engine runs, or a kernel of BENCH: for oscilloscopes and power analysers. */
     void (*trigger)(void *context, bool high);
     /* Runs function(argument) on the core of engine worker `worker` and returns when it is done. NULL: call it here. */
     void (*on_worker)(void *context, uint32_t worker, void (*function)(void *argument), void *argument);

@@ -15,8 +15,7 @@ int8_t ftv_made_up_code(ftv_made_up kind, uint32_t a, uint32_t b) {
 }
 
 static int8_t input(ftv_made_up kind, uint32_t token, uint32_t k) {
-    return kind == FTV_MADE_FOR_BENCH ? (int8_t)((int32_t)((37U * token + 11U * k) % 255U) - 127)
-                                      : ftv_made_up_code(kind, token, k);
+    return kind == FTV_MADE_FOR_BENCH ? ftv_bench_input(token, k) : ftv_made_up_code(kind, token, k);
 }
 
 /* Weight + 1 of channel `channel` and input `k`: 0, 1 or 2; 1 beyond the inputs. */
@@ -26,7 +25,7 @@ static uint32_t trit(const ftv_tile_job *job, ftv_made_up kind, uint32_t channel
     }
     switch (kind) {
     case FTV_MADE_FOR_BENCH:
-        return (7U * k + 5U * channel) % 3U;
+        return (uint32_t)(ftv_bench_weight(channel, k) + 1);
     case FTV_MADE_HIGHEST:
     case FTV_MADE_LOWEST:
         return channel % 2U == 0U ? 2U : 0U;

@@ -46,6 +46,15 @@ int8_t ftv_made_up_code(ftv_made_up kind, uint32_t a, uint32_t b);
 /* A number below 2^15 that looks random and is always the same. */
 uint32_t ftv_hash(uint32_t a, uint32_t b);
 
+/* FTV_MADE_FOR_BENCH: section 5 of LINE_PROTOCOL.md. */
+static inline int8_t ftv_bench_input(uint32_t token, uint32_t k) {
+    return (int8_t)((int32_t)((37U * token + 11U * k) % 255U) - 127);
+}
+
+static inline int8_t ftv_bench_weight(uint32_t channel, uint32_t k) {
+    return (int8_t)((int32_t)((7U * k + 5U * channel) % 3U) - 1);
+}
+
 static inline ftv_linear_fn ftv_linear_of(const ftv_kernels *kernels, ftv_encoding encoding) {
     return encoding == FTV_T5 ? kernels->linear_s8t5 : kernels->linear_s8t2;
 }

@@ -28,9 +28,9 @@ size_t ftv_batch_arena_bytes(const ftv_model *model, const ftv_kernels *kernels,
 static void run_image(void *argument, uint32_t task, uint32_t worker) {
     batch *b = argument;
     size_t side = b->model->image_size;
-    ftv_status status = ftv_run(b->model, &b->options, b->pixels + task * side * side * 3U,
-                                b->logits + (size_t)task * b->model->classes, b->arena + worker * b->worker_bytes,
-                                b->worker_bytes);
+    ftv_status status =
+        ftv_run(b->model, &b->options, b->pixels + task * side * side * 3U,
+                b->logits + (size_t)task * b->model->classes, b->arena + worker * b->worker_bytes, b->worker_bytes);
     if (status != FTV_OK) {
         atomic_store(&b->status, (int)status);
     }

@@ -66,16 +66,11 @@ static bool has_dot_product(void) {
 
 static const candidate candidates[] = {
 #if FTV_X86
-    {&ftv_kernels_avx512vnni, has_avx512vnni},
-    {&ftv_kernels_avxvnni, has_avxvnni},
-    {&ftv_kernels_avx2, has_avx2},
+    {&ftv_kernels_avx512vnni, has_avx512vnni}, {&ftv_kernels_avxvnni, has_avxvnni}, {&ftv_kernels_avx2, has_avx2},
 #elif FTV_ARM64
-    {&ftv_kernels_neondot, has_dot_product},
-    {&ftv_kernels_neon, always},
+    {&ftv_kernels_neondot, has_dot_product}, {&ftv_kernels_neon, always},
 #endif
-    {&ftv_kernels_portable, always},
-    {&ftv_kernels_scalar, always},
-    {&ftv_kernels_ref, always},
+    {&ftv_kernels_portable, always},           {&ftv_kernels_scalar, always},       {&ftv_kernels_ref, always},
 };
 
 const ftv_kernels *ftv_host_kernels(uint32_t index) {

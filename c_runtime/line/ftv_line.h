@@ -57,7 +57,7 @@ typedef struct ftv_line_site {
 #define FTV_LINE_SITES(depth) (4U + 6U * (depth))
 
 typedef struct ftv_line_bench {
-    const char *name; /* of a kernel as NUMERICS.md's README table has it, e.g. linear_s8t2_ref; not terminated */
+    const char *name; /* of a kernel, e.g. linear_s8t2_ref, see LINE_PROTOCOL.md; not terminated */
     uint32_t name_bytes;
     uint32_t tokens;
     uint32_t inputs;
@@ -67,7 +67,7 @@ typedef struct ftv_line_bench {
 typedef struct ftv_line_bench_result {
     uint32_t microseconds; /* of all repetitions */
     uint32_t cycles;       /* the same; 0: not counted */
-    uint32_t crc32;        /* of the last repetition's sums, int32 little-endian */
+    uint32_t crc32;        /* of the results, see LINE_PROTOCOL.md */
 } ftv_line_bench_result;
 
 /* The line and what else the board has. Every function gets `context`. */

@@ -116,6 +116,9 @@ void ftv_embed_rows(const ftv_kernels *kernels, const ftv_embed_job *job, void *
 /* What defines each step: composed of a set's inner loops. Scratch is 16-byte aligned. */
 void ftv_layer_steps(const ftv_kernels *kernels, const ftv_layer_job *job, void *scratch);
 size_t ftv_layer_scratch_bytes(const ftv_kernels *kernels, uint32_t tokens, uint32_t inputs);
+/* Bytes of scratch that ftv_layer needs for this job, of whatever model: its tokens and encoding, its layer's inputs and
+ * stored_rows count. blank: room to ask the set. */
+size_t ftv_layer_job_bytes(const ftv_kernels *kernels, const ftv_layer_job *job, ftv_model *blank);
 /* What a layer makes of a tile's exact sums [tokens][16], which it uses up. */
 void ftv_put_sums(const ftv_layer_job *job, uint32_t tile, int32_t *sums);
 void ftv_qkv_steps(const ftv_kernels *kernels, const ftv_qkv_part *part, void *scratch);

@@ -92,3 +92,20 @@ size_t ftv_step_scratch_bytes(const ftv_model *model, const ftv_kernels *kernels
     }
     return ftv_align(most) + ftv_sums_bytes(FTV_HEAD_TILES);
 }
+
+size_t ftv_layer_job_bytes(const ftv_kernels *kernels, const ftv_layer_job *job, ftv_model *blank) {
+    uint32_t inputs = job->layer->inputs;
+    if (kernels->layer == NULL || kernels->scratch_bytes == NULL) {
+        return ftv_layer_scratch_bytes(kernels, job->tokens, inputs);
+    }
+    for (size_t i = 0; i < sizeof *blank; i++) {
+        ((uint8_t *)blank)[i] = 0;
+    }
+    blank->encoding = job->encoding;
+    blank->tokens = job->tokens;
+    blank->width = blank->hidden = blank->patch.inputs = inputs;
+    blank->head.stored_rows = job->layer->stored_rows;
+    blank->patch_size = blank->heads = 1;
+    blank->head_dim = blank->head_rows = FTV_TILE;
+    return kernels->scratch_bytes(blank);
+}

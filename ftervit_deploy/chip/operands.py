@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +13,21 @@ from ..image.layout import TILE, round_up
 from .kernels import ChipKernels
 
 
+class Memory(Protocol):
+    """Where operands lie."""
+
+    def put(self, array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+        """A copy of the array."""
+
+    def room(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[np.generic]:
+        """An array of zeros."""
+
+
 class MadeUpModel:
-    """Operands of ordinary size in a chip's memory, for every kind of step.
+    """Operands of ordinary size for every kind of step.
 
     Args:
+        chip: the memory that they lie in, of a chip or of this computer.
         inputs: K, or the width of rows.
         channels: a multiple of 16.
         tokens: rows.
@@ -25,7 +37,7 @@ class MadeUpModel:
     """More than any step needs."""
 
     def __init__(
-        self, chip: ChipKernels, inputs: int, channels: int, tokens: int, encoding: str, per_channel: bool
+        self, chip: Memory, inputs: int, channels: int, tokens: int, encoding: str, per_channel: bool
     ) -> None:
         self._chip, self._tokens, self._inputs, self._channels = chip, tokens, inputs, channels
         self._encoding = encoding

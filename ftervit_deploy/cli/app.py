@@ -29,6 +29,7 @@ COMMANDS = {
     "flash": "Write a built project, or a model alone, to a board.",
     "deploy": "Pack, build, flash and watch, in one go.",
     "verify": "Compare a board with this computer, bit for bit.",
+    "bench": "Time FP32, INT8 and ternary kernels side by side.",
     "monitor": "Watch a board's predictions and its log.",
     "virtual": "Run a board's application on this computer.",
     "doctor": "Say what is missing on this machine.",

@@ -63,7 +63,8 @@ void define_linear(int32_t *y, const ftv_linear *layer, ftv_encoding encoding, f
             for (uint32_t k = 0; k < layer->inputs; k++) {
                 acc += x.codes[(size_t)t * x.stride + k] * trits[k];
             }
-            int64_t m = ((int64_t)x.scales[t].mantissa * layer->mantissas[layer->per_channel ? n : 0U] + (1 << 14)) >> 15;
+            int64_t m =
+                ((int64_t)x.scales[t].mantissa * layer->mantissas[layer->per_channel ? n : 0U] + (1 << 14)) >> 15;
             int64_t v = shift_sat30(acc * m, x.scales[t].exponent + layer->exponent - 15);
             y[(size_t)t * rows + row] = define_sat30(v + (int64_t)layer->bias[n] * (1 << layer->bias_shift));
         }
@@ -196,9 +197,11 @@ typedef struct coded_rows {
 } coded_rows;
 
 static coded_rows coded(const int32_t *x, uint32_t rows, uint32_t columns, int32_t levels) {
-    coded_rows all = {malloc((size_t)rows * columns), malloc(rows * sizeof(int32_t)), malloc(rows * sizeof(ftv_multiplier)), 0};
+    coded_rows all = {malloc((size_t)rows * columns), malloc(rows * sizeof(int32_t)),
+                      malloc(rows * sizeof(ftv_multiplier)), 0};
     for (uint32_t i = 0; i < rows; i++) {
-        all.a[i] = define_quantise(all.codes + (size_t)i * columns, &all.scales[i], x + (size_t)i * columns, columns, levels);
+        all.a[i] =
+            define_quantise(all.codes + (size_t)i * columns, &all.scales[i], x + (size_t)i * columns, columns, levels);
         all.largest = all.a[i] > all.largest ? all.a[i] : all.largest;
     }
     return all;
@@ -253,7 +256,8 @@ static void define_query(int32_t *y, const coded_rows *q, uint32_t row, const co
 
 void define_attention(int32_t *y, const int32_t *q, const int32_t *k, const int32_t *v, uint32_t tokens,
                       uint32_t queries, uint32_t head_dim, ftv_multiplier attention) {
-    coded_rows codes[3] = {coded(q, queries, head_dim, 63), coded(k, tokens, head_dim, 127), coded(v, tokens, head_dim, 127)};
+    coded_rows codes[3] = {coded(q, queries, head_dim, 63), coded(k, tokens, head_dim, 127),
+                           coded(v, tokens, head_dim, 127)};
     for (uint32_t row = 0; row < queries; row++) {
         define_query(y + (size_t)row * head_dim, &codes[0], row, &codes[1], &codes[2], tokens, head_dim, attention);
     }

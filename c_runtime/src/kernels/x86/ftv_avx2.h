@@ -11,12 +11,12 @@
 #include <immintrin.h>
 
 /* The CPU's abilities are a matter of the function, not of the file: the library runs on every x86-64. */
-#define FTV_AVX2         __attribute__((target("avx2,bmi,lzcnt")))
-#define FTV_AVX2_INLINE  static inline FTV_AVX2 __attribute__((always_inline))
-#define FTV_AVXVNNI      __attribute__((target("avx2,avxvnni,bmi,lzcnt")))
+#define FTV_AVX2        __attribute__((target("avx2,bmi,lzcnt")))
+#define FTV_AVX2_INLINE static inline FTV_AVX2 __attribute__((always_inline))
+#define FTV_AVXVNNI     __attribute__((target("avx2,avxvnni,bmi,lzcnt")))
 
 /* Before a loop over registers, whose count is a constant: arrays of vectors become registers. */
-#define FTV_UNROLL       _Pragma("GCC unroll 16")
+#define FTV_UNROLL _Pragma("GCC unroll 16")
 
 /* ---- a tile's product ---- */
 

@@ -35,10 +35,8 @@ static inline size_t ftv_panel_bytes(uint32_t inputs) {
 
 /* Decodes tiles 0 .. tiles - 1 (at most 4) at `tile`; the panel's other channels are undefined but safe to multiply.
  * panel: 64-byte aligned. */
-void ftv_panel_t2_avx512vnni(uint8_t *panel, const uint8_t *tile, uint32_t tile_bytes, uint32_t tiles,
-                             uint32_t inputs);
-void ftv_panel_t5_avx512vnni(uint8_t *panel, const uint8_t *tile, uint32_t tile_bytes, uint32_t tiles,
-                             uint32_t inputs);
+void ftv_panel_t2_avx512vnni(uint8_t *panel, const uint8_t *tile, uint32_t tile_bytes, uint32_t tiles, uint32_t inputs);
+void ftv_panel_t5_avx512vnni(uint8_t *panel, const uint8_t *tile, uint32_t tile_bytes, uint32_t tiles, uint32_t inputs);
 
 /* sums[token][tile][16] = sum_k x[token * stride + k] * (panel code - 1), `tokens` 1 .. 6. x: zero beyond the inputs,
  * groups = inputs / 16 rounded up. offsets[token]: minus the token's sum of codes. sums: 64-byte aligned. */
@@ -129,8 +127,8 @@ FTV_AVX512_INLINE ftv_affine_avx512 ftv_panel_affine(const ftv_linear *layer, ui
     __m128i shift = _mm_cvtsi32_si128(layer->bias_shift);
     FTV_UNROLL for (uint32_t i = 0; i < FTV_PANEL_TILES; i++) {
         uint32_t row = first_row + 16U * (i < tiles ? i : 0U);
-        affine.mantissas[i] = layer->per_channel ? ftv_widen_u16(layer->mantissas + row)
-                                                 : _mm512_set1_epi32(layer->mantissas[0]);
+        affine.mantissas[i] =
+            layer->per_channel ? ftv_widen_u16(layer->mantissas + row) : _mm512_set1_epi32(layer->mantissas[0]);
         affine.bias[i] = _mm512_sll_epi32(ftv_widen_s16(layer->bias + row), shift);
     }
     return affine;
@@ -229,8 +227,8 @@ typedef struct ftv_absmax_avx512 {
 /* floor(n / d) of sixteen values below 2^29: doubles are exact, and their quotient is never rounded across an
  * integer. */
 FTV_AVX512_INLINE __m512i ftv_divide_avx512(__m512i n, __m512i d) {
-    __m512d low = _mm512_div_pd(_mm512_cvtepi32_pd(_mm512_castsi512_si256(n)),
-                                _mm512_cvtepi32_pd(_mm512_castsi512_si256(d)));
+    __m512d low =
+        _mm512_div_pd(_mm512_cvtepi32_pd(_mm512_castsi512_si256(n)), _mm512_cvtepi32_pd(_mm512_castsi512_si256(d)));
     __m512d high = _mm512_div_pd(_mm512_cvtepi32_pd(_mm512_extracti64x4_epi64(n, 1)),
                                  _mm512_cvtepi32_pd(_mm512_extracti64x4_epi64(d, 1)));
     return _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvttpd_epi32(low)), _mm512_cvttpd_epi32(high), 1);

@@ -6,15 +6,16 @@
 
 #if FTV_X86
 
-#define FTV_WORDS4(c)  c, c, c, c
+#define FTV_WORDS4(c) c, c, c, c
 #define FTV_WORDS32(c)                                                                                                 \
-    { FTV_WORDS4(c), FTV_WORDS4(c), FTV_WORDS4(c), FTV_WORDS4(c), FTV_WORDS4(c), FTV_WORDS4(c), FTV_WORDS4(c), FTV_WORDS4(c) }
+    {FTV_WORDS4(c), FTV_WORDS4(c), FTV_WORDS4(c), FTV_WORDS4(c),                                                       \
+     FTV_WORDS4(c), FTV_WORDS4(c), FTV_WORDS4(c), FTV_WORDS4(c)}
 
 /* Operands in memory: compilers would build each from an immediate every time, which costs more than a load. */
 static const _Alignas(64) int16_t ftv_gelu_words[11][32] = {
-    FTV_WORDS32(INT16_MIN),     FTV_WORDS32(2 * 1685),       FTV_WORDS32(1214),  FTV_WORDS32(-9331),
-    FTV_WORDS32(1502),          FTV_WORDS32(18806),          FTV_WORDS32(32768 - 19972),
-    FTV_WORDS32(INT16_MIN + 17), FTV_WORDS32(14283),         FTV_WORDS32(-11173), FTV_WORDS32(2979)};
+    FTV_WORDS32(INT16_MIN), FTV_WORDS32(2 * 1685), FTV_WORDS32(1214),          FTV_WORDS32(-9331),
+    FTV_WORDS32(1502),      FTV_WORDS32(18806),    FTV_WORDS32(32768 - 19972), FTV_WORDS32(INT16_MIN + 17),
+    FTV_WORDS32(14283),     FTV_WORDS32(-11173),   FTV_WORDS32(2979)};
 
 /* (r * x >> 15) + c, where |r| < 2^14: the high half of 2 r * x. */
 FTV_AVX512_INLINE __m512i ftv_horner_small(__m512i r, __m512i x, const int16_t *c) {
@@ -32,13 +33,13 @@ FTV_AVX512_INLINE __m512i ftv_horner_any(__m512i r, __m512i x, const int16_t *c)
  * 2^15 r, and s = r + 2^15 if it is negative, make the product one of unsigned numbers. */
 
 FTV_AVX512_INLINE const int16_t (*ftv_gelu_operands(void))[32] {
-    const int16_t(*words)[32] = ftv_gelu_words;
+    const int16_t (*words)[32] = ftv_gelu_words;
     __asm__("" : "+r"(words)); /* what they hold is to be loaded */
     return words;
 }
 
 FTV_AVX512_INLINE __m512i ftv_delta_first_avx512(__m512i unsigned_x) {
-    const int16_t(*words)[32] = ftv_gelu_operands();
+    const int16_t (*words)[32] = ftv_gelu_operands();
     __m512i x = _mm512_xor_si512(unsigned_x, _mm512_load_si512(words[0]));
     __m512i r = _mm512_add_epi16(_mm512_mulhi_epi16(x, _mm512_load_si512(words[1])), _mm512_load_si512(words[2]));
     r = ftv_horner_small(r, x, words[3]); /* r: -471 .. 2898 */
@@ -50,14 +51,14 @@ FTV_AVX512_INLINE __m512i ftv_delta_first_avx512(__m512i unsigned_x) {
 }
 
 FTV_AVX512_INLINE __m512i ftv_delta_second_avx512(__m512i s, __m512i unsigned_x) {
-    const int16_t(*words)[32] = ftv_gelu_operands();
+    const int16_t (*words)[32] = ftv_gelu_operands();
     __m512i x = _mm512_xor_si512(unsigned_x, _mm512_load_si512(words[0]));
     /* s - 2^15: -29338 .. -6099: r x >> 15 = (s X >> 15) - X - s + 2^15 */
     __m512i high = _mm512_mulhi_epu16(_mm512_add_epi16(s, s), unsigned_x);
     high = _mm512_sub_epi16(high, _mm512_add_epi16(s, unsigned_x));
     __m512i r = _mm512_add_epi16(high, _mm512_load_si512(words[7]));
-    r = ftv_horner_any(r, x, words[8]);      /* -6149 .. 28433 */
-    r = ftv_horner_small(r, x, words[9]);    /* -14150 .. 14283 */
+    r = ftv_horner_any(r, x, words[8]);       /* -6149 .. 28433 */
+    r = ftv_horner_small(r, x, words[9]);     /* -14150 .. 14283 */
     return ftv_horner_small(r, x, words[10]); /* delta: 2 .. 11137 */
 }
 

@@ -182,9 +182,8 @@ FTV_AVX512_INLINE void product_beside(const block *now, const uint32_t tokens, f
                                       const block *before) {
     const ftv_layer_job *job = now->job;
     ftv_product_beside(now->sums, job->x.codes + (size_t)now->first * job->x.stride, job->x.stride, tokens,
-                       now->scratch->offsets + now->first, now->scratch->panel,
-                       ftv_ceil_div(job->layer->inputs, 16U), slice,
-                       (ftv_beside_avx512){before, stages_of(before), before->tokens});
+                       now->scratch->offsets + now->first, now->scratch->panel, ftv_ceil_div(job->layer->inputs, 16U),
+                       slice, (ftv_beside_avx512){before, stages_of(before), before->tokens});
 }
 
 FTV_FINISH(store)

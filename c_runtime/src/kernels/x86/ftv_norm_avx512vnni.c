@@ -118,7 +118,8 @@ FTV_AVX512_INLINE uint32_t square_root(uint64_t v) {
 FTV_AVX512_INLINE void scale_row(row_scale *row, const int32_t *d, uint32_t columns, uint32_t eps_q32) {
     int32_t bits = 32 - (int32_t)_lzcnt_u32(row->a);
     row->s = ftv_max_s32(0, bits - 26);
-    uint64_t v = row->s == 0 ? row->squares - row->rem * row->rem / columns : sum_of_shifted_squares(d, columns, row->s);
+    uint64_t v =
+        row->s == 0 ? row->squares - row->rem * row->rem / columns : sum_of_shifted_squares(d, columns, row->s);
     v += ((uint64_t)columns * eps_q32) >> (2 * row->s);
     v = v == 0U ? 1U : v;
     row->z = (int32_t)_lzcnt_u64(v) & ~1;
@@ -186,8 +187,7 @@ FTV_AVX512_INLINE void quantise(int8_t *codes, const int32_t *u, uint32_t column
 FTV_AVX512_INLINE void put_row(const ftv_norm_job *job, const row_scale *row, const int32_t *u, uint32_t token) {
     int32_t k = (int32_t)_lzcnt_u32(row->largest) - 17;
     uint32_t a15 = k >= 0 ? row->largest << k : row->largest >> -k;
-    quantise(job->out.codes + (size_t)token * job->out.stride, u, job->columns, job->out.stride, k,
-             (127U << 21) / a15);
+    quantise(job->out.codes + (size_t)token * job->out.stride, u, job->columns, job->out.stride, k, (127U << 21) / a15);
     job->out.scales[token] = token_scale(a15, k, row);
 }
 

@@ -19,8 +19,8 @@ FTV_AVX512
 void ftv_panel_t2_avx512vnni(uint8_t *panel, const uint8_t *tile, uint32_t tile_bytes, uint32_t tiles,
                              uint32_t inputs) {
     const __m512i rows = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-    const __m512i order = _mm512_add_epi8(_mm512_mullo_epi32(rows, _mm512_set1_epi32(0x01010101)),
-                                          _mm512_set1_epi32(0x30201000));
+    const __m512i order =
+        _mm512_add_epi8(_mm512_mullo_epi32(rows, _mm512_set1_epi32(0x01010101)), _mm512_set1_epi32(0x30201000));
     for (uint32_t i = 0; i < tiles; i++) {
         const uint8_t *blocks = tile + (size_t)i * tile_bytes;
         for (uint32_t b = 0; b < ftv_ceil_div(inputs, 16U); b++) {

@@ -22,8 +22,8 @@ void ftv_panel_t5_avx512vnni(uint8_t *panel, const uint8_t *tile, uint32_t tile_
                              uint32_t inputs) {
     _Alignas(64) uint8_t rows[SPAN * 16] = {0}; /* what lies beyond the last group meets zeros of x */
     const __m512i channels = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-    const __m512i order = _mm512_add_epi8(_mm512_mullo_epi32(channels, _mm512_set1_epi32(0x01010101)),
-                                          _mm512_set1_epi32(0x30201000));
+    const __m512i order =
+        _mm512_add_epi8(_mm512_mullo_epi32(channels, _mm512_set1_epi32(0x01010101)), _mm512_set1_epi32(0x30201000));
     uint32_t fours = ftv_round16(inputs) / 4U;
     for (uint32_t i = 0; i < tiles; i++) {
         const uint8_t *groups = tile + (size_t)i * tile_bytes;

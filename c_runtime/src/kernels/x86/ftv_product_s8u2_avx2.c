@@ -7,8 +7,8 @@
 
 enum { TOKENS = 4, SPAN = 16 }; /* groups of sixteen k whose pairs fit 16 bits */
 
-FTV_AVX2_INLINE void product(int32_t *sums, const int8_t *x, size_t stride, const uint32_t tokens,
-                             const uint8_t *codes, uint32_t groups) {
+FTV_AVX2_INLINE void product(int32_t *sums, const int8_t *x, size_t stride, const uint32_t tokens, const uint8_t *codes,
+                             uint32_t groups) {
     __m256i pairs[TOKENS][2];
     FTV_UNROLL for (uint32_t t = 0; t < tokens; t++) {
         pairs[t][0] = pairs[t][1] = _mm256_setzero_si256();

@@ -32,8 +32,8 @@ FTV_AVXVNNI_INLINE void product(int32_t *sums, const int8_t *x, size_t stride, c
 }
 
 FTV_AVXVNNI
-void ftv_product_s8u2_avxvnni(int32_t *sums, const int8_t *x, uint32_t stride, uint32_t tokens,
-                              const int32_t *offsets, const uint8_t *codes, uint32_t groups) {
+void ftv_product_s8u2_avxvnni(int32_t *sums, const int8_t *x, uint32_t stride, uint32_t tokens, const int32_t *offsets,
+                              const uint8_t *codes, uint32_t groups) {
     uint32_t t = 0;
     for (; t + TOKENS <= tokens; t += TOKENS) {
         product(sums + (size_t)t * FTV_TILE, x + (size_t)t * stride, stride, TOKENS, offsets + t, codes, groups);

@@ -7,11 +7,11 @@
 enum { TOKENS = FTV_QKV_TOKENS };
 
 typedef struct qkv_scratch {
-    uint8_t *panels;    /* all of the head, decoded */
-    int32_t *sums;      /* [16][64] of one panel */
-    int32_t *y;         /* [16][columns] */
-    int8_t *codes;      /* [16][columns] */
-    int32_t *offsets;   /* [16] */
+    uint8_t *panels;  /* all of the head, decoded */
+    int32_t *sums;    /* [16][64] of one panel */
+    int32_t *y;       /* [16][columns] */
+    int8_t *codes;    /* [16][columns] */
+    int32_t *offsets; /* [16] */
     int32_t *magnitudes;
     uint32_t columns; /* head_rows rounded up to whole panels */
     size_t panel_bytes;
@@ -53,10 +53,9 @@ static void project(const ftv_qkv_part *part, const qkv_scratch *s, uint32_t pan
     const __m512i zero = _mm512_setzero_si512();
     for (uint32_t done = 0, some; done < tokens; done += some) {
         some = ftv_next_block(tokens - done, FTV_BLOCK_TOKENS);
-        ftv_product_s8u2_avx512vnni(s->sums + (size_t)done * FTV_PANEL,
-                                    part->x.codes + (size_t)(first + done) * part->x.stride, part->x.stride, some,
-                                    s->offsets + done, s->panels + panel * s->panel_bytes,
-                                    ftv_ceil_div(part->layer->inputs, 16U));
+        ftv_product_s8u2_avx512vnni(
+            s->sums + (size_t)done * FTV_PANEL, part->x.codes + (size_t)(first + done) * part->x.stride, part->x.stride,
+            some, s->offsets + done, s->panels + panel * s->panel_bytes, ftv_ceil_div(part->layer->inputs, 16U));
     }
     for (uint32_t t = 0; t < tokens; t++) {
         __m512i y[FTV_PANEL_TILES];
@@ -83,9 +82,9 @@ static void scale_rows(rows_scale *scale, const ftv_qkv_part *part, const qkv_sc
     _Alignas(64) int32_t a[TOKENS];
     for (uint32_t t = 0; t < TOKENS; t += 4U) {
         const int32_t *y = s->y + (size_t)t * s->columns;
-        __m512i four = ftv_largest_of_four(
-            largest_of_row(y, s->columns), largest_of_row(y + s->columns, s->columns),
-            largest_of_row(y + 2U * s->columns, s->columns), largest_of_row(y + 3U * s->columns, s->columns));
+        __m512i four = ftv_largest_of_four(largest_of_row(y, s->columns), largest_of_row(y + s->columns, s->columns),
+                                           largest_of_row(y + 2U * s->columns, s->columns),
+                                           largest_of_row(y + 3U * s->columns, s->columns));
         _mm_store_si128((__m128i *)(void *)(a + t), ftv_four_quarters(four));
     }
     __m512i absmax = _mm512_load_si512(a);

@@ -6,8 +6,7 @@
 
 /* The next 32 columns, or the last sixteen of them and zeros. */
 FTV_AVX2_INLINE __m256i columns_at(const int8_t *row, uint32_t left) {
-    return left >= 32U ? ftv_load256(row)
-                       : _mm256_inserti128_si256(_mm256_setzero_si256(), ftv_load128(row), 0);
+    return left >= 32U ? ftv_load256(row) : _mm256_inserti128_si256(_mm256_setzero_si256(), ftv_load128(row), 0);
 }
 
 FTV_AVX2

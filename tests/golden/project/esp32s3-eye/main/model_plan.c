@@ -1,22 +1,22 @@
-/* The memory plan: 29,264 bytes of SRAM, 0 of PSRAM, 2 workers.
+/* The memory plan: 15,664 bytes of SRAM, 0 of PSRAM, 2 workers.
  * Embedding, attention and tokens (proj and MLP) take turns in the same places. */
 #include "model.h"
 
 const ftv_plan model_plan = {
     .places =
         {
-            [FTV_BUFFER_SCRATCH] = {FTV_NEAR, 0U, 25888U},
+            [FTV_BUFFER_SCRATCH] = {FTV_NEAR, 0U, 12288U},
             [FTV_BUFFER_RESIDENT] = {FTV_NEAR, 0U, 0U},
-            [FTV_BUFFER_RESIDUAL] = {FTV_NEAR, 26080U, 640U},
-            [FTV_BUFFER_ROWS] = {FTV_NEAR, 25888U, 192U},
-            [FTV_BUFFER_PATCHES] = {FTV_NEAR, 26720U, 992U},
-            [FTV_BUFFER_QKV] = {FTV_NEAR, 26720U, 2048U},
-            [FTV_BUFFER_ABSMAX] = {FTV_NEAR, 29136U, 128U},
-            [FTV_BUFFER_MIXED] = {FTV_NEAR, 28768U, 368U},
+            [FTV_BUFFER_RESIDUAL] = {FTV_NEAR, 12480U, 640U},
+            [FTV_BUFFER_ROWS] = {FTV_NEAR, 12288U, 192U},
+            [FTV_BUFFER_PATCHES] = {FTV_NEAR, 13120U, 992U},
+            [FTV_BUFFER_QKV] = {FTV_NEAR, 13120U, 2048U},
+            [FTV_BUFFER_ABSMAX] = {FTV_NEAR, 15536U, 128U},
+            [FTV_BUFFER_MIXED] = {FTV_NEAR, 15168U, 368U},
             [FTV_BUFFER_WINDOW] = {FTV_NEAR, 0U, 0U},
-            [FTV_BUFFER_HIDDEN] = {FTV_NEAR, 26720U, 752U},
+            [FTV_BUFFER_HIDDEN] = {FTV_NEAR, 13120U, 752U},
         },
-    .bytes = {MODEL_NEAR_BYTES, MODEL_FAR_BYTES},
+    .bytes = {MODEL_NEAR_BYTES, MODEL_FAR_BYTES, MODEL_SPARE_BYTES},
     .workers = MODEL_WORKERS,
     .group = 5U, /* of 5 tokens */
     .teams = 1U,

@@ -21,6 +21,7 @@ extern "C" {
 #define MODEL_WORKERS      2U
 #define MODEL_NEAR_BYTES   19568U /* SRAM */
 #define MODEL_FAR_BYTES    0U /* PSRAM */
+#define MODEL_SPARE_BYTES  0U /* SRAM, of the heap */
 
 /* Where every buffer of a pass lies. */
 extern const ftv_plan model_plan;

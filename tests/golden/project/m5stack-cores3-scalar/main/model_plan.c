@@ -16,7 +16,7 @@ const ftv_plan model_plan = {
             [FTV_BUFFER_WINDOW] = {FTV_NEAR, 0U, 0U},
             [FTV_BUFFER_HIDDEN] = {FTV_NEAR, 17536U, 752U},
         },
-    .bytes = {MODEL_NEAR_BYTES, MODEL_FAR_BYTES},
+    .bytes = {MODEL_NEAR_BYTES, MODEL_FAR_BYTES, MODEL_SPARE_BYTES},
     .workers = MODEL_WORKERS,
     .group = 5U, /* of 5 tokens */
     .teams = 1U,

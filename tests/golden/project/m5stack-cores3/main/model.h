@@ -19,8 +19,9 @@ extern "C" {
 #define MODEL_PIXELS_BYTES 768U /* 3 image_size^2 */
 #define MODEL_MOST_INPUTS  192U
 #define MODEL_WORKERS      2U
-#define MODEL_NEAR_BYTES   29264U /* SRAM */
+#define MODEL_NEAR_BYTES   15664U /* SRAM */
 #define MODEL_FAR_BYTES    0U /* PSRAM */
+#define MODEL_SPARE_BYTES  0U /* SRAM, of the heap */
 
 /* Where every buffer of a pass lies. */
 extern const ftv_plan model_plan;
@@ -29,9 +30,9 @@ extern const ftv_plan model_plan;
 extern const ftv_kernels model_kernels;
 
 /* Scratch of one call: linear_scratch_bytes of model_kernels for MODEL_MOST_INPUTS, its scratch_bytes, the most of both. */
-#define MODEL_LINEAR_SCRATCH_BYTES 4944U
-#define MODEL_STEPS_SCRATCH_BYTES  12688U
-#define MODEL_KERNEL_SCRATCH_BYTES 12688U
+#define MODEL_LINEAR_SCRATCH_BYTES 4256U
+#define MODEL_STEPS_SCRATCH_BYTES  5888U
+#define MODEL_KERNEL_SCRATCH_BYTES 5888U
 
 #ifdef __cplusplus
 }
