@@ -62,10 +62,10 @@ def test_rendered_kernels_and_plans_do_too(
     objects: list[Path], tmp_path: Path, shape: str, encoding: str, memories: int
 ) -> None:
     image, expected = _prepare(tmp_path, shape, encoding)
-    project = rendered(image)
+    project = rendered(image, roomy_board(vector=False))
     if memories == 2:
         scratch = project.memory.placed[0].buffer.bytes
-        project = rendered(image, roomy_board(scratch))
+        project = rendered(image, roomy_board(scratch, vector=False))
         assert project.memory.far_bytes > 0
     names = [name for name in project.files if name.startswith("main/model")]
     for name in names:
@@ -80,7 +80,7 @@ def test_rendered_kernels_of_every_preset_compile_for_xtensa(
 ) -> None:
     model = lower(random_graph(replace(PRESETS[name], depth=1), 1))
     for encoding in ("t2", "t5"):
-        project = rendered(write_image(model, encoding))
+        project = rendered(write_image(model, encoding), roomy_board(vector=False))
         for path in ("main/model.h", "main/model_plan.c", "main/model_kernels.c"):
             (tmp_path / Path(path).name).write_bytes(project.files[path])
         sources = (tmp_path / "model_plan.c", tmp_path / "model_kernels.c")
