@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROUNDS = 120 };
+enum { ROUNDS = 120, LAYER_ROWS_MAX = 1008 };
 
 static uint32_t seed = 1;
 static int largest_sums; /* all weights +1, all codes of one sign: sums as large as they get */
@@ -124,6 +124,8 @@ static ftv_model shape(uint32_t tokens, uint32_t width, uint32_t hidden, uint32_
     model.head_rows = (head_dim + 15U) / 16U * 16U;
     model.heads = 1;
     model.patch.inputs = 1;
+    model.encoding = FTV_T2;
+    model.head.stored_rows = LAYER_ROWS_MAX;
     return model;
 }
 
@@ -179,7 +181,6 @@ static void check_layer(const ftv_kernels *kernels, uint32_t tokens, uint32_t ro
     define_linear(y, &layer, encoding, job.x, tokens, first, columns);
     ftv_model model = shape(tokens, inputs, inputs, 16);
     model.encoding = encoding;
-    model.classes = layer.rows;
     void *scratch = scratch_of(kernels, model);
     ftv_layer(kernels, &job, scratch);
     for (size_t i = 0; i < (size_t)tokens * columns && output == FTV_ACTIVATE; i++) {
@@ -254,7 +255,9 @@ static void check_attention(const ftv_kernels *kernels, uint32_t tokens, uint32_
     ftv_linear layer = make_linear(encoding, heads * 3U, head_dim, inputs);
     layer.bias_shift = (uint8_t)bias_shift;
     ftv_rows x = make_rows(tokens, inputs, 127, random_between(-4, 8));
-    void *scratch = scratch_of(kernels, shape(tokens, inputs, inputs, head_dim));
+    ftv_model model = shape(tokens, inputs, inputs, head_dim);
+    model.encoding = encoding;
+    void *scratch = scratch_of(kernels, model);
     ftv_attend_job job = {.tokens = tokens, .head_dim = head_dim, .head_rows = head_rows, .column = head * head_rows};
     job.attention = (ftv_multiplier){(uint16_t)random_between(1 << 14, 32767), (int16_t)random_between(0, 40)};
     int32_t *y[3];

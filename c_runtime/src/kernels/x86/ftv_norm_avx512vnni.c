@@ -76,6 +76,13 @@ FTV_AVX512_INLINE __m512i squares_of(__m512i v) {
     return _mm512_add_epi64(_mm512_mul_epi32(v, v), _mm512_mul_epi32(odd, odd));
 }
 
+/* The sum of all lanes, modulo 2^64: of rows with large deviations it is no use and may exceed that. */
+FTV_AVX512_INLINE uint64_t sum_of_lanes(__m512i v) {
+    __m256i four = _mm256_add_epi64(_mm512_castsi512_si256(v), _mm512_extracti64x4_epi64(v, 1));
+    __m128i two = _mm_add_epi64(_mm256_castsi256_si128(four), _mm256_extracti128_si256(four, 1));
+    return (uint64_t)_mm_cvtsi128_si64(two) + (uint64_t)_mm_extract_epi64(two, 1);
+}
+
 /* d = x - mean, zeros beyond the row; max|d|, and the sum of squares as far as 64 bits hold it. */
 FTV_AVX512_INLINE void deviate(row_scale *row, int32_t *d, const int32_t *x, uint32_t columns) {
     __m512i largest = _mm512_setzero_si512(), squares = largest, mean = _mm512_set1_epi32(row->mean);
@@ -87,7 +94,7 @@ FTV_AVX512_INLINE void deviate(row_scale *row, int32_t *d, const int32_t *x, uin
         squares = _mm512_add_epi64(squares, squares_of(deviation));
     }
     row->a = (uint32_t)_mm512_reduce_max_epi32(largest);
-    row->squares = (uint64_t)_mm512_reduce_add_epi64(squares);
+    row->squares = sum_of_lanes(squares);
 }
 
 /* For rows whose deviations exceed 26 bits. */
@@ -98,7 +105,7 @@ static uint64_t sum_of_shifted_squares(const int32_t *d, uint32_t columns, int32
         __m512i shifted = _mm512_sra_epi32(_mm512_load_si512(d + c), _mm_cvtsi32_si128(s));
         squares = _mm512_add_epi64(squares, squares_of(shifted));
     }
-    return (uint64_t)_mm512_reduce_add_epi64(squares);
+    return sum_of_lanes(squares);
 }
 
 /* The square root of v >= 2^62, floored: the FPU's, put right by integers. */
