@@ -18,9 +18,9 @@ from .operands import MadeUpModel
 CYCLES_AN_INSTRUCTION = 1.3
 """Of compiled C around the assembly: branches and loads that are used at once. Assumed."""
 GLUE = {
-    "layer": 112, "layer_token": 21, "layer_tile": 677, "layer_tile_activate": 1437, "layer_tile_token": 11,
-    "qkv": 400, "qkv_token_tile": 30, "attend": 150, "attend_key": 25, "attend_row": 115, "norm": 207,
-    "quantise": 90, "embed": 73, "patches": 75, "patches_patch": 128,
+    "layer": 102, "layer_activate": 237, "layer_token": 5, "layer_tile": 475, "layer_tile_token_add": 5,
+    "qkv": 1400, "qkv_token_tile": 15, "attend": 100, "attend_key": 22, "attend_row": 114, "norm": 207,
+    "quantise": 90, "embed": 73, "patches": 74, "patches_patch": 128,
 }  # fmt: skip
 """Instructions of the C around a step's assembly: for each call, and for each of what it is given. Counted in
 an emulator (GCC 12.2, -O2); boards/EVIDENCE.md."""
@@ -128,9 +128,11 @@ class ChipCycles:
 def _glue(call: Call) -> float:
     """Instructions of the C around the assembly of one call."""
     if isinstance(call, LayerCall):
-        tile = GLUE["layer_tile_activate" if call.output == "activate" else "layer_tile"]
-        each = tile + GLUE["layer_tile_token"] * call.tokens
-        return GLUE["layer"] + GLUE["layer_token"] * call.tokens + call.tiles * each
+        once = GLUE["layer_activate" if call.output == "activate" else "layer"]
+        each = GLUE["layer_tile"] + (
+            GLUE["layer_tile_token_add"] * call.tokens if call.output == "add" else 0
+        )
+        return once + GLUE["layer_token"] * call.tokens + call.tiles * each
     if isinstance(call, QkvCall):
         return GLUE["qkv"] + GLUE["qkv_token_tile"] * call.tokens * -(-call.head_dim // TILE)
     if isinstance(call, AttendCall):
