@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..config import Settings
-from .options import baud_option, board_option, port_option, settle, threads_option
+from .options import baud_option, board_option, port_option, settle
 from .output import Output, bold, dim, output_options, table
 
 if TYPE_CHECKING:
@@ -60,7 +60,10 @@ class Found:
 @port_option
 @baud_option
 @board_option
-@threads_option
+@click.option(
+    "--threads", type=click.IntRange(0, 64), metavar="N",
+    help="Threads of this computer that share a layer; 0 is one per core. [default: 1]",
+)  # fmt: skip
 @click.option(
     "--ppk2", is_flag=False, flag_value=ANY_PPK2, metavar="[PORT]",
     help="Measure the board's energy with a Nordic PPK2, which supplies it with 3.3 V.",
