@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
 import shutil
 import subprocess
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -27,9 +32,40 @@ def compiler() -> str:
     return found
 
 
+INCLUDES = tuple(f"-I{RUNTIME / name}" for name in ("include", "src", "host", "line", "app"))
+ALWAYS = ("-std=c11", "-g", "-O1", *WARNINGS, *INCLUDES, "-D_POSIX_C_SOURCE=200809L", "-pthread")
+
+
 def build(cc: str, output: Path, sources: tuple[Path, ...], *flags: str) -> Path:
-    """Compiles and links `sources` into the program `output`."""
-    includes = (f"-I{RUNTIME / 'include'}", f"-I{RUNTIME / 'src'}")
-    command = (cc, "-std=c11", "-g", "-O1", *WARNINGS, *includes, *flags, "-o", output, *sources)
-    subprocess.run(command, check=True)
+    """Compiles and links `sources` into the program `output`; each source once for each set of flags."""
+    own = tuple(flag for flag in flags if flag not in ALWAYS)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        objects = list(pool.map(lambda source: _object(cc, source, own), sources))
+    linking = (flag for flag in (*ALWAYS, *own) if not flag.startswith(("-I", "-D", "-W")))
+    subprocess.run((cc, *linking, "-o", output, *objects), check=True)
     return output
+
+
+def _object(cc: str, source: Path, flags: tuple[str, ...]) -> Path:
+    """The source compiled; kept for the next program where it is the project's own."""
+    key = (cc, source, flags)
+    with _lock:
+        known = _objects.get(key)
+        path = Path(_folder()) / f"{len(_objects)}-{source.stem}.o" if known is None else known
+        _objects[key] = path
+    if known is None or not source.is_relative_to(ROOT):
+        compiling = (flag for flag in flags if flag not in ("-shared", "-static"))
+        subprocess.run((cc, *ALWAYS, *compiling, "-c", "-o", path, source), check=True)
+    return path
+
+
+_objects: dict[tuple[str, Path, tuple[str, ...]], Path] = {}
+_lock = threading.Lock()
+
+
+@functools.cache
+def _folder() -> str:
+    """Where objects are kept until the tests end."""
+    folder = tempfile.mkdtemp(prefix="ftervit-objects-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
