@@ -104,7 +104,7 @@ size_t ftv_layer_job_bytes(const ftv_kernels *kernels, const ftv_layer_job *job,
     blank->encoding = job->encoding;
     blank->tokens = job->tokens;
     blank->width = blank->hidden = blank->patch.inputs = inputs;
-    blank->head.stored_rows = job->layer->stored_rows;
+    blank->classes = blank->head.stored_rows = job->layer->stored_rows; /* sizes of a head count for every set */
     blank->patch_size = blank->heads = 1;
     blank->head_dim = blank->head_rows = FTV_TILE;
     return kernels->scratch_bytes(blank);
