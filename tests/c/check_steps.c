@@ -125,7 +125,7 @@ static ftv_model shape(uint32_t tokens, uint32_t width, uint32_t hidden, uint32_
     model.heads = 1;
     model.patch.inputs = 1;
     model.encoding = FTV_T2;
-    model.head.stored_rows = LAYER_ROWS_MAX;
+    model.head.stored_rows = model.classes = LAYER_ROWS_MAX;
     return model;
 }
 

@@ -7,7 +7,6 @@
 
 #ifdef FTV_ESP32S3
 #include <stdbool.h>
-#include <string.h>
 
 #include "ftv_engine.h"
 #include "ftv_fixed.h"
@@ -20,6 +19,18 @@
 __attribute__((weak)) void ftv_prefetch_esp32s3(const void *data, uint32_t bytes) {
     (void)data;
     (void)bytes;
+}
+
+static void put_zeros(int32_t *at, uint32_t words) {
+    for (uint32_t i = 0; i < words; i++) {
+        at[i] = 0;
+    }
+}
+
+static void copy_words(int32_t *to, const int32_t *from, uint32_t words) {
+    for (uint32_t i = 0; i < words; i++) {
+        to[i] = from[i];
+    }
 }
 
 /* ---- scratch ---- */
@@ -80,7 +91,7 @@ static void decode(int8_t *weights, const uint8_t *tile, ftv_encoding encoding, 
     ftv_decode_t5s8_esp32s3(&args);
     uint32_t end = 5U * args.count;
     if (end < ftv_round16(inputs)) {
-        memset(weights + (size_t)end * FTV_TILE, 0, (size_t)(ftv_round16(inputs) - end) * FTV_TILE);
+        put_zeros((int32_t *)(void *)(weights + (size_t)end * FTV_TILE), (ftv_round16(inputs) - end) * FTV_TILE / 4U);
     }
 }
 
@@ -173,7 +184,7 @@ static void put_tail(int8_t *weights, const ftv_layer_job *job, uint32_t tile) {
 /* That of sums in parts: no biases. */
 static void put_sums_tail(int8_t *weights, uint32_t inputs) {
     int32_t *at = put_bytes(put_bytes(tail_at(weights, inputs), 1), -128);
-    memset(at, 0, 64);
+    put_zeros(at, 16);
     put_first(at + 16, weights, false);
 }
 
@@ -198,14 +209,14 @@ static void sum_part(layer_scratch s, const int8_t *x, uint32_t tokens, uint32_t
                             .out_stride = FTV_TILE * sizeof(int32_t),
                             .tail_vectors = SUMS_VECTORS,
                             .records = ftv_address_of(s.part_records)};
-    memcpy(kept, tail, sizeof kept);
+    copy_words(kept, tail, 4U * SUMS_VECTORS);
     put_sums_tail(weights, inputs);
     for (uint32_t token = 0; token < tokens; token++) {
         /* ADD halves what it adds. */
         s.parts[token] = (ftv_token_scale){.multiplier = first == 0U ? -1 : -2, .low = 0, .high = 16};
     }
     ftv_linear_s8s8_esp32s3(&args);
-    memcpy(tail, kept, sizeof kept);
+    copy_words(tail, kept, 4U * SUMS_VECTORS);
 }
 
 /* s.sums of the decoded tile, any operands. */
@@ -222,7 +233,7 @@ static void linear_s8(int32_t *sums, const int8_t *x, uint32_t tokens, uint32_t 
     for (uint32_t token = 0; token < tokens; token += GROUP) {
         uint32_t count = ftv_min_u32(GROUP, tokens - token);
         sum_exactly(s, x + (size_t)token * stride, count, stride, inputs);
-        memcpy(sums + (size_t)token * FTV_TILE, s.sums, count * FTV_TILE * sizeof(int32_t));
+        copy_words(sums + (size_t)token * FTV_TILE, s.sums, count * FTV_TILE);
     }
 }
 
@@ -301,7 +312,8 @@ static void correct_run(const ftv_layer_job *job, layer_scratch s, uint32_t tile
             continue;
         }
         if (job->output == FTV_ADD) {
-            memcpy(job->out + (size_t)token * job->out_stride + column, record + FTV_TILE, FTV_TILE * sizeof(int32_t));
+            copy_words(job->out + (size_t)token * job->out_stride + column,
+                       (const int32_t *)(const void *)(record + FTV_TILE), FTV_TILE);
         }
         multiply_group(job, s, tile, token, 1);
     }
