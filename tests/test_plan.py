@@ -26,6 +26,7 @@ from ftervit_deploy.plan import (
     plan_memory,
     rates_of,
 )  # fmt: skip
+from ftervit_deploy.plan.memory import SPARE
 from ftervit_deploy.project.facts import reduced_bytes
 from synthetic import random_graph
 
@@ -41,18 +42,19 @@ SRAM, PSRAM = st.integers(0, 400_000), st.integers(0, 4 << 20)
 
 
 def planned(
-    a: Architecture, encoding: str, workers: int, near: int, far: int, image_bytes: int = 0
+    a: Architecture, encoding: str, workers: int, near: int, far: int, image_bytes: int = 0, spare: int = 0
 ) -> MemoryPlan:
     """The plan for a chip like the ESP32-S3 with so much memory."""
-    machine = Machine(workers, 240e6, near, far, rates_of(board_named("esp32s3-eye")))
+    machine = Machine(workers, 240e6, near, far, rates_of(board_named("esp32s3-eye")), spare)
     kernels = kernels_of(board_named("esp32s3-eye").chip, a, encoding)
     return plan_memory(a, Matrices(encoding, frozenset({"patch"})), kernels, machine, image_bytes)
 
 
-def assert_sound(plan: MemoryPlan, near_bytes: int, far_bytes: int) -> None:
-    sizes = (plan.near_bytes, plan.far_bytes)
+def assert_sound(plan: MemoryPlan, near_bytes: int, far_bytes: int, spare_bytes: int = 0) -> None:
+    sizes = (plan.near_bytes, plan.far_bytes, plan.spare_bytes)
     assert plan.near_bytes <= near_bytes
     assert plan.far_bytes <= far_bytes
+    assert plan.spare_bytes <= spare_bytes
     for place in plan.placed:
         assert place.offset % 16 == 0
         assert place.end <= sizes[place.memory]
@@ -61,12 +63,30 @@ def assert_sound(plan: MemoryPlan, near_bytes: int, far_bytes: int) -> None:
             assert one.end <= other.offset or other.end <= one.offset
 
 
-@settings(max_examples=150, deadline=None)
-@given(SMALL, st.sampled_from(["t2", "t5"]), st.integers(1, 4), SRAM, PSRAM)
-def test_plans_are_sound(a: Architecture, encoding: str, workers: int, near: int, far: int) -> None:
+@settings(max_examples=60, deadline=None)
+@given(SMALL, st.sampled_from(["t2", "t5"]), st.integers(1, 4), SRAM, PSRAM, st.integers(0, 100_000))
+def test_plans_are_sound(
+    a: Architecture, encoding: str, workers: int, near: int, far: int, spare: int
+) -> None:
     assert_sound(planned(a, encoding, workers, near, 1 << 30), near, 1 << 30)
     with contextlib.suppress(ProjectError):
-        assert_sound(planned(a, encoding, workers, near, far), near, far)
+        assert_sound(planned(a, encoding, workers, near, far, spare=spare), near, far, spare)
+
+
+def test_a_piece_of_the_heap_takes_what_static_memory_has_no_room_for() -> None:
+    plan = planned(PRESETS["deit_small_224"], "t2", 2, 230_000, 4 << 20, spare=70_000)
+    scratch = plan.placed[0]
+    assert (scratch.buffer.name, scratch.memory) == ("scratch", SPARE)
+    assert plan.spare_bytes >= scratch.buffer.bytes
+
+
+def test_residual_rows_stay_in_sram_as_far_as_they_fit() -> None:
+    a = PRESETS["deit_tiny_224"]
+    plan = planned(a, "t2", 2, 230_000, 6 << 20, image_bytes=1_555_696)
+    assert 0 < plan.tiling.resident < a.tokens
+    assert plan.tiling.window
+    assert "residual" in plan.place.far
+    assert "resident" not in plan.place.far
 
 
 @pytest.mark.parametrize("encoding", ["t2", "t5"])

@@ -12,12 +12,16 @@ import pytest
 from c_compiler import ROOT
 from projects import board_named, chip_board_names, rendered, scalar, tiny_image
 
+from ftervit_deploy.architecture import PRESETS
 from ftervit_deploy.boards.sdkconfig import sdkconfig_options
 from ftervit_deploy.cli.app import main
 from ftervit_deploy.errors import ProjectError
+from ftervit_deploy.image import write_image
+from ftervit_deploy.lower import lower
 from ftervit_deploy.project import read_manifest, render, write_project
 from ftervit_deploy.project.render import PROJECT_TEMPLATES, _environment
 from ftervit_deploy.resources import templates_folder
+from synthetic import random_graph
 
 GOLDEN = Path(__file__).parent / "golden" / "project"
 SCALAR = "-scalar"
@@ -209,3 +213,16 @@ def test_the_components_own_build_file_lists_what_exists() -> None:
     text = (ROOT / "c_runtime" / "CMakeLists.txt").read_text()
     for name in re.findall(r"ports/espidf/\w+\.c", text):
         assert (ROOT / "c_runtime" / name).is_file(), name
+
+
+def test_a_piece_of_the_heap_is_taken_at_boot() -> None:
+    board = board_named("esp32s3-eye")
+    image = write_image(lower(random_graph(replace(PRESETS["deit_tiny_224"], depth=1), 1)), "t2")
+    board = replace(board, memory=replace(board.memory, arena_bytes=120_000, heap_bytes=50_000))
+    project = rendered(image, board)
+    spare = project.memory.spare_bytes
+    assert 0 < spare <= 50_000
+    assert f"#define MODEL_SPARE_BYTES  {spare}U" in project.files["main/model.h"].decode()
+    assert "FTV_SPARE" in project.files["main/model_plan.c"].decode()
+    main_c = project.files["main/main.c"].decode()
+    assert "heap_caps_aligned_alloc(FTV_ALIGN, MODEL_SPARE_BYTES" in main_c
