@@ -47,7 +47,9 @@ def build(cc: str, output: Path, sources: tuple[Path, ...], *flags: str) -> Path
 
 
 def _object(cc: str, source: Path, flags: tuple[str, ...]) -> Path:
-    """The source compiled; kept for the next program where it is the project's own."""
+    """The source compiled, unless it is; kept for the next program where it is the project's own."""
+    if source.suffix == ".o":
+        return source
     key = (cc, source, flags)
     with _lock:
         known = _objects.get(key)
