@@ -274,7 +274,8 @@ def _notes(found: Found) -> list[str]:
 
     notes = {
         HOST: "Medians of rounds in which all have their turn. x FP32: times faster than NumPy's product.",
-        MODEL: "Modelled: the chip's own assembly, operands in SRAM; C around it as an emulator counted it. No chip ran it.",
+        MODEL: "Modelled: the chip's own assembly, operands in SRAM; C around it as counted in an emulator. "
+        "No chip ran it.",
         BOARD: "Medians; one tile of 16 channels on one core, times the layer's tiles.",
     }
     lines = [notes[found.on]]
