@@ -96,7 +96,7 @@ def values_in_groups(rows: Array) -> npt.NDArray[np.int16]:
 
 
 def places(tiles: int) -> tuple[Ints, Ints]:
-    """Where the scores of the keys of some tiles are, and where their scales: groups of four tiles are shuffled."""
+    """Where the scores of the keys of some tiles are, and where their scales: groups are shuffled."""
     key = np.arange(16 * tiles)
     row, tile, h = key // 2 % 8, key // 16 % 4, key % 2
     grouped = key // 16 < (tiles - 1) // 4 * 4
