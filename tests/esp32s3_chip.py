@@ -1,4 +1,4 @@
-"""The ESP32-S3's kernels on this computer: their C files compiled for it, their assembly in the model of the chip."""
+"""The ESP32-S3's kernels on this computer: their C natively, their assembly in the model of the chip."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Chip:
                     core.memory.remove(region)
 
     def room(self, name: str, size: int, align: int = 16, writable: bool = True) -> tuple[Bytes, int]:
-        """`size` bytes at an address that is a multiple of `align` and of no more; nothing beside them is mapped."""
+        """`size` bytes at a multiple of `align` that is none of twice it; nothing beside them is mapped."""
         start = -(-(self._start + self._used + _GAP) // (2 * align)) * 2 * align + align - self._start
         self._used = start + size
         view = self._arena[start : start + size]

@@ -18,7 +18,7 @@ from ftervit_deploy.lower import lower
 from ftervit_deploy.plan import KernelSet, Tiling, buffers_of, kernels_of
 from synthetic import random_graph
 
-BUFFERS = 10
+BUFFERS, MEMORIES = 10, 3
 VECTOR = "ftv_kernels_esp32s3"
 SHALLOW = {name: Architecture(**{**vars(a), "depth": 1}) for name, a in PRESETS.items()}
 SHAPES = {**SHALLOW, **ODD}
@@ -28,7 +28,7 @@ class _Plan(ctypes.Structure):
     """ftv_plan."""
 
     _fields_ = (
-        ("places", ctypes.c_uint32 * (3 * BUFFERS)), ("bytes", ctypes.c_uint32 * 2),
+        ("places", ctypes.c_uint32 * (3 * BUFFERS)), ("bytes", ctypes.c_uint32 * MEMORIES),
         ("workers", ctypes.c_uint32), ("group", ctypes.c_uint32), ("teams", ctypes.c_uint32),
         ("wave", ctypes.c_uint32), ("window", ctypes.c_uint32), ("resident", ctypes.c_uint32),
     )  # fmt: skip

@@ -32,7 +32,9 @@ def is_there() -> bool:
 
 def compile_engine(folder: Path) -> list[Path]:
     """The objects of c_runtime/src, in `folder`; not those of a chip with a vector unit."""
-    sources = [path for path in sorted((RUNTIME / "src").rglob("*.c")) if not {"esp32s3", "x86"} & set(path.parts)]
+    sources = [
+        path for path in sorted((RUNTIME / "src").rglob("*.c")) if not {"esp32s3", "x86"} & set(path.parts)
+    ]
     subprocess.run((GCC, *FLAGS, *INCLUDES, "-c", *sources), check=True, cwd=folder)
     return sorted(folder.glob("*.o"))
 

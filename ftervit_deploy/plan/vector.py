@@ -9,13 +9,12 @@ from .kernels import KernelSet, RoughCycles
 _ALIGN = 16
 _WORD = 4
 _TAIL_VECTORS = 28
-_SPILL_BYTES = 64
-_EXTREMES_BYTES = 32
+_SPILL_BYTES = 128
+_FOUND_BYTES = 16
 _RECORD_BYTES = 80
 _GROUP = 4
 """Tokens that go the generic way together (GROUP in ftv_layer_esp32s3.c)."""
-_RUN = 16
-"""Tokens of one call of the assembly (RUN in ftv_layer_esp32s3.c)."""
+_RECORDS_BYTES = 1600
 _PART_TOKENS = TILE
 """Tokens whose wide values exist at a time (ftv_qkv_esp32s3.c)."""
 _SCORE_ROWS = 4
@@ -43,18 +42,18 @@ def vector_kernels(a: Architecture) -> KernelSet:
 def linear_scratch_bytes(inputs: int) -> int:
     """Of one tile: decoded, with what the assembly keeps beside it."""
     weights = TILE * (round_up(inputs, TILE) + _TAIL_VECTORS)
-    return _ALIGN + weights + _SPILL_BYTES + _EXTREMES_BYTES + _GROUP * (TILE * _WORD + _WORD + _RECORD_BYTES)
+    return weights + _SPILL_BYTES + _FOUND_BYTES + _GROUP * (TILE * _WORD + _WORD + _RECORD_BYTES)
 
 
 def layer_scratch_bytes(tokens: int, inputs: int) -> int:
     """Of the step `layer`: a tile, and a scale for each token."""
-    return linear_scratch_bytes(inputs) + (_RUN + 2) * _RECORD_BYTES + round_up(tokens * _WORD, _ALIGN)
+    return linear_scratch_bytes(inputs) + _RECORDS_BYTES + round_up(tokens * _WORD, _ALIGN)
 
 
 def qkv_scratch_bytes(inputs: int, head_dim: int) -> int:
     """Of the step `qkv`: a head's decoded tiles, some tokens' outputs, one as codes, the layer's own."""
     head_rows = round_up(head_dim, TILE)
-    tiles = head_rows // TILE * (_ALIGN + TILE * (round_up(inputs, TILE) + _TAIL_VECTORS))
+    tiles = head_rows // TILE * TILE * (round_up(inputs, TILE) + _TAIL_VECTORS)
     return tiles + head_rows + _PART_TOKENS * head_rows * _WORD + layer_scratch_bytes(_PART_TOKENS, 0)
 
 

@@ -1,6 +1,7 @@
 # void ftv_decode_t5s8_esp32s3(const ftv_decode_args *args)
 #
-# One tile of trits packed five a byte (IMAGE_FORMAT.md, "matrix, t5") as bytes -1, 0, +1.
+# One tile of trits packed five a byte (IMAGE_FORMAT.md, "matrix, t5") as bytes, with the sign changed:
+# 1, 0, -1 for -1, 0, 1.
 #
 #   tile     uint8 [count][16], 16-byte aligned: byte [g][c] holds k = 5 g .. 5 g + 4 in base 3, first trit first
 #   weights  int8 [5 count][16], 16-byte aligned
@@ -42,13 +43,13 @@
     ee.vmul.u8 q0, q0, q6
     ee.vmul.u8 q1, q1, q6
     ee.vmul.u8 q2, q2, q6
-    less_one
+    from_one
     .endm
 
-    .macro less_one
-    ee.vsubs.s8 q3, q3, q7
-    ee.vsubs.s8 q4, q4, q7
-    ee.vsubs.s8 q5, q5, q7
+    .macro from_one
+    ee.vsubs.s8 q3, q7, q3
+    ee.vsubs.s8 q4, q7, q4
+    ee.vsubs.s8 q5, q7, q5
     .endm
 
 ftv_decode_t5s8_esp32s3:
@@ -84,7 +85,7 @@ ftv_decode_t5s8_esp32s3:
     next_fractions
     .endr
     next_trits
-    less_one
+    from_one
     ee.vst.128.ip q3, a4, 176 # past the other two groups
     ee.vst.128.ip q4, a8, 176
     ee.vst.128.ip q5, a9, 176
@@ -97,7 +98,7 @@ ftv_decode_t5s8_esp32s3:
     ee.vmul.u8 q3, q0, q6
     ssai 0
     ee.vmul.u8 q0, q0, q6
-    ee.vsubs.s8 q3, q3, q7
+    ee.vsubs.s8 q3, q7, q3
     ee.vst.128.ip q3, a4, 16
     .endr
 .Lrest:

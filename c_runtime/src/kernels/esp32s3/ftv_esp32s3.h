@@ -27,16 +27,16 @@ size_t ftv_scratch_bytes_esp32s3(const ftv_model *model); /* ftv_kernels.scratch
 
 /* ---- linear layers ---- */
 
-/* ftv_decode_t2s8_esp32s3, ftv_decode_t5s8_esp32s3: one tile's trits as bytes. */
+/* ftv_decode_t2s8_esp32s3, ftv_decode_t5s8_esp32s3: one tile's trits as bytes, with the sign changed. */
 typedef struct ftv_decode_args {
     ftv_address tile;
-    ftv_address weights; /* int8 [16 or 5 times count][16]; t2: the 16 bytes before are overwritten */
+    ftv_address weights; /* int8 [16 or 5 times count][16] */
     uint32_t count;      /* t2: blocks of 16 inputs; t5: groups of 5 */
 } ftv_decode_args;
 
 /* A token's part of section 2 of NUMERICS.md. */
 typedef struct ftv_token_scale {
-    int16_t multiplier; /* M, or m_t where every channel has its own m_n */
+    int16_t multiplier; /* -M, or -m_t where every channel has its own m_n */
     uint8_t low;        /* shifts that give the low and the high half of a product's 32 bits */
     uint8_t high;
 } ftv_token_scale;
@@ -52,7 +52,7 @@ typedef struct ftv_linear_args {
     uint32_t tokens;        /* at least 1 */
     ftv_address weights;    /* int8 [16 blocks][16] and the tail */
     ftv_address scales;     /* ftv_token_scale [tokens] */
-    ftv_address spill;      /* FTV_SPILL_BYTES */
+    ftv_address spill;      /* 64 bytes; ACTIVATE: and 64 before them */
     uint32_t output;        /* ftv_output */
     uint32_t per_channel;   /* 0 or 1 */
     ftv_address out;        /* int32 [tokens][out_stride]; ACTIVATE: int16 */
@@ -63,7 +63,7 @@ typedef struct ftv_linear_args {
     ftv_address records;    /* of each token: int8 [16]; ADD: and int32 [16] */
 } ftv_linear_args;
 
-#define FTV_SPILL_BYTES 64U
+#define FTV_SPILL_BYTES 128U
 
 /* ftv_token_scales_esp32s3: all of a layer's. */
 typedef struct ftv_token_scales_args {
@@ -75,19 +75,19 @@ typedef struct ftv_token_scales_args {
     int32_t least;      /* smallest shift that the product takes; a smaller one gives low = 255 */
 } ftv_token_scales_args;
 
-/* ftv_extremes_s8_esp32s3: the largest and the smallest of some records in each of their lanes. */
-typedef struct ftv_extremes_args {
-    ftv_address records;  /* int8 [16] each */
-    uint32_t step;        /* bytes from one to the next */
-    uint32_t tokens;      /* at least 1 */
-    ftv_address extremes; /* int8 [2][16] */
-} ftv_extremes_args;
+/* ftv_clamped_s8_esp32s3: whether any byte of some records is 127 or -128. */
+typedef struct ftv_clamped_args {
+    ftv_address records; /* int8 [16] each */
+    uint32_t step;       /* bytes from one to the next */
+    uint32_t tokens;     /* at least 1 */
+    ftv_address found;   /* uint32, 0 if none is */
+} ftv_clamped_args;
 
 void ftv_decode_t2s8_esp32s3(const ftv_decode_args *args);
 void ftv_decode_t5s8_esp32s3(const ftv_decode_args *args);
 void ftv_linear_s8s8_esp32s3(const ftv_linear_args *args);
 void ftv_token_scales_esp32s3(const ftv_token_scales_args *args);
-void ftv_extremes_s8_esp32s3(const ftv_extremes_args *args);
+void ftv_clamped_s8_esp32s3(const ftv_clamped_args *args);
 
 /* Told before a tile is multiplied which bytes come next, so that they can be on their way into the cache. Does
  * nothing unless the port has one of its own. */
@@ -306,7 +306,7 @@ size_t ftv_attend_scratch_bytes_esp32s3(uint32_t tokens, uint32_t head_rows);
     X(ftv_decode_t5s8_esp32s3, ftv_decode_args)                                                                        \
     X(ftv_linear_s8s8_esp32s3, ftv_linear_args)                                                                        \
     X(ftv_token_scales_esp32s3, ftv_token_scales_args)                                                                 \
-    X(ftv_extremes_s8_esp32s3, ftv_extremes_args)                                                                      \
+    X(ftv_clamped_s8_esp32s3, ftv_clamped_args)                                                                        \
     X(ftv_quantise_row_s32s8_esp32s3, ftv_quantise_row_args)                                                           \
     X(ftv_quantise_narrow_esp32s3, ftv_quantise_narrow_args)                                                           \
     X(ftv_unpack_trits_t2s16_esp32s3, ftv_unpack_trits_args)                                                           \

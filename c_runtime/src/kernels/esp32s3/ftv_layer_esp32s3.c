@@ -12,10 +12,10 @@
 #include "ftv_engine.h"
 #include "ftv_fixed.h"
 
-#define ALWAYS_EXACT 258U /* inputs: 127 * 258 < 2^15 */
-#define PART         256U /* inputs of one part, whole blocks of 16 */
-#define GROUP        4U  /* tokens that go the generic way together */
-#define RUN          16U /* tokens of one call of the assembly */
+#define ALWAYS_EXACT 258U  /* inputs: 127 * 258 < 2^15 */
+#define PART         256U  /* inputs of one part, whole blocks of 16 */
+#define GROUP        4U    /* tokens that go the generic way together */
+#define RECORDS      1600U /* bytes of them: of 18 tokens of ADD, of 98 others, and two more that are read */
 
 __attribute__((weak)) void ftv_prefetch_esp32s3(const void *data, uint32_t bytes) {
     (void)data;
@@ -27,13 +27,13 @@ __attribute__((weak)) void ftv_prefetch_esp32s3(const void *data, uint32_t bytes
 #define RECORD_BYTES (FTV_TILE * (1U + sizeof(int32_t))) /* of ADD; others keep 16 bytes */
 
 typedef struct layer_scratch {
-    int8_t *weights; /* 16 bytes before it are free */
+    int8_t *weights;
     uint8_t *spill;
     int32_t *sums;           /* [GROUP][16] */
     ftv_token_scale *parts;  /* [GROUP], of sums in parts */
     uint8_t *part_records;   /* [GROUP][RECORD_BYTES] */
-    int8_t *extremes;        /* [2][16] */
-    uint8_t *records;        /* [RUN + 2][RECORD_BYTES], the last two are only read */
+    uint32_t *found;         /* by the search for clamped sums; 16 bytes */
+    uint8_t *records;        /* RECORDS bytes */
     ftv_token_scale *scales; /* [tokens] */
 } layer_scratch;
 
@@ -43,26 +43,25 @@ static size_t weights_bytes(uint32_t inputs) {
 
 static layer_scratch lay_out(void *scratch, uint32_t inputs) {
     layer_scratch s = {0};
-    s.weights = (int8_t *)scratch + 16;
+    s.weights = scratch;
     s.spill = (uint8_t *)s.weights + weights_bytes(inputs);
     s.sums = (int32_t *)(void *)(s.spill + FTV_SPILL_BYTES);
     s.parts = (ftv_token_scale *)(void *)(s.sums + GROUP * FTV_TILE);
     s.part_records = (uint8_t *)(s.parts + GROUP);
-    s.extremes = (int8_t *)(s.part_records + GROUP * RECORD_BYTES);
-    s.records = (uint8_t *)(s.extremes + 32);
-    s.scales = (ftv_token_scale *)(void *)(s.records + (RUN + 2U) * RECORD_BYTES);
+    s.found = (uint32_t *)(void *)(s.part_records + GROUP * RECORD_BYTES);
+    s.records = (uint8_t *)(s.found + 4);
+    s.scales = (ftv_token_scale *)(void *)(s.records + RECORDS);
     return s;
 }
 
 /* Up to the records. */
 size_t ftv_linear_scratch_bytes_esp32s3(uint32_t inputs) {
-    return 16U + weights_bytes(inputs) + FTV_SPILL_BYTES + 32U +
+    return weights_bytes(inputs) + FTV_SPILL_BYTES + 16U +
            GROUP * (FTV_TILE * sizeof(int32_t) + sizeof(ftv_token_scale) + RECORD_BYTES);
 }
 
 size_t ftv_layer_scratch_bytes_esp32s3(uint32_t tokens, uint32_t inputs) {
-    return ftv_linear_scratch_bytes_esp32s3(inputs) + (RUN + 2U) * RECORD_BYTES +
-           ftv_align(tokens * sizeof(ftv_token_scale));
+    return ftv_linear_scratch_bytes_esp32s3(inputs) + RECORDS + ftv_align(tokens * sizeof(ftv_token_scale));
 }
 
 _Static_assert(FTV_STORE == 0 && FTV_ADD == 1 && FTV_ACTIVATE == 2, "as the assembly knows them");
@@ -87,46 +86,45 @@ static void decode(int8_t *weights, const uint8_t *tile, ftv_encoding encoding, 
 
 /* ---- the tail: constants behind a tile's last row, in the order in which the assembly loads them ---- */
 
-static uint8_t *tail_at(int8_t *weights, uint32_t inputs) {
-    return (uint8_t *)weights + (size_t)ftv_round16(inputs) * FTV_TILE;
+#define SUMS_VECTORS  8U  /* of a tail without the two below */
+#define SCALE_VECTORS 4U  /* of put_multipliers */
+#define GELU_VECTORS  15U /* of put_gelu */
+
+static int32_t *tail_at(int8_t *weights, uint32_t inputs) {
+    return (int32_t *)(void *)(weights + (size_t)ftv_round16(inputs) * FTV_TILE);
 }
 
-static uint8_t *put_bytes(uint8_t *at, int8_t value) {
-    memset(at, value, 16);
-    return at + 16;
+static int32_t *put_words(int32_t *at, int32_t value) {
+    at[0] = at[1] = at[2] = at[3] = value;
+    return at + 4;
 }
 
-static uint8_t *put_halfwords(uint8_t *at, int16_t value) {
-    for (uint32_t i = 0; i < 8U; i++) {
-        memcpy(at + 2U * i, &value, sizeof value);
-    }
-    return at + 16;
+static int32_t *put_halfwords(int32_t *at, int16_t value) {
+    return put_words(at, (int32_t)(UINT32_C(0x00010001) * (uint16_t)value));
 }
 
-static uint8_t *put_words(uint8_t *at, int32_t value) {
-    for (uint32_t i = 0; i < 4U; i++) {
-        memcpy(at + 4U * i, &value, sizeof value);
-    }
-    return at + 16;
+static int32_t *put_bytes(int32_t *at, int8_t value) {
+    return put_words(at, (int32_t)(UINT32_C(0x01010101) * (uint8_t)value));
 }
 
 /* Eight channels' biases. */
-static uint8_t *put_bias(uint8_t *at, const int16_t *bias, int32_t factor, int32_t offset) {
+static int32_t *put_bias(int32_t *at, const int16_t *bias, int32_t factor, int32_t offset) {
     for (uint32_t c = 0; c < 8U; c++) {
-        int32_t value = bias[c] * factor + offset;
-        memcpy(at + 4U * c, &value, sizeof value);
+        at[c] = bias[c] * factor + offset;
     }
-    return at + 32;
+    return at + 8;
 }
 
-static uint8_t *put_multipliers(uint8_t *at, const uint16_t *mantissas) {
-    at = put_halfwords(at, 1 << 14);
-    memcpy(at, mantissas, FTV_TILE * sizeof *mantissas);
-    return put_halfwords(at + 32, 1 << 14);
+static int32_t *put_multipliers(int32_t *at, const uint16_t *mantissas) {
+    at = put_halfwords(at, (1 << 14) - 1);
+    for (uint32_t c = 0; c < 8U; c++) {
+        at[c] = (int32_t)(mantissas[2U * c] | (uint32_t)mantissas[2U * c + 1U] << 16);
+    }
+    return put_halfwords(at + 8, (1 << 14) - 1);
 }
 
 /* NUMERICS.md, section 6. */
-static void put_gelu(uint8_t *at) {
+static void put_gelu(int32_t *at) {
     static const int16_t coefficients[] = {1685, 1214, -9331, 1502, 18806, -19972, 17, 14283, -11173, 2979};
     at = put_words(at, -(1 << 18));
     at = put_words(at, (1 << 17) - 1);
@@ -134,28 +132,27 @@ static void put_gelu(uint8_t *at) {
         at = put_halfwords(at, coefficients[i]);
     }
     at = put_words(at, -(1 << 17));
-    at = put_halfwords(at, -2);
-    at = put_halfwords(at, -2);
-    put_words(at, 0);
+    put_halfwords(put_halfwords(at, -2), -2);
 }
 
-#define SCALE_VECTORS 4U  /* of put_multipliers */
-#define GELU_VECTORS  16U /* of put_gelu */
-
 /* The first two vectors once more: those of the next token are loaded from here. */
-static void put_first(uint8_t *at, const int8_t *weights) {
-    memcpy(at, weights, 32);
+static void put_first(int32_t *at, const int8_t *weights, bool swapped) {
+    const int32_t *words = (const int32_t *)(const void *)weights;
+    for (uint32_t i = 0; i < 8U; i++) {
+        at[swapped ? i ^ 4U : i] = words[i];
+    }
 }
 
 /* How many vectors a layer's tails have. */
 static uint32_t tail_vectors(const ftv_layer_job *job) {
-    return 8U + (job->layer->per_channel ? SCALE_VECTORS : 0U) + (job->output == FTV_ACTIVATE ? GELU_VECTORS : 0U);
+    return SUMS_VECTORS + (job->layer->per_channel ? SCALE_VECTORS : 0U) +
+           (job->output == FTV_ACTIVATE ? GELU_VECTORS : 0U);
 }
 
 /* What all tiles have in common and no decoding overwrites: only the first four vectors of a tail are ever reached. */
 static void put_common_tail(int8_t *weights, const ftv_layer_job *job) {
     if (job->output == FTV_ACTIVATE) {
-        put_gelu(tail_at(weights, job->layer->inputs) + 16U * (tail_vectors(job) - 2U - GELU_VECTORS));
+        put_gelu(tail_at(weights, job->layer->inputs) + 4U * (tail_vectors(job) - 2U - GELU_VECTORS));
     }
 }
 
@@ -164,23 +161,20 @@ static void put_tail(int8_t *weights, const ftv_layer_job *job, uint32_t tile) {
     const int16_t *bias = layer->bias + (size_t)tile * FTV_TILE;
     int32_t factor = INT32_C(1) << (layer->bias_shift + (job->output == FTV_ADD));
     int32_t offset = job->output == FTV_ACTIVATE ? -(1 << 17) : 0;
-    uint8_t *start = tail_at(weights, layer->inputs);
-    uint8_t *at = put_bytes(put_bytes(start, 1), -128);
-    at = put_bias(at, bias, factor, offset);
+    int32_t *start = tail_at(weights, layer->inputs);
+    int32_t *at = put_bias(put_bytes(put_bytes(start, 1), -128), bias, factor, offset);
     if (layer->per_channel) {
         at = put_multipliers(at, layer->mantissas + (size_t)tile * FTV_TILE);
     }
     put_bias(at, bias + 8, factor, offset);
-    put_first(start + 16U * (tail_vectors(job) - 2U), weights);
+    put_first(start + 4U * (tail_vectors(job) - 2U), weights, job->output == FTV_ACTIVATE);
 }
 
-#define SUMS_TAIL_VECTORS 8U
-
-/* No biases. */
+/* That of sums in parts: no biases. */
 static void put_sums_tail(int8_t *weights, uint32_t inputs) {
-    uint8_t *at = put_bytes(put_bytes(tail_at(weights, inputs), 1), -128);
+    int32_t *at = put_bytes(put_bytes(tail_at(weights, inputs), 1), -128);
     memset(at, 0, 64);
-    put_first(at + 64, weights);
+    put_first(at + 16, weights, false);
 }
 
 /* ---- exact sums, in parts of 256 inputs ---- */
@@ -190,25 +184,25 @@ static void put_sums_tail(int8_t *weights, uint32_t inputs) {
 static void sum_part(layer_scratch s, const int8_t *x, uint32_t tokens, uint32_t stride, uint32_t first,
                      uint32_t inputs) {
     int8_t *weights = s.weights + (size_t)first * FTV_TILE;
-    uint8_t *tail = tail_at(weights, inputs);
-    uint8_t kept[16U * SUMS_TAIL_VECTORS];
+    int32_t *tail = tail_at(weights, inputs);
+    int32_t kept[4U * SUMS_VECTORS];
     ftv_linear_args args = {.x = ftv_address_of(x + first),
                             .x_stride = stride,
                             .blocks = ftv_ceil_div(inputs, 16),
                             .tokens = tokens,
                             .weights = ftv_address_of(weights),
                             .scales = ftv_address_of(s.parts),
-                            .spill = ftv_address_of(s.spill),
+                            .spill = ftv_address_of(s.spill + 64),
                             .output = first == 0U ? FTV_STORE : FTV_ADD,
                             .out = ftv_address_of(s.sums),
                             .out_stride = FTV_TILE * sizeof(int32_t),
-                            .tail_vectors = SUMS_TAIL_VECTORS,
+                            .tail_vectors = SUMS_VECTORS,
                             .records = ftv_address_of(s.part_records)};
     memcpy(kept, tail, sizeof kept);
     put_sums_tail(weights, inputs);
     for (uint32_t token = 0; token < tokens; token++) {
         /* ADD halves what it adds. */
-        s.parts[token] = (ftv_token_scale){.multiplier = first == 0U ? 1 : 2, .low = 0, .high = 16};
+        s.parts[token] = (ftv_token_scale){.multiplier = first == 0U ? -1 : -2, .low = 0, .high = 16};
     }
     ftv_linear_s8s8_esp32s3(&args);
     memcpy(tail, kept, sizeof kept);
@@ -246,8 +240,8 @@ void ftv_linear_s8t5_esp32s3(int32_t *sums, const int8_t *x, uint32_t tokens, ui
 
 #define GENERIC UINT8_MAX /* `low` of a token that goes the generic way */
 
-/* What the assembly needs of every token. */
-static void set_scales(const ftv_layer_job *job, ftv_token_scale *scales) {
+/* What the assembly needs of every token; whether there are some that it does not take. */
+static bool set_scales(const ftv_layer_job *job, ftv_token_scale *scales) {
     const ftv_linear *layer = job->layer;
     int32_t twice = job->output == FTV_ADD; /* which doubles everything */
     const ftv_token_scales_args args = {.tokens = ftv_address_of(job->x.scales),
@@ -256,7 +250,12 @@ static void set_scales(const ftv_layer_job *job, ftv_token_scale *scales) {
                                         .mantissa = layer->per_channel ? 1U << 15 : layer->mantissas[0],
                                         .exponent = layer->exponent - 15 - twice,
                                         .least = 1 - twice};
+    bool any_generic = false;
     ftv_token_scales_esp32s3(&args);
+    for (uint32_t token = 0; token < job->tokens; token++) {
+        any_generic = any_generic || scales[token].low == GENERIC;
+    }
+    return any_generic;
 }
 
 /* Tokens first .. first + count - 1, at most GROUP, of one decoded tile the generic way. */
@@ -277,6 +276,11 @@ static void multiply_group(const ftv_layer_job *job, layer_scratch s, uint32_t t
 
 static uint32_t record_bytes(const ftv_layer_job *job) {
     return job->output == FTV_ADD ? (uint32_t)RECORD_BYTES : FTV_TILE;
+}
+
+/* Tokens of one call of the assembly. */
+static uint32_t run_tokens(const ftv_layer_job *job) {
+    return RECORDS / record_bytes(job) - 2U;
 }
 
 /* Whether a sum was too large for 16 bits, or nearly so. */
@@ -304,18 +308,18 @@ static void correct_run(const ftv_layer_job *job, layer_scratch s, uint32_t tile
 }
 
 static bool any_clamped(const ftv_layer_job *job, layer_scratch s, uint32_t count) {
-    const ftv_extremes_args args = {.records = ftv_address_of(s.records),
-                                    .step = record_bytes(job),
-                                    .tokens = count,
-                                    .extremes = ftv_address_of(s.extremes)};
+    const ftv_clamped_args args = {.records = ftv_address_of(s.records),
+                                   .step = record_bytes(job),
+                                   .tokens = count,
+                                   .found = ftv_address_of(s.found)};
     if (job->layer->inputs <= ALWAYS_EXACT) {
         return false;
     }
-    ftv_extremes_s8_esp32s3(&args);
-    return are_clamped(s.extremes, 32);
+    ftv_clamped_s8_esp32s3(&args);
+    return *s.found != 0U;
 }
 
-/* Tokens first .. first + count - 1, at most RUN, of one decoded tile by the assembly. */
+/* Tokens first .. first + count - 1, at most run_tokens(), of one decoded tile by the assembly. */
 static void multiply_run(const ftv_layer_job *job, layer_scratch s, uint32_t tile, uint32_t first, uint32_t count) {
     uint32_t column = job->column + (tile - job->first_tile) * FTV_TILE;
     ftv_linear_args args = {
@@ -325,7 +329,7 @@ static void multiply_run(const ftv_layer_job *job, layer_scratch s, uint32_t til
         .tokens = count,
         .weights = ftv_address_of(s.weights),
         .scales = ftv_address_of(s.scales + first),
-        .spill = ftv_address_of(s.spill),
+        .spill = ftv_address_of(s.spill + 64),
         .output = (uint32_t)job->output,
         .per_channel = job->layer->per_channel,
         .tail_vectors = tail_vectors(job),
@@ -348,13 +352,16 @@ static void multiply_run(const ftv_layer_job *job, layer_scratch s, uint32_t til
 }
 
 /* One decoded tile: runs of tokens by the assembly, others in groups; all in groups where pad channels must not count. */
-static void multiply_tile(const ftv_layer_job *job, layer_scratch s, uint32_t tile) {
+static void multiply_tile(const ftv_layer_job *job, layer_scratch s, uint32_t tile, bool any_generic) {
     bool partial = job->output == FTV_ACTIVATE && (tile + 1U) * FTV_TILE > job->layer->rows;
     uint32_t end = 0;
     for (uint32_t first = 0; first < job->tokens; first = end) {
         bool generic = partial || s.scales[first].low == GENERIC;
-        uint32_t last = ftv_min_u32(first + (generic ? GROUP : RUN), job->tokens);
-        for (end = first + 1U; end < last && (partial || s.scales[end].low == GENERIC) == generic; end++) {
+        end = ftv_min_u32(first + (generic ? GROUP : run_tokens(job)), job->tokens);
+        for (uint32_t token = first; any_generic && token < end; token++) {
+            if ((partial || s.scales[token].low == GENERIC) != generic) {
+                end = token;
+            }
         }
         if (generic) {
             multiply_group(job, s, tile, first, end - first);
@@ -367,7 +374,7 @@ static void multiply_tile(const ftv_layer_job *job, layer_scratch s, uint32_t ti
 void ftv_layer_esp32s3(const ftv_layer_job *job, void *scratch) {
     const ftv_linear *layer = job->layer;
     layer_scratch s = lay_out(scratch, layer->inputs);
-    set_scales(job, s.scales);
+    bool any_generic = set_scales(job, s.scales);
     put_common_tail(s.weights, job);
     for (uint32_t i = 0; i < job->tiles; i++) {
         uint32_t tile = job->first_tile + i;
@@ -377,18 +384,18 @@ void ftv_layer_esp32s3(const ftv_layer_job *job, void *scratch) {
         if (i + 1U < job->tiles) {
             ftv_prefetch_esp32s3(trits + layer->tile_bytes, layer->tile_bytes);
         }
-        multiply_tile(job, s, tile);
+        multiply_tile(job, s, tile, any_generic);
     }
 }
 
 /* ---- tiles that stay decoded, for a step that takes a few tokens at a time ---- */
 
 size_t ftv_tiles_bytes_esp32s3(uint32_t inputs, uint32_t tiles) {
-    return tiles * (16U + weights_bytes(inputs));
+    return tiles * weights_bytes(inputs);
 }
 
 static int8_t *tile_weights(const ftv_layer_job *job, void *tiles, uint32_t i) {
-    return (int8_t *)tiles + ftv_tiles_bytes_esp32s3(job->layer->inputs, i) + 16;
+    return (int8_t *)tiles + ftv_tiles_bytes_esp32s3(job->layer->inputs, i);
 }
 
 void ftv_decode_tiles_esp32s3(const ftv_layer_job *job, void *tiles) {
@@ -407,10 +414,10 @@ void ftv_decode_tiles_esp32s3(const ftv_layer_job *job, void *tiles) {
 
 void ftv_multiply_tiles_esp32s3(const ftv_layer_job *job, void *tiles, void *scratch) {
     layer_scratch s = lay_out(scratch, 0);
-    set_scales(job, s.scales);
+    bool any_generic = set_scales(job, s.scales);
     for (uint32_t i = 0; i < job->tiles; i++) {
         s.weights = tile_weights(job, tiles, i);
-        multiply_tile(job, s, job->first_tile + i);
+        multiply_tile(job, s, job->first_tile + i, any_generic);
     }
 }
 #endif

@@ -1,7 +1,7 @@
 # void ftv_linear_s8s8_esp32s3(const ftv_linear_args *args)
 #
 # One decoded tile of sixteen channels times all rows of x, requantised as it leaves the accumulators (NUMERICS.md,
-# section 2). What an output y = (acc * M >> shift) + bias becomes, args->output says:
+# section 2). Decoded tiles and the scales of tokens have their signs changed, which cancels. What an output y = (acc * M >> shift) + bias becomes, args->output says:
 #
 #   STORE     out = y
 #   ADD       out = sat30(out + y)
@@ -9,12 +9,13 @@
 #
 #   x        int8 [tokens][x_stride], 16-byte aligned; 32 bytes beyond the last row are read, whatever they hold
 #   weights  int8 [16 blocks][16], 16-byte aligned, k-major, and the tail behind them: 16-byte vectors of ones, of
-#            -128, biases 0..7 (ADD: twice the bias; ACTIVATE: less 2^17), for per_channel 2^14, m_n and 2^14 again in
-#            halfwords, biases 8..15, for ACTIVATE the constants below, the first two vectors of the weights again
+#            -128, biases 0..7 (ADD: twice the bias; ACTIVATE: less 2^17), for per_channel 2^14 - 1, m_n and 2^14 - 1
+#            again in halfwords, biases 8..15, for ACTIVATE the constants below, the first two vectors of the weights again
+#            (ACTIVATE: the second one first)
 #   scales   ftv_token_scale [tokens]
 #   out      int32 [tokens][out_stride], ACTIVATE: int16; 16-byte aligned
 #   absmax   ACTIVATE: int32, one a token, absmax_stride apart
-#   spill    64 bytes, 16-byte aligned
+#   spill    64 bytes, 16-byte aligned; ACTIVATE: and 64 before them
 #   records  one a token, 16-byte aligned: int8 [16], acc >> 8 clamped; ADD: and int32 out [16] as it was
 #
 # Exact where shift >= 1 and acc fits 16 bits, which it does unless its record is -128 or 127. Nothing overlaps. Uses
@@ -37,7 +38,7 @@
 # GELU works on y - 2^17, so that x, which is min(|y| >> 2, 65535) - 2^15, is min(max(y - 2^17, -y - 2^17), 2^17 - 1)
 # >> 2. Its polynomial r is 2 at least and 11137 at most; with -2 as upper half it is r - 2^17 in 32 bits.
 #
-# Modelled: 17 cycles for 16 k; a token's other cycles: STORE 41, ADD 55, ACTIVATE 141, and 10 more per_channel; a call's:
+# Modelled: 17 cycles for 16 k; a token's other cycles: STORE 41, ADD 55, ACTIVATE 134, and 10 more per_channel; a call's:
 # 45.
 
     .set ARG_X, 0
@@ -83,20 +84,20 @@
     ee.st.qacc_h.h.32.ip a10, -36
     .endm
 
-    .macro copy_in
+    .macro copy_in last
     ee.ld.qacc_l.l.128.ip a10, 16
     ee.ld.qacc_h.l.128.ip a10, 16
     ee.ld.qacc_l.h.32.ip a10, 4
-    ee.ld.qacc_h.h.32.ip a10, -36
+    ee.ld.qacc_h.h.32.ip a10, \last
     .endm
 
 # QACC -> q5, q4: sums of channels 0..7 and 8..15 in 16 bits. In: q1 ones, q0 -128 in every byte, a4 at the bias.
 # Out also: q2, q3 the bias of channels 0..3 and 4..7, q6 the multiplier of the token, a14 its shifts.
-    .macro sums records
+    .macro sums records, last
     l16ui a14, a5, 2
     copy_out
     ee.srcmb.s8.qacc q4, a15, 0
-    copy_in
+    copy_in \last
     ee.vst.128.ip q4, \records, 16
     ee.vmulas.s8.qacc.ld.ip q2, a4, 16, q4, q0
     ee.vmulas.s8.qacc.ld.ip q3, a4, 16, q4, q0
@@ -121,6 +122,7 @@
     .endm
 
 # The same where every channel has its own: M = (m_t m_n + 2^14) >> 15 by way of the accumulators, which are free now.
+# With the sign changed that is (-m_t m_n + 2^14 - 1) >> 15.
     .macro scale_by_channel
     ee.ldqa.s16.128.ip a4, 16
     ee.vld.128.ip q0, a4, 16
@@ -148,7 +150,7 @@
     .endm
 
 # What is left of a token, with the loads that the next one starts from: weights to q1 and q0, activations to q2.
-    .macro finish_store
+    .macro finish_store token
     ee.vadds.s32.ld.incp q2, a3, q7, q7, q2
     ee.vadds.s32.st.incp q7, a6, q5, q5, q3
     ee.vadds.s32.st.incp q5, a6, q7, q1, q0
@@ -156,9 +158,11 @@
     ee.vadds.s32.st.incp q7, a6, q4, q4, q6
     ee.vld.128.xp q0, a4, a11
     ee.vst.128.xp q4, a6, a13
+    bnez a9, \token
+    retw.n
     .endm
 
-    .macro finish_add
+    .macro finish_add token
     ee.vadds.s32.ld.incp q2, a6, q7, q7, q2
     ee.vadds.s32.ld.incp q3, a6, q5, q5, q3
     ee.vadds.s32.ld.incp q0, a6, q1, q1, q0
@@ -180,6 +184,8 @@
     ee.vsr.32 q4, q4
     ee.vld.128.xp q0, a4, a11
     ee.vst.128.xp q4, a6, a13
+    bnez a9, \token
+    retw.n
     .endm
 
 # One step of Horner's scheme for both halves: r = (r x >> 15) + c. The next coefficient comes in on the way.
@@ -190,7 +196,7 @@
     ee.vadds.s16 q4, q4, \c
     .endm
 
-    .macro finish_activate
+    .macro finish_activate token
     ee.vadds.s32.ld.incp q2, a4, q7, q7, q2 # -2^18
     ee.vadds.s32.ld.incp q3, a4, q5, q5, q3 # 2^17 - 1
     ee.vadds.s32 q1, q1, q0
@@ -242,24 +248,21 @@
     ee.vsubs.s32 q3, q3, q4
     ee.vsubs.s32 q5, q5, q6 # q7, q1, q3, q5: GELU(y)
 
-    ee.vmax.s32.ld.incp q6, a4, q0, q7, q1 # 0
-    ee.vmin.s32 q4, q7, q1
+    ee.vmax.s32 q0, q7, q1
     ee.vmax.s32 q2, q3, q5
-    ee.vmax.s32 q0, q0, q2
-    ee.vmin.s32 q2, q3, q5
-    ee.vmin.s32 q4, q4, q2
-    ee.vsubs.s32 q4, q6, q4
-    ee.vmax.s32 q0, q0, q4
-    ee.vunzip.32 q0, q4
-    ee.vmax.s32 q0, q0, q4
-    ee.movi.32.a q0, a14, 0
-    ee.movi.32.a q0, a8, 1
+    ee.vmax.s32.ld.incp q0, a4, q4, q0, q2
+    ee.vunzip.32 q4, q2
+    ee.vmax.s32.ld.incp q2, a3, q4, q4, q2
+    ee.movi.32.a q4, a14, 0
+    ee.movi.32.a q4, a8, 1
     max a14, a14, a8
+    srai a8, a14, 14
+    blti a8, 1, .Lsmall\@ # what is below 0 is above -2^14
     nsau a8, a14
+.Lscale\@:
     s32i a14, a7, 0
-    addi a8, a8, -17 # bits - 15, or less than 0
-    neg a8, a8
-    max a8, a8, a2
+    addi a8, a8, -17
+    neg a8, a8 # bits - 15
     ssr a8
     l32i a14, a1, LOCAL_ABSMAX_STRIDE
     ee.vsr.32 q7, q7
@@ -269,13 +272,27 @@
     ee.vunzip.16 q7, q1
     ee.vunzip.16 q3, q5
     add a7, a7, a14
-    addi a10, a10, -64
-    ee.vld.128.ip q1, a4, 16
-    ee.vld.128.xp q0, a4, a11
-    ee.vld.128.ip q2, a3, 16
+    ee.vld.128.xp q1, a4, a11
     l32i a8, a1, LOCAL_PAIRS
     ee.vst.128.ip q7, a6, 16
     ee.vst.128.xp q3, a6, a13
+    bnez a9, \token
+    retw.n
+
+.Lsmall\@: # the largest is below 2^14: is the smallest farther from 0? Nothing is shifted then
+    ee.vmin.s32 q4, q7, q1
+    ee.vmin.s32 q6, q3, q5
+    ee.vmin.s32 q4, q4, q6
+    ee.zero.q q6
+    ee.vsubs.s32 q4, q6, q4
+    ee.vunzip.32 q4, q6
+    ee.vmax.s32 q4, q4, q6
+    ee.movi.32.a q4, a8, 0
+    max a14, a14, a8
+    ee.movi.32.a q4, a8, 1
+    max a14, a14, a8
+    movi.n a8, 17
+    j .Lscale\@
     .endm
 
 # All tokens. Before the first: q1, q0 the first two vectors of weights, q2 the first activations, QACC 0.
@@ -291,17 +308,15 @@
     .endif
     .ifc \finish, finish_activate
     l32i a8, a1, LOCAL_RECORDS
-    sums a8
+    sums a8, -100 # y goes below the copy
     s32i a8, a1, LOCAL_RECORDS
     .else
-    sums a7
+    sums a7, -36
     .endif
     \scale
     addi a9, a9, -1
     moveqz a3, a10, a9 # no row follows the last one: read something else in its place
-    \finish
-    bnez a9, .Ltoken\@
-    retw.n
+    \finish .Ltoken\@
     .endm
 
     .macro both_parities scale, finish

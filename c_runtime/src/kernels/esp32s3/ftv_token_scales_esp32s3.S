@@ -1,13 +1,13 @@
 # void ftv_token_scales_esp32s3(const ftv_token_scales_args *args)
 #
-# What section 2 of NUMERICS.md takes of a layer and a token together: the multiplier (m_t * mantissa + 2^14) >> 15 and
-# the shift e_t + exponent, from which the two shifts of a product's halves follow.
+# What section 2 of NUMERICS.md takes of a layer and a token together: the multiplier -((m_t * mantissa + 2^14) >> 15),
+# with the sign of decoded tiles, and the shift e_t + exponent, from which the two shifts of a product's halves follow.
 #
 #   tokens    ftv_multiplier [count], m_t and e_t
 #   scales    ftv_token_scale [count]
 #   mantissa  of the layer, or 2^15 where every channel has its own
 #
-# A shift below `least` gives low = 255. count >= 1. Modelled: 17 cycles a token.
+# A shift below `least` gives low = 255. count >= 1. Modelled: 18 cycles a token.
 
     .set ARG_TOKENS, 0
     .set ARG_SCALES, 4
@@ -44,6 +44,7 @@ ftv_token_scales_esp32s3:
     add a12, a12, a10
     min a15, a13, a9 # low
     srli a14, a12, 15
+    neg a14, a14
     addi a13, a13, 16
     movltz a15, a11, a2
     min a13, a13, a9 # high

@@ -1,11 +1,11 @@
 /* Query rows of one head: scores, softmax, mix: NUMERICS.md, section 5. See ftv.h, ftv_attend_job; Q, K and V are laid out
- * as ftv_qkv_avx512vnni.c says. Four query rows share every load of keys and values.
+ * as ftv_qkv_avx512.h says. Four query rows share every load of keys and values.
  * scratch: ftv_attend_scratch_avx512vnni(). */
 #include "ftv_avx512.h"
 
 #if FTV_X86
 
-enum { QUERIES = 4, KEY_TILES = 4, LOG2_MAX = 32767 };
+enum { QUERIES = 4, KEY_TILES = 5, LOG2_MAX = 32767 };
 
 typedef struct attend_scratch {
     int32_t *key;     /* [keys] a_K >> shk */
@@ -134,11 +134,18 @@ FTV_AVX512_INLINE void score(const ftv_attend_job *job, const attend_scratch *s,
     FTV_UNROLL for (uint32_t t = 0; t < queries; t++) {
         largest[t] = _mm512_set1_epi32(INT32_MIN);
     }
-    for (; first + KEY_TILES <= tiles; first += KEY_TILES) {
-        score_tiles(job, s, q, queries, first, KEY_TILES, largest);
-    }
-    for (; first < tiles; first++) {
-        score_tiles(job, s, q, queries, first, 1, largest);
+    while (first < tiles) { /* fives until fours divide the rest, so that few tiles are alone */
+        uint32_t left = tiles - first;
+        if (left % 4U != 0U && left >= 5U) {
+            score_tiles(job, s, q, queries, first, 5, largest);
+            first += 5U;
+        } else if (left >= 4U) {
+            score_tiles(job, s, q, queries, first, 4, largest);
+            first += 4U;
+        } else {
+            score_tiles(job, s, q, queries, first, 1, largest);
+            first++;
+        }
     }
     FTV_UNROLL for (uint32_t t = 0; t < queries; t++) {
         most[t] = _mm512_reduce_max_epi32(largest[t]);

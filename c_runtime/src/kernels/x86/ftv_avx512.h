@@ -70,7 +70,7 @@ void ftv_quantise_avx512vnni(const ftv_quantise_job *job, void *scratch);
 
 /* Their scratch, bytes. */
 size_t ftv_layer_scratch_avx512vnni(uint32_t tokens, uint32_t inputs);
-size_t ftv_qkv_scratch_avx512vnni(uint32_t head_rows, uint32_t inputs);
+size_t ftv_qkv_scratch_avx512vnni(uint32_t tokens, uint32_t head_rows, uint32_t inputs);
 size_t ftv_attend_scratch_avx512vnni(uint32_t tokens);
 size_t ftv_norm_scratch_avx512vnni(uint32_t columns);
 
@@ -81,6 +81,15 @@ static inline void ftv_panel_avx512vnni(uint8_t *panel, const ftv_linear *layer,
         ftv_panel_t2_avx512vnni(panel, tile, layer->tile_bytes, tiles, layer->inputs);
     } else {
         ftv_panel_t5_avx512vnni(panel, tile, layer->tile_bytes, tiles, layer->inputs);
+    }
+}
+
+/* Asks for piece `piece` of `pieces` of the `bytes` bytes at `from`: a panel's tiles are needed only once all tokens have
+ * passed over the panel before, but then at once, and they come from far. */
+static inline void ftv_ask_for(const uint8_t *from, size_t bytes, uint32_t piece, uint32_t pieces) {
+    size_t lines = bytes / FTV_VECTOR, each = (lines + pieces - 1U) / pieces;
+    for (size_t line = piece * each; line < lines && line < (piece + 1U) * each; line++) {
+        _mm_prefetch((const char *)from + line * FTV_VECTOR, _MM_HINT_T1);
     }
 }
 

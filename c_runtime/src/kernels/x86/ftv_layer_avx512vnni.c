@@ -235,6 +235,17 @@ static void start_panel(panel_output *panel, const ftv_layer_job *job, const lay
     ftv_panel_avx512vnni(scratch->panel, job->layer, job->encoding, tile, panel->tiles);
 }
 
+/* The tiles of the panel after the one that starts at tile `done`, a piece with every block of tokens. */
+static void ask_for_next(const ftv_layer_job *job, uint32_t done, uint32_t first) {
+    uint32_t next = done + FTV_PANEL_TILES;
+    if (next < job->tiles) {
+        size_t tile_bytes = job->layer->tile_bytes;
+        ftv_ask_for(job->layer->tiles + (job->first_tile + next) * tile_bytes,
+                    tile_bytes * ftv_min_u32(job->tiles - next, FTV_PANEL_TILES), first / FTV_BLOCK_TOKENS,
+                    ftv_ceil_div(job->tokens, FTV_BLOCK_TOKENS));
+    }
+}
+
 void ftv_layer_avx512vnni(const ftv_layer_job *job, void *scratch) {
     layer_scratch parts = lay_out(scratch, job->tokens, job->layer->inputs);
     panel_output panels[2];
@@ -247,6 +258,7 @@ void ftv_layer_avx512vnni(const ftv_layer_job *job, void *scratch) {
         for (uint32_t first = 0; first < job->tokens; blocks++) {
             uint32_t tokens = ftv_next_block(job->tokens - first, FTV_BLOCK_TOKENS);
             block now = {job, &parts, panel, parts.sums[blocks % 2U], first, tokens};
+            ask_for_next(job, done, first);
             run_block(&now, &before);
             before = now;
             first += tokens;

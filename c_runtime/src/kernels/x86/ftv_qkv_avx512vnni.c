@@ -1,186 +1,194 @@
-/* One head's Q, K or V over a range of tokens: NUMERICS.md, sections 2 and 5. See ftv.h, ftv_qkv_part.
- *
- * Layouts, for whole tiles of sixteen tokens, h = head_rows; zeros for tokens of the last tile that do not exist:
- *   Q: u8 [token][h], codes + 64, what vpdpbusd takes as unsigned;
- *   K: s8 [token / 16][column / 4][token % 16][column % 4];
- *   V: s16 [token / 2][column][token % 2], pairs for vpdpwssd.
- * scratch: ftv_qkv_scratch_avx512vnni(). */
-#include "ftv_avx512.h"
+/* One head's Q, K or V over a range of tokens: NUMERICS.md, sections 2 and 5. See ftv.h, ftv_qkv_part, and
+ * ftv_qkv_avx512.h for the layout. While the sums of some tokens are made, those of the tokens before become codes, in
+ * slices strewn into the product. scratch: ftv_qkv_scratch_avx512vnni(). */
+#include "ftv_product_avx512.h"
+#include "ftv_qkv_avx512.h"
 
 #if FTV_X86
 
-enum { TOKENS = 16 }; /* that are made together */
-
 typedef struct qkv_scratch {
-    uint8_t *panels;    /* all of the head, decoded */
-    int32_t *sums;      /* [16][64] of one panel */
-    int32_t *y;         /* [16][columns] */
-    int8_t *codes;      /* [16][columns] */
-    int32_t *offsets;   /* [16] */
-    int32_t *magnitudes;
-    uint32_t columns; /* head_rows rounded up to whole panels */
-    size_t panel_bytes;
+    uint8_t *panel;
+    int32_t *sums[2];    /* [6][64] each, then y */
+    int32_t *largest;    /* [6][16] |y| by lanes */
+    int8_t *codes;       /* [16][64] */
+    int32_t *offsets;    /* [count] */
+    int32_t *magnitudes; /* [count] */
 } qkv_scratch;
 
-/* Absmax and multiplier of sixteen rows. */
-typedef struct rows_scale {
-    int32_t k[TOKENS];
-    int32_t reciprocal[TOKENS];
-} rows_scale;
+/* A block of tokens. */
+typedef struct block {
+    const ftv_qkv_part *part;
+    const qkv_scratch *scratch;
+    const ftv_affine_avx512 *affine;
+    int32_t *sums;
+    uint32_t first; /* token of the call */
+    uint32_t tokens;
+    uint32_t tiles;
+} block;
 
-static uint32_t panel_columns(uint32_t head_rows) {
-    return ftv_ceil_div(head_rows, FTV_PANEL) * FTV_PANEL;
+static size_t sums_bytes(void) {
+    return FTV_BLOCK_TOKENS * FTV_PANEL * sizeof(int32_t);
 }
 
-size_t ftv_qkv_scratch_avx512vnni(uint32_t head_rows, uint32_t inputs) {
-    size_t columns = panel_columns(head_rows);
-    return FTV_VECTOR + columns / FTV_PANEL * ftv_panel_bytes(inputs) + TOKENS * FTV_PANEL * sizeof(int32_t) +
-           TOKENS * columns * (sizeof(int32_t) + 1U) + 2U * TOKENS * sizeof(int32_t);
+size_t ftv_qkv_scratch_avx512vnni(uint32_t tokens, uint32_t head_rows, uint32_t inputs) {
+    if (head_rows > FTV_PANEL) {
+        return ftv_qkv_wide_scratch_avx512vnni(head_rows, inputs);
+    }
+    return FTV_VECTOR + ftv_panel_bytes(inputs) + 2U * sums_bytes() + FTV_BLOCK_TOKENS * FTV_VECTOR +
+           FTV_QKV_TOKENS * FTV_PANEL + 2U * ftv_vector_bytes(tokens * sizeof(int32_t));
 }
 
-static qkv_scratch lay_out(void *scratch, uint32_t head_rows, uint32_t inputs) {
-    qkv_scratch s = {.columns = panel_columns(head_rows), .panel_bytes = ftv_panel_bytes(inputs)};
-    s.panels = ftv_align_vector(scratch);
-    s.sums = (int32_t *)(void *)(s.panels + s.columns / FTV_PANEL * s.panel_bytes);
-    s.y = s.sums + TOKENS * FTV_PANEL;
-    s.codes = (int8_t *)(s.y + TOKENS * (size_t)s.columns);
-    s.offsets = (int32_t *)(void *)(s.codes + TOKENS * (size_t)s.columns);
-    s.magnitudes = s.offsets + TOKENS;
+static qkv_scratch lay_out(void *scratch, uint32_t tokens, uint32_t inputs) {
+    uint8_t *panel = ftv_align_vector(scratch), *sums = panel + ftv_panel_bytes(inputs);
+    uint8_t *largest = sums + 2U * sums_bytes(), *codes = largest + FTV_BLOCK_TOKENS * FTV_VECTOR;
+    uint8_t *offsets = codes + FTV_QKV_TOKENS * FTV_PANEL;
+    qkv_scratch s = {.panel = panel,
+                     .sums = {(int32_t *)(void *)sums, (int32_t *)(void *)(sums + sums_bytes())},
+                     .largest = (int32_t *)(void *)largest,
+                     .codes = (int8_t *)codes,
+                     .offsets = (int32_t *)(void *)offsets};
+    s.magnitudes = s.offsets + ftv_vector_bytes(tokens * sizeof(int32_t)) / sizeof(int32_t);
     return s;
 }
 
-/* Y of one panel, tokens first .. first + tokens - 1. */
-FTV_AVX512
-static void project(const ftv_qkv_part *part, const qkv_scratch *s, uint32_t panel, uint32_t first, uint32_t tokens) {
-    uint32_t row = part->first_row + panel * FTV_PANEL;
-    uint32_t tiles = ftv_min_u32((part->head_rows - panel * FTV_PANEL) / FTV_TILE, FTV_PANEL_TILES);
-    const ftv_affine_avx512 affine = ftv_panel_affine(part->layer, row, tiles);
-    const __m512i zero = _mm512_setzero_si512();
-    for (uint32_t done = 0, some; done < tokens; done += some) {
-        some = ftv_next_block(tokens - done, FTV_BLOCK_TOKENS);
-        ftv_product_s8u2_avx512vnni(s->sums + (size_t)done * FTV_PANEL,
-                                    part->x.codes + (size_t)(first + done) * part->x.stride, part->x.stride, some,
-                                    s->offsets + done, s->panels + panel * s->panel_bytes,
-                                    ftv_ceil_div(part->layer->inputs, 16U));
+/* ---- slices of what follows a block's product ---- */
+
+/* y over the sums, zeros in tiles that the head has not. */
+FTV_AVX512_INLINE void requantise(const block *b, uint32_t t, const uint32_t tiles) {
+    int32_t *sums = b->sums + (size_t)t * FTV_PANEL;
+    __m512i y[FTV_PANEL_TILES], largest = _mm512_set1_epi32(1);
+    ftv_requantise_panel(y, sums, b->part->x.scales[b->part->first + b->first + t],
+                         b->scratch->magnitudes[b->first + t], b->affine);
+    FTV_UNROLL for (uint32_t i = 0; i < FTV_PANEL_TILES; i++) {
+        y[i] = i < tiles ? y[i] : _mm512_setzero_si512();
+        _mm512_store_si512(sums + 16U * i, y[i]);
+        largest = _mm512_max_epi32(largest, _mm512_abs_epi32(y[i]));
     }
-    for (uint32_t t = 0; t < tokens; t++) {
-        __m512i y[FTV_PANEL_TILES];
-        ftv_requantise_panel(y, s->sums + (size_t)t * FTV_PANEL, part->x.scales[first + t], s->magnitudes[t], &affine);
-        FTV_UNROLL for (uint32_t i = 0; i < FTV_PANEL_TILES; i++) {
-            _mm512_store_si512(s->y + (size_t)t * s->columns + (size_t)panel * FTV_PANEL + 16U * i,
-                               i < tiles ? y[i] : zero);
+    _mm512_store_si512(b->scratch->largest + 16U * t, largest);
+}
+
+FTV_AVX512_INLINE void find_absmax(const block *b, uint32_t t) {
+    int32_t a = _mm512_reduce_max_epi32(_mm512_load_si512(b->scratch->largest + 16U * t));
+    b->part->absmax[b->part->first + b->first + t] = a;
+}
+
+FTV_AVX512_INLINE void quantise(const block *b, uint32_t t) {
+    const int32_t *y = b->sums + (size_t)t * FTV_PANEL;
+    uint32_t a = (uint32_t)b->part->absmax[b->part->first + b->first + t];
+    int32_t k = (int32_t)_lzcnt_u32(a) - 17;
+    uint32_t a15 = k >= 0 ? a << k : a >> -k;
+    const __m512i four[4] = {_mm512_load_si512(y), _mm512_load_si512(y + 16), _mm512_load_si512(y + 32),
+                             _mm512_load_si512(y + 48)};
+    __m512i codes = ftv_quantise_four(four, k, (int32_t)(((uint32_t)b->part->levels << 21) / a15));
+    _mm512_store_si512(b->scratch->codes + (size_t)((b->first + t) % FTV_QKV_TOKENS) * FTV_PANEL, codes);
+}
+
+FTV_AVX512_INLINE void make_codes(const block *b, uint32_t stage, uint32_t t, const uint32_t tiles) {
+    switch (stage) {
+    case 0:
+        requantise(b, t, tiles);
+        break;
+    case 1:
+        find_absmax(b, t);
+        break;
+    default:
+        quantise(b, t);
+        break;
+    }
+}
+
+enum { STAGES = 3 };
+
+FTV_AVX512_INLINE void slice(const void *work, uint32_t stage, uint32_t t) {
+    make_codes(work, stage, t, FTV_PANEL_TILES);
+}
+
+/* ---- blocks ---- */
+
+FTV_AVX512_INLINE void product_beside(const block *now, const uint32_t tokens, const block *before) {
+    const ftv_qkv_part *part = now->part;
+    ftv_product_beside(now->sums, part->x.codes + (size_t)(part->first + now->first) * part->x.stride, part->x.stride,
+                       tokens, now->scratch->offsets + now->first, now->scratch->panel,
+                       ftv_ceil_div(part->layer->inputs, 16U), slice,
+                       (ftv_beside_avx512){before, STAGES, before->tokens});
+}
+
+FTV_AVX512
+static void beside_6(const block *now, const block *before) {
+    product_beside(now, 6, before);
+}
+
+FTV_AVX512
+static void beside_5(const block *now, const block *before) {
+    product_beside(now, 5, before);
+}
+
+FTV_AVX512
+static void alone(const block *b) {
+    for (uint32_t stage = 0; stage < STAGES; stage++) {
+        for (uint32_t t = 0; t < b->tokens; t++) {
+            make_codes(b, stage, t, b->tiles);
         }
     }
 }
 
-FTV_AVX512_INLINE __m512i largest_of_row(const int32_t *y, uint32_t columns) {
-    __m512i largest = _mm512_set1_epi32(1);
-    for (uint32_t c = 0; c < columns; c += 16U) {
-        largest = _mm512_max_epi32(largest, _mm512_abs_epi32(_mm512_load_si512(y + c)));
-    }
-    return largest;
-}
-
-/* Absmax of sixteen rows, of which `tokens` exist; their own multipliers. */
+/* Once a block's codes are there, so may be sixteen tokens'; beyond the last token they are zeros. */
 FTV_AVX512
-static void scale_rows(rows_scale *scale, const ftv_qkv_part *part, const qkv_scratch *s, uint32_t first,
-                       uint32_t tokens) {
-    _Alignas(64) int32_t a[TOKENS];
-    for (uint32_t t = 0; t < TOKENS; t += 4U) {
-        const int32_t *y = s->y + (size_t)t * s->columns;
-        __m512i four = ftv_largest_of_four(
-            largest_of_row(y, s->columns), largest_of_row(y + s->columns, s->columns),
-            largest_of_row(y + 2U * s->columns, s->columns), largest_of_row(y + 3U * s->columns, s->columns));
-        _mm_store_si128((__m128i *)(void *)(a + t), ftv_four_quarters(four));
-    }
-    __m512i absmax = _mm512_load_si512(a);
-    ftv_absmax_avx512 all = ftv_absmax_of_avx512(absmax, part->levels);
-    _mm512_mask_storeu_epi32(part->absmax + first, ftv_lanes16(tokens), absmax);
-    _mm512_storeu_si512(scale->k, all.k);
-    _mm512_storeu_si512(scale->reciprocal, all.reciprocal);
-}
-
-FTV_AVX512
-static void quantise_rows(const qkv_scratch *s, const rows_scale *scale) {
-    for (uint32_t t = 0; t < TOKENS; t++) {
-        for (uint32_t c = 0; c < s->columns; c += FTV_PANEL) {
-            const int32_t *y = s->y + (size_t)t * s->columns + c;
-            const __m512i four[4] = {_mm512_load_si512(y), _mm512_load_si512(y + 16), _mm512_load_si512(y + 32),
-                                     _mm512_load_si512(y + 48)};
-            _mm512_store_si512(s->codes + (size_t)t * s->columns + c,
-                               ftv_quantise_four(four, scale->k[t], scale->reciprocal[t]));
+static void put_codes(const block *b) {
+    uint32_t end = b->first + b->tokens;
+    if (end == b->part->count) {
+        for (; end % FTV_QKV_TOKENS != 0U; end++) {
+            _mm512_store_si512(b->scratch->codes + (size_t)(end % FTV_QKV_TOKENS) * FTV_PANEL, _mm512_setzero_si512());
         }
     }
-}
-
-FTV_AVX512
-static void store_q(int8_t *out, const qkv_scratch *s, uint32_t head_rows) {
-    for (uint32_t t = 0; t < TOKENS; t++) {
-        for (uint32_t c = 0; c < head_rows; c += FTV_VECTOR) {
-            __m512i codes = _mm512_load_si512(s->codes + (size_t)t * s->columns + c);
-            _mm512_mask_storeu_epi8(out + (size_t)t * head_rows + c, ftv_lanes64(head_rows - c),
-                                    _mm512_add_epi8(codes, _mm512_set1_epi8(64)));
-        }
+    if (end % FTV_QKV_TOKENS == 0U) {
+        ftv_qkv_store_tokens(b->part, b->part->first + end - FTV_QKV_TOKENS, b->scratch->codes, FTV_PANEL);
     }
 }
 
-FTV_AVX512
-static void store_k(int8_t *out, const qkv_scratch *s, uint32_t head_rows) {
-    const __m512i tokens = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-    __m512i rows = _mm512_mullo_epi32(tokens, _mm512_set1_epi32((int32_t)s->columns));
-    for (uint32_t c = 0; c < head_rows; c += 4U) {
-        _mm512_storeu_si512(out + (size_t)c * TOKENS, _mm512_i32gather_epi32(rows, s->codes + c, 1));
-    }
-}
-
-FTV_AVX512
-static void store_v(int8_t *out, const qkv_scratch *s, uint32_t head_rows) {
-    for (uint32_t t = 0; t < TOKENS; t += 2U) {
-        const int8_t *even = s->codes + (size_t)t * s->columns, *odd = even + s->columns;
-        for (uint32_t c = 0; c < head_rows; c += 16U) {
-            __m512i low = _mm512_cvtepi8_epi32(_mm_load_si128((const __m128i *)(const void *)(even + c)));
-            __m512i high = _mm512_cvtepi8_epi32(_mm_load_si128((const __m128i *)(const void *)(odd + c)));
-            __m512i pairs = _mm512_mask_blend_epi16(0xAAAAAAAAU, low, _mm512_slli_epi32(high, 16));
-            _mm512_storeu_si512(out + (size_t)t * head_rows * 2U + (size_t)c * 4U, pairs);
-        }
-    }
-}
-
-/* Rows of tokens that do not exist: zeros, whose codes are zeros. */
-static void clear_rows(const qkv_scratch *s, uint32_t tokens) {
-    for (size_t i = (size_t)tokens * s->columns; i < (size_t)TOKENS * s->columns; i++) {
-        s->y[i] = 0;
-    }
-}
-
-static void make_tokens(const ftv_qkv_part *part, const qkv_scratch *s, uint32_t first, uint32_t tokens) {
-    ftv_rows x = {part->x.codes + (size_t)first * part->x.stride, part->x.scales + first, part->x.stride};
-    rows_scale scale;
-    ftv_token_sums_avx512vnni(s->offsets, s->magnitudes, x, tokens, part->layer->inputs);
-    clear_rows(s, tokens);
-    for (uint32_t panel = 0; panel < s->columns / FTV_PANEL; panel++) {
-        project(part, s, panel, first, tokens);
-    }
-    scale_rows(&scale, part, s, first, tokens);
-    quantise_rows(s, &scale);
-    if (part->part == FTV_Q) {
-        store_q(part->codes + (size_t)first * part->head_rows, s, part->head_rows);
-    } else if (part->part == FTV_K) {
-        store_k(part->codes + (size_t)first * part->head_rows, s, part->head_rows);
+/* before->tokens is 0 where there is no block before. */
+static void run_block(const block *now, const block *before) {
+    const ftv_qkv_part *part = now->part;
+    if (before->tokens > 0U && before->tiles == FTV_PANEL_TILES && now->tokens >= 5U) {
+        (now->tokens == 6U ? beside_6 : beside_5)(now, before);
     } else {
-        store_v(part->codes + (size_t)first * part->head_rows * 2U, s, part->head_rows);
+        ftv_product_s8u2_avx512vnni(now->sums, part->x.codes + (size_t)(part->first + now->first) * part->x.stride,
+                                    part->x.stride, now->tokens, now->scratch->offsets + now->first,
+                                    now->scratch->panel, ftv_ceil_div(part->layer->inputs, 16U));
+        if (before->tokens > 0U) {
+            alone(before);
+        }
     }
+    if (before->tokens > 0U) {
+        put_codes(before);
+    }
+}
+
+FTV_AVX512
+static void run_blocks(const ftv_qkv_part *part, void *scratch) {
+    qkv_scratch s = lay_out(scratch, part->count, part->layer->inputs);
+    uint32_t tiles = part->head_rows / FTV_TILE, blocks = 0;
+    const ftv_affine_avx512 affine = ftv_panel_affine(part->layer, part->first_row, tiles);
+    block before = {.tokens = 0};
+    ftv_rows x = {part->x.codes + (size_t)part->first * part->x.stride, part->x.scales + part->first, part->x.stride};
+    ftv_token_sums_avx512vnni(s.offsets, s.magnitudes, x, part->count, part->layer->inputs);
+    ftv_panel_avx512vnni(s.panel, part->layer, part->encoding, part->first_row / FTV_TILE, tiles);
+    for (uint32_t first = 0; first < part->count; blocks++) { /* no block reaches from one sixteen into the next */
+        uint32_t left = ftv_min_u32(part->count - first, FTV_QKV_TOKENS - first % FTV_QKV_TOKENS);
+        block now = {part, &s, &affine, s.sums[blocks % 2U], first, ftv_next_block(left, FTV_BLOCK_TOKENS), tiles};
+        run_block(&now, &before);
+        before = now;
+        first += now.tokens;
+    }
+    alone(&before);
+    put_codes(&before);
 }
 
 void ftv_qkv_avx512vnni(const ftv_qkv_part *part, void *scratch) {
-    qkv_scratch s = lay_out(scratch, part->head_rows, part->layer->inputs);
-    for (uint32_t panel = 0; panel < s.columns / FTV_PANEL; panel++) {
-        uint32_t tiles = ftv_min_u32((part->head_rows - panel * FTV_PANEL) / FTV_TILE, FTV_PANEL_TILES);
-        ftv_panel_avx512vnni(s.panels + panel * s.panel_bytes, part->layer, part->encoding,
-                             part->first_row / FTV_TILE + panel * FTV_PANEL_TILES, tiles);
-    }
-    for (uint32_t done = 0; done < part->count; done += TOKENS) {
-        make_tokens(part, &s, part->first + done, ftv_min_u32(TOKENS, part->count - done));
+    if (part->head_rows > FTV_PANEL) {
+        ftv_qkv_wide_avx512vnni(part, scratch);
+    } else if (part->count > 0U) {
+        run_blocks(part, scratch);
     }
 }
 
