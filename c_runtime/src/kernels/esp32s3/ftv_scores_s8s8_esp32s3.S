@@ -158,7 +158,8 @@
     ftv_put q7, q6, \fours
 .endm
 
-/* Transposes q0 .. q7, eight vectors of eight 16-bit pieces: three times, zip register i with i + 4 in the new order. */
+/* Transposes q0 .. q7, eight vectors of eight 16-bit pieces: three times, zip register i with i + 4, in the new
+ * order. */
 .macro ftv_transpose
     ee.vzip.16 q0, q4
     ee.vzip.16 q1, q5

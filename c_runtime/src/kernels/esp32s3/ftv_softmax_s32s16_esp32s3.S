@@ -163,8 +163,8 @@ ftv_softmax_s32s16_esp32s3:
     /* e = E >> i, i = u >> 11. No lane shifts by its own amount, so e = E * 2^(15 - i) >> 15, and 2^(15 - i) is made of
      * i's bits in bytes, sixteen lanes at a time: 2^(7 - (i & 7)) is 16 or 1, times 4 or 1, times 2 or 1, from the bits
      * that are not set; it is the low byte where i >= 8, else the high one.
-     * Then the sum of -2 e, and w = (e * mv + 2^16) >> 17 = ((e * mv >> 15) + 2) >> 2 as (-2 - (e * mv >> 15)) * -2 >> 3,
-     * because the positive sum may not fit.
+     * Then the sum of -2 e, and w = (e * mv + 2^16) >> 17 = ((e * mv >> 15) + 2) >> 2, computed as
+     * (-2 - (e * mv >> 15)) * -2 >> 3, because the positive sum may not fit.
      * The loop begins with distances in q4 and q0, and constants in q1 and q3. */
     l32i    a3, a2, ARG_WEIGHTS
     l32i    a7, a2, ARG_SCORES
