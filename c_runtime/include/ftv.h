@@ -145,7 +145,9 @@ typedef struct ftv_parallel {
     uint32_t workers;
 } ftv_parallel;
 
-/* Eight-bit rows with their token scales. */
+/* Eight-bit rows with their token scales. Kernels may read FTV_ROWS_READ_ON bytes beyond the last row, whatever they
+ * hold. */
+#define FTV_ROWS_READ_ON 32U
 typedef struct ftv_rows {
     int8_t *codes;          /* [rows][stride], zero beyond the row's own values */
     ftv_multiplier *scales; /* [rows] */

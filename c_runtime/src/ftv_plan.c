@@ -19,8 +19,10 @@ static size_t max_size(size_t a, size_t b) {
 
 /* ---- what is needed; sums fit 32 bits for every valid model and FTV_MAX_WORKERS ---- */
 
+/* Codes, then scales, which are never less than what may be read beyond the codes. */
 static uint32_t rows_bytes(uint32_t rows, uint32_t stride) {
-    return (uint32_t)ftv_align((size_t)rows * stride) + (uint32_t)ftv_align(rows * sizeof(ftv_multiplier));
+    size_t scales = max_size(ftv_align(rows * sizeof(ftv_multiplier)), FTV_ROWS_READ_ON);
+    return (uint32_t)(ftv_align((size_t)rows * stride) + scales);
 }
 
 static uint32_t words_bytes(uint32_t rows, uint32_t columns) {

@@ -215,7 +215,11 @@ def _closing(found: Estimate) -> list[str]:
 def _rates(found: Estimate) -> list[tuple[str, Rate]]:
     """The rates that this estimate rests on."""
     rates = found.rates
-    named = [("PSRAM, read", rates.far_read), ("PSRAM, written", rates.far_write), ("flash", rates.flash_read)]
+    named = [
+        ("PSRAM, read", rates.far_read),
+        ("PSRAM, written", rates.far_write),
+        ("flash", rates.flash_read),
+    ]
     if any(price.copies_s for price in found.prices):
         named += [("copies from PSRAM", rates.copy_read), ("copies to PSRAM", rates.copy_write)]
     if any(price.step.moved_bytes for price in found.prices):

@@ -16,6 +16,8 @@ FAR_ALIGN = 64
 WORD = 4
 MULTIPLIER = 4
 """Bytes of an ftv_multiplier."""
+ROWS_READ_ON = 32
+"""Bytes that kernels may read beyond the last of some rows (FTV_ROWS_READ_ON)."""
 ROW_GROUP = 16
 """Rows of one task (FTV_ROW_GROUP)."""
 FIRST_IN_PLACE = 4
@@ -141,7 +143,7 @@ def _aligned(size: int) -> int:
 
 
 def _rows(rows: int, stride: int) -> int:
-    return _aligned(rows * stride) + _aligned(rows * MULTIPLIER)
+    return _aligned(rows * stride) + max(_aligned(rows * MULTIPLIER), ROWS_READ_ON)
 
 
 def _words(rows: int, columns: int) -> int:

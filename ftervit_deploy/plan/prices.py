@@ -170,7 +170,9 @@ class Price:
     @property
     def seconds(self) -> float:
         """All of the step."""
-        return self.compute_s + self.weights_s + self.copies_s - self.hidden_s + self.waits_s + self.dispatch_s
+        return (
+            self.compute_s + self.weights_s + self.copies_s - self.hidden_s + self.waits_s + self.dispatch_s
+        )
 
 
 @dataclass(frozen=True)

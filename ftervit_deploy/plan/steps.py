@@ -223,15 +223,15 @@ class _Steps:
         """When the groups behind windows come and go, their bytes `behind`."""
         if not behind:
             return _Copies([], [], [], [], [])
-        stays = self._tiling.stays
-        leave_later = stays and block < self._a.depth - 1
-        if not comes_ahead(self._a):
-            return _Copies(behind[1:] if stays else behind, [], [], [], behind)
         resident = min(rows, self._tiling.resident) > 0
-        first = [] if resident or stays else behind[:1]
+        during_attention = self._tiling.stays and not resident
+        leave_later = self._tiling.stays and block < self._a.depth - 1
+        unfetched = behind[1:] if during_attention else behind
+        if not comes_ahead(self._a):
+            return _Copies(unfetched, [], [], [], behind[:-1] if leave_later else behind)
+        first = [] if resident or during_attention else behind[:1]
         ahead = behind if resident else behind[1:]
-        moved = behind[1:] if stays and not resident else behind
-        return _Copies(first, behind[:-1], moved, ahead, [] if leave_later else behind[-1:])
+        return _Copies(first, behind[:-1], unfetched, ahead, [] if leave_later else behind[-1:])
 
     def _attention_copies(self, block: int, queries: int) -> tuple[int, int]:
         """Bytes of the group that comes during a block's attention, and of the one that goes."""

@@ -8,7 +8,10 @@
 #include "esp_cache.h"
 #include "esp_idf_version.h"
 #include "esp_log.h"
+#include "esp_system.h"
+#include "esp_timer.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #define TAG         "ftv"
@@ -16,23 +19,35 @@
 #define ITEMS       32U   /* descriptors */
 #define MOST_PIECES 4U    /* that wait at a time */
 #define PIECE_BYTES (ITEMS / MOST_PIECES * ITEM_BYTES)
+#define MOST_US     1000000 /* a thousand times what the pieces that wait can take */
 
 static async_memcpy_t driver;
-static uint32_t started;       /* pieces, ever */
-static volatile uint32_t made; /* of these */
+static uint32_t started;      /* pieces, ever */
+static _Atomic uint32_t made; /* of these; by the interrupt handler */
 
 static IRAM_ATTR bool count_piece(async_memcpy_t from, async_memcpy_event_t *event, void *context) {
     (void)from;
     (void)event;
     (void)context;
-    made = made + 1U;
+    atomic_fetch_add_explicit(&made, 1U, memory_order_release);
     return false;
 }
 
-/* Pieces are made in order. Waiting is rare and takes well under a millisecond: it spins. */
+/* Pieces are made in order. Waiting is rare and takes well under a millisecond: it spins. False: the DMA has stopped. */
+static bool has_come(uint32_t piece) {
+    int64_t start = esp_timer_get_time();
+    while ((int32_t)(atomic_load_explicit(&made, memory_order_acquire) - piece) < 0) {
+        if (esp_timer_get_time() - start > MOST_US) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void wait_for_piece(void *context, uint32_t piece) {
     (void)context;
-    while ((int32_t)(made - piece) < 0) {
+    if (!has_come(piece)) {
+        esp_system_abort("ftv: the DMA that copies residual rows has stopped");
     }
 }
 
@@ -92,8 +107,7 @@ static bool works(uint8_t *scratch, size_t bytes) {
     }
     memset(back, 0, bytes);
     start_copy(NULL, far_rows.start, scratch, bytes);
-    wait_for_piece(NULL, start_copy(NULL, back, far_rows.start, bytes));
-    return memcmp(scratch, back, bytes) == 0;
+    return has_come(start_copy(NULL, back, far_rows.start, bytes)) && memcmp(scratch, back, bytes) == 0;
 }
 
 static size_t smaller(size_t a, size_t b) {
@@ -110,7 +124,7 @@ const ftv_copies *ftv_espidf_start_copies(void *rows, size_t bytes, void *scratc
         return NULL;
     }
     if (!works(scratch, tried)) {
-        ESP_LOGE(TAG, "copies: what the DMA brought back differs, the cores make them");
+        ESP_LOGE(TAG, "copies: the DMA does not bring back what it took, the cores make them");
         return NULL;
     }
     return &copies;
