@@ -83,8 +83,8 @@ def manifest(**given: object) -> Manifest:
         "ftervit": "0.1.0", "board": "esp32s3-eye", "chip": "esp32s3", "cores": 2, "flash_bytes": 8 << 20,
         "flash_mode": "qio", "psram_bytes": 8 << 20, "psram_mode": "octal", "model_file": "model.ftv",
         "model_sha256": "0" * 64, "model_bytes": 1000, "model_offset": 0x11_0000,
-        "model_partition_bytes": 1 << 20, "app_offset": 0x1_0000, "app_partition_bytes": 1 << 20, "arena_bytes": 200_000,
-        "shape": Shape("t2", 64, 8, 96, 6, 3, 384, 10),
+        "model_partition_bytes": 1 << 20, "app_offset": 0x1_0000, "app_partition_bytes": 1 << 20,
+        "arena_bytes": 200_000, "shape": Shape("t2", 64, 8, 96, 6, 3, 384, 10),
     }  # fmt: skip
     return Manifest(**{**facts, **given})  # type: ignore[arg-type]
 
