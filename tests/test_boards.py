@@ -1,48 +1,16 @@
-"""Boards are data: what ships is what the documents say, and a wrong file is named to the key."""
+"""Boards are data: what ships is what the documents say."""
 
 from __future__ import annotations
 
-import copy
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from board_files import CHIP_BOARDS, MIB, SHIPPED, shipped
 
-from ftervit_deploy.boards import (
-    Board,
-    BoardFile,
-    ChipBoard,
-    as_json,
-    board_from,
-    board_paths,
-    chip_board,
-    load_board,
-    sdkconfig_options,
-)
-from ftervit_deploy.boards.model import FRAME_SIZES
-from ftervit_deploy.cli import main
-from ftervit_deploy.errors import ConfigError, FtervitError
+from ftervit_deploy.boards import Board, as_json, board_paths, chip_board, load_board, sdkconfig_options
+from ftervit_deploy.errors import ConfigError
 from ftervit_deploy.resources import boards_folder
-from ftervit_deploy.tomlfile import read_toml
-
-SHIPPED = (boards_folder(),)
-CHIP_BOARDS = [
-    "esp32s3-devkitc-n16r8v",
-    "esp32s3-devkitc-n8r8",
-    "esp32s3-eye",
-    "freenove-esp32s3-cam",
-    "m5stack-cores3",
-    "qemu-esp32s3",
-    "xiao-esp32s3-sense",
-]
-MIB = 1 << 20
-
-
-def _shipped(name: str) -> ChipBoard:
-    return chip_board(load_board(name, SHIPPED))
 
 
 def test_these_boards_ship() -> None:
@@ -58,7 +26,7 @@ def test_every_shipped_board_loads_and_is_json(name: str) -> None:
 @pytest.mark.parametrize("name", CHIP_BOARDS)
 def test_nothing_is_called_verified_that_was_only_read(name: str) -> None:
     evidence = (boards_folder() / "EVIDENCE.md").read_text()
-    verified = _shipped(name).verified
+    verified = shipped(name).verified
     assert verified == ("emulated" if name == "qemu-esp32s3" else "compiled")
     assert f"| {name} | signs |" in evidence
 
@@ -76,7 +44,7 @@ def test_nothing_is_called_verified_that_was_only_read(name: str) -> None:
     ],
 )
 def test_memories(name: str, flash: int, mode: str, psram_mode: str) -> None:
-    board = _shipped(name)
+    board = shipped(name)
     assert (board.flash.size_bytes, board.flash.mode) == (flash * MIB, mode)
     assert board.psram is not None
     assert (board.psram.size_bytes, board.psram.mode) == (8 * MIB, psram_mode)
@@ -98,7 +66,7 @@ EYE_CAMERA = (15, 13, 6, 7, (11, 9, 8, 10, 12, 18, 17, 16), 4, 5)
     ],
 )
 def test_camera_pins(name: str, sensor: str, pins: tuple[Any, ...]) -> None:
-    camera = _shipped(name).camera
+    camera = shipped(name).camera
     assert camera is not None
     found = (camera.xclk, camera.pclk, camera.vsync, camera.href, camera.data, camera.sda, camera.scl)
     assert found == pins
@@ -107,7 +75,7 @@ def test_camera_pins(name: str, sensor: str, pins: tuple[Any, ...]) -> None:
 
 
 def test_the_eye_camera_and_display() -> None:
-    board = _shipped("esp32s3-eye")
+    board = shipped("esp32s3-eye")
     assert board.camera is not None
     assert board.display is not None
     assert (board.camera.xclk_hz, board.camera.width, board.camera.height) == (16_000_000, 240, 240)
@@ -122,7 +90,7 @@ def test_the_eye_camera_and_display() -> None:
 
 
 def test_the_eye_console_buttons_led_and_power() -> None:
-    board = _shipped("esp32s3-eye")
+    board = shipped("esp32s3-eye")
     assert board.console.kind == "usb-serial-jtag"
     assert board.led is not None
     assert (board.led.pin, board.led.open_drain) == (3, True)
@@ -140,7 +108,7 @@ def test_the_eye_console_buttons_led_and_power() -> None:
 
 
 def test_the_cores3_display_and_what_powers_it() -> None:
-    board = _shipped("m5stack-cores3")
+    board = shipped("m5stack-cores3")
     assert board.display is not None
     display = board.display
     assert (display.controller, display.host, display.clock_hz) == ("ili9341", "spi3", 40_000_000)
@@ -162,7 +130,7 @@ def test_the_cores3_display_and_what_powers_it() -> None:
 def test_leds_of_the_others() -> None:
     found = {}
     for name in CHIP_BOARDS:
-        led = _shipped(name).led
+        led = shipped(name).led
         if led is not None:
             found[name] = (led.pin, led.kind, led.active_low)
     assert found == {
@@ -176,13 +144,13 @@ def test_leds_of_the_others() -> None:
 
 def test_boards_without_a_camera_get_pictures_over_a_uart() -> None:
     for name in ("esp32s3-devkitc-n8r8", "esp32s3-devkitc-n16r8v", "qemu-esp32s3"):
-        board = _shipped(name)
+        board = shipped(name)
         assert (board.images, board.camera, board.display) == ("line", None, None)
         assert (board.console.kind, board.console.tx, board.console.rx) == ("uart", 43, 44)
 
 
 def test_the_emulator_has_octal_psram() -> None:
-    emulator = _shipped("qemu-esp32s3").emulator
+    emulator = shipped("qemu-esp32s3").emulator
     assert emulator is not None
     assert emulator.machine == "esp32s3"
     assert "driver=ssi_psram,property=is_octal,value=true" in emulator.arguments
@@ -197,7 +165,7 @@ def test_the_host_needs_no_chip() -> None:
 
 
 def test_options_follow_from_the_tables() -> None:
-    options = sdkconfig_options(_shipped("esp32s3-eye"))
+    options = sdkconfig_options(shipped("esp32s3-eye"))
     for name in (
         "ESPTOOLPY_FLASHMODE_QIO", "ESPTOOLPY_FLASHSIZE_8MB", "ESPTOOLPY_FLASHFREQ_80M", "SPIRAM",
         "SPIRAM_MODE_OCT", "SPIRAM_SPEED_80M", "ESP_DEFAULT_CPU_FREQ_MHZ_240",
@@ -209,359 +177,15 @@ def test_options_follow_from_the_tables() -> None:
 
 
 def test_options_of_octal_flash_quad_psram_and_a_uart() -> None:
-    octal = sdkconfig_options(_shipped("esp32s3-devkitc-n16r8v"))
+    octal = sdkconfig_options(shipped("esp32s3-devkitc-n16r8v"))
     assert octal["CONFIG_ESPTOOLPY_OCT_FLASH"] is True
     assert octal["CONFIG_ESPTOOLPY_FLASHMODE_OPI"] is True
     assert octal["CONFIG_ESPTOOLPY_FLASHSIZE_16MB"] is True
     assert octal["CONFIG_ESP_CONSOLE_UART_TX_GPIO"] == 43
     assert octal["CONFIG_ESP_CONSOLE_UART_BAUDRATE"] == 921_600
-    assert sdkconfig_options(_shipped("m5stack-cores3"))["CONFIG_SPIRAM_MODE_QUAD"] is True
+    assert sdkconfig_options(shipped("m5stack-cores3"))["CONFIG_SPIRAM_MODE_QUAD"] is True
 
 
 def test_the_header_of_a_flash_image_says_dio_or_dout() -> None:
-    assert _shipped("esp32s3-eye").flash.header_mode == "dio"
-    assert _shipped("esp32s3-devkitc-n16r8v").flash.header_mode == "dout"
-
-
-def _eye() -> dict[str, Any]:
-    return read_toml(boards_folder() / "esp32s3-eye.toml")
-
-
-def _with(path: str, value: object) -> dict[str, Any]:
-    """The ESP32-S3-EYE's tables with one key set, or removed where the value is None."""
-    content = copy.deepcopy(_eye())
-    *outer, last = path.split(".")
-    table = content
-    for key in outer:
-        table = table.setdefault(key, {})
-    if value is None:
-        del table[last]
-    else:
-        table[last] = value
-    return content
-
-
-def _refusal(content: dict[str, Any]) -> str:
-    with pytest.raises(ConfigError) as caught:
-        board_from([BoardFile(Path("my.toml"), content)])
-    assert str(caught.value).startswith("my.toml")
-    assert caught.value.hint
-    return str(caught.value)
-
-
-UART = {"kind": "uart", "port": 0, "tx": 1, "rx": 2, "baud": 115200}
-
-
-@pytest.mark.parametrize(
-    ("path", "value", "named"),
-    [
-        ("camera.vflp", True, ["[camera]", "'vflp'", "Did you mean 'vflip'"]),
-        ("camra", {}, ["'camra'", "Did you mean 'camera'"]),
-        ("camera.xclk_hz", None, ["[camera]", "'xclk_hz' is missing", "a whole number from 1000000"]),
-        ("camera.data", None, ["[camera]", "'data' is missing"]),
-        ("camera.data", [11, 9, 8], ["[camera]", "data must have 8 entries, not 3"]),
-        ("camera.data", 11, ["data must be a list"]),
-        ("camera.data", ["a"] * 8, ["data must be the number of a GPIO"]),
-        ("camera.vflip", 1, ["vflip must be true or false"]),
-        ("camera.pclk", True, ["pclk must be the number of a GPIO"]),
-        ("camera.pclk", 13.0, ["pclk must be the number of a GPIO"]),
-        ("camera.pclk", -1, ["pclk must be the number of a GPIO"]),
-        ("camera.pclk", 24, ["camera.pclk is GPIO24", "does not have"]),
-        ("camera.pclk", 49, ["camera.pclk is GPIO49", "does not have"]),
-        ("camera.pclk", 27, ["camera.pclk is GPIO27", "flash"]),
-        ("camera.pclk", 35, ["camera.pclk is GPIO35", "octal"]),
-        ("camera.pclk", 47, ["display.mosi", "camera.pclk", "GPIO47"]),
-        ("camera.pclk", 19, ["camera.pclk", "console (USB)", "GPIO19"]),
-        ("camera.pclk", 6, ["camera.pclk", "camera.vsync", "GPIO6"]),
-        ("camera.xclk_hz", 1, ["xclk_hz must be a whole number from 1000000 to 40000000"]),
-        ("camera.frame_size", "HUGE", ["frame_size 'HUGE'", "QVGA"]),
-        ("camera.sensor", "", ["sensor must be a line of text"]),
-        ("camera.pixel_format", "bgr", ["pixel_format must be one of 'rgb565'"]),
-        ("camera.frame_buffers", 4, ["frame_buffers"]),
-        ("display.controller", "st7735", ["controller must be one of 'st7789'"]),
-        ("display.dc", None, ["[display]", "'dc' is missing"]),
-        ("display.rotation_degrees", 45, ["rotation_degrees must be one of 0, 90, 180, 270"]),
-        ("display.backlight", {"pin": 48}, ["[display.backlight]", "'active_low' is missing"]),
-        ("flash.size_bytes", 8_000_000, ["[flash]", "size_bytes = 8000000 is not a power of two"]),
-        ("flash.size_bytes", 1 << 29, ["[flash]", "size_bytes"]),
-        ("flash.size_bytes", 4 * MIB, ["[partitions]", "end_offset", "behind the end of the flash"]),
-        ("flash.mode", "octal", ["[flash]", "mode must be one of 'qio'"]),
-        ("flash.clock_hz", 81_000_000, ["[flash]", "clock_hz cannot be 81000000"]),
-        ("flash", "8 MB", ["[flash]", "this must be a table"]),
-        ("psram.size_bytes", 9 * MIB, ["[psram]", "no size of a PSRAM"]),
-        ("psram.clock_hz", 1, ["[psram]", "clock_hz"]),
-        ("psram", None, ["[camera]", "there is no [psram]"]),
-        ("chip.name", "esp32", ["[chip]", "no chip 'esp32'", "esp32s3"]),
-        ("chip.cores", 3, ["[chip]", "2 cores, not 3"]),
-        ("chip.clock_hz", 250_000_000, ["[chip]", "clock_hz"]),
-        ("chip", None, ["'chip' is missing", "a table with name"]),
-        ("memory.arena_bytes", 600_000, ["[memory]", "arena_bytes is 600,000"]),
-        ("cache.icache_bytes", 1000, ["[cache]", "icache_bytes"]),
-        ("cache.icache_line_bytes", 16, ["[cache]", "icache_line_bytes"]),
-        ("cache.dcache_bytes", 0x2_0000, ["[cache]", "dcache_bytes"]),
-        ("cache.dcache_line_bytes", 16, ["[cache]", "dcache_line_bytes"]),
-        ("console.kind", "telnet", ["[console]", "kind must be one of"]),
-        ("console.kind", "uart", ["[console]", "'port' is missing"]),
-        ("console.baud", 9600, ["[console]", "'baud' belongs to a console of kind 'uart'"]),
-        ("console", {**UART, "tx": 43}, ["console.tx", "display.dc", "GPIO43"]),
-        ("partitions.first_offset", 0x1_1000, ["[partitions]", "first_offset", "64 KB"]),
-        ("partitions.first_offset", 0x8000, ["[partitions]", "first_offset"]),
-        ("partitions.end_offset", 0x7F_FFFF, ["[partitions]", "end_offset", "4 KB"]),
-        ("partitions.app_min_bytes", 0x7F_0000, ["[partitions]", "leave no room"]),
-        ("images", "radio", ["images must be one of"]),
-        ("images", "file", ["reads no files"]),
-        ("camera", None, ["images = 'camera'", "no [camera]"]),
-        ("verified", "promised", ["verified must be one of"]),
-        ("description", None, ["'description' is missing"]),
-        ("description", "two\nlines", ["description must be a line of text"]),
-        ("name", "x", ["no key 'name'"]),
-        ("files", [], ["no key 'files'"]),
-        ("trigger.pin", 3, ["trigger.pin", "led.pin", "GPIO3"]),
-        ("buttons", [{"name": "a", "pin": 1, "adc_mv": 1}], ["[[buttons]] number 1", "go together"]),
-        ("buttons", [{"name": "a", "pin": 1}, {"name": "b", "pin": 1}], ["GPIO1"]),
-        ("buttons", [{"name": "a"}], ["[[buttons]] number 1", "'pin' is missing"]),
-        ("buttons", {"name": "a"}, ["buttons must be a list"]),
-        ("power.active_min_mw", 300, ["[power]", "above"]),
-        ("sdkconfig.SPIRAM", True, ["[sdkconfig]", "'SPIRAM' does not have the form CONFIG_"]),
-        ("sdkconfig.CONFIG_A", 1.5, ["[sdkconfig]", "CONFIG_A must be"]),
-        ("sdkconfig.CONFIG_SPIRAM", False, ["[sdkconfig]", "CONFIG_SPIRAM contradicts"]),
-        ("sdkconfig.CONFIG_SPIRAM_MODE_QUAD", True, ["CONFIG_SPIRAM_MODE_QUAD contradicts"]),
-        ("sdkconfig.CONFIG_ESPTOOLPY_FLASHSIZE_16MB", True, ["FLASHSIZE_16MB contradicts"]),
-        ("defaults.board", "host", ["[defaults]", "'board' cannot be a default"]),
-    ],
-)  # fmt: skip
-def test_what_is_wrong_is_named_with_file_table_and_key(path: str, value: object, named: list[str]) -> None:
-    said = _refusal(_with(path, value))
-    assert all(part in said for part in named), said
-
-
-def test_register_writes_are_checked() -> None:
-    write = {"device": "d", "address": 0x34, "register": 1, "value": 2, "purpose": "p"}
-    bus = {"sda": 4, "scl": 5, "clock_hz": 400_000, "writes": [write]}
-    assert board_from([BoardFile(Path("my.toml"), _with("i2c", bus))])
-    for key, value, named in (
-        ("mask", 1, "bits outside mask"),
-        ("address", 0x80, "address must be a whole number"),
-        ("register", 256, "register must be a whole number"),
-        ("delay", 1, "no key 'delay'"),
-    ):
-        said = _refusal(_with("i2c", {**bus, "writes": [write, {**write, key: value}]}))
-        assert "[[i2c.writes]] number 2" in said
-        assert named in said
-    assert "both use GPIO5" in _refusal(_with("i2c", {**bus, "sda": 5, "scl": 4}))
-
-
-def test_quad_psram_does_not_go_with_octal_flash() -> None:
-    content = _with("flash.mode", "opi")
-    content["psram"]["mode"] = "quad"
-    assert "octal flash" in _refusal(content)
-
-
-def test_pictures_over_the_line_need_a_console() -> None:
-    content = _with("console.kind", "none")
-    content["images"] = "line"
-    assert "there is no console" in _refusal(content)
-
-
-def test_octal_pins_are_free_where_nothing_is_octal() -> None:
-    content = _with("psram.mode", "quad")
-    content["camera"]["pclk"] = 35
-    assert board_from([BoardFile(Path("my.toml"), content)])
-
-
-def test_a_computer_has_no_camera() -> None:
-    assert "microcontroller" in _refusal({"description": "x", "images": "camera"})
-
-
-def test_frame_sizes_have_a_width_and_a_height() -> None:
-    assert FRAME_SIZES["QVGA"] == (320, 240)
-
-
-def _write(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    return path
-
-
-def test_a_board_of_ones_own_extends_a_shipped_one(tmp_path: Path) -> None:
-    path = _write(tmp_path / "mine.toml", 'extends = "esp32s3-eye"\n[camera]\nhmirror = true\n')
-    mine, eye = chip_board(load_board(str(path), SHIPPED)), _shipped("esp32s3-eye")
-    assert mine.name == "mine"
-    assert mine.files == (path, boards_folder() / "esp32s3-eye.toml")
-    assert mine.camera is not None
-    assert mine.camera.hmirror
-    assert mine.display == eye.display
-
-
-def test_a_part_of_an_extended_board_can_be_left_out(tmp_path: Path) -> None:
-    text = 'extends = "esp32s3-eye"\nwithout = ["display", "camera.xclk"]\n'
-    board = chip_board(load_board(str(_write(tmp_path / "mine.toml", text)), SHIPPED))
-    assert board.display is None
-    assert board.camera is not None
-    assert board.camera.xclk is None
-
-
-def test_an_error_in_an_extended_file_names_that_file(tmp_path: Path) -> None:
-    eye = (boards_folder() / "esp32s3-eye.toml").read_text("utf-8")
-    _write(tmp_path / "base.toml", eye.replace("vflip = true", "vflip = 1"))
-    path = _write(tmp_path / "mine.toml", 'extends = "base"\n[camera]\nhmirror = true\n')
-    with pytest.raises(ConfigError, match=r"base\.toml in \[camera\]"):
-        load_board(str(path), SHIPPED)
-
-
-def test_a_board_may_extend_the_shipped_one_that_it_hides(tmp_path: Path) -> None:
-    _write(tmp_path / "esp32s3-eye.toml", 'extends = "esp32s3-eye"\ndescription = "mine"\n')
-    board = load_board("esp32s3-eye", (tmp_path, *SHIPPED))
-    assert board.description == "mine"
-    assert len(board.files) == 2
-
-
-@pytest.mark.parametrize(
-    ("text", "named"),
-    [
-        ('extends = "mine"', "circle"),
-        ('extends = "other"', "circle"),
-        ('extends = "esp32s3-eey"', "Did you mean 'esp32s3-eye'"),
-        ("extends = 1", "extends must name a board"),
-        ('extends = ""', "extends must name a board"),
-        ('extends = "nowhere.toml"', "no board 'nowhere.toml'"),
-        ('extends = "a\\u0000b.toml"', "to extend"),
-        (f'extends = "{"a" * 300}.toml"', "to extend"),
-        ('without = ["display"]', "without needs extends"),
-        ('extends = "esp32s3-eye"\nwithout = "display"', "without must be a list"),
-        ('extends = "esp32s3-eye"\nwithout = ["screen"]', "'screen'"),
-        ('extends = "esp32s3-eye"\nwithout = ["camera.data.x"]', "'camera.data.x'"),
-        ("a" + ".a" * 2000 + " = 1", "nested too deeply"),
-        ("a = " + "[" * 5000, "TOML|deeply"),
-    ],
-)
-def test_what_is_wrong_with_extending_is_named(tmp_path: Path, text: str, named: str) -> None:
-    _write(tmp_path / "other.toml", 'extends = "mine"\n')
-    path = _write(tmp_path / "mine.toml", text + "\n")
-    with pytest.raises(ConfigError, match=named) as caught:
-        load_board(str(path), SHIPPED)
-    assert "mine.toml" in str(caught.value)
-
-
-def test_a_file_that_is_not_there_and_an_unknown_name(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no board file"):
-        load_board(str(tmp_path / "x.toml"), SHIPPED)
-    with pytest.raises(ConfigError, match="Did you mean 'host'"):
-        load_board("hots", SHIPPED)
-
-
-_VALUES = st.one_of(
-    st.integers(-(1 << 40), 1 << 40), st.integers(0, 50), st.booleans(), st.floats(), st.text(max_size=8),
-    st.lists(st.integers(0, 50), max_size=9), st.dictionaries(st.text(max_size=4), st.integers(), max_size=2),
-    st.none(),
-)  # fmt: skip
-
-
-def _places(content: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    inner = content.items() if isinstance(content, dict) else enumerate(content)
-    places = []
-    for key, value in inner:
-        places.append((*path, key))
-        if isinstance(value, (dict, list)):
-            places += _places(value, (*path, key))
-    return places
-
-
-def _error_of(content: dict[str, Any]) -> FtervitError | None:
-    try:
-        board_from([BoardFile(Path("my.toml"), content)])
-    except FtervitError as error:
-        return error
-    return None
-
-
-@settings(max_examples=400, deadline=None)
-@given(st.data())
-def test_whatever_is_changed_in_a_file_only_our_error_comes(data: st.DataObject) -> None:
-    name = data.draw(st.sampled_from(["esp32s3-eye", "m5stack-cores3", "qemu-esp32s3", "host"]))
-    content = read_toml(boards_folder() / f"{name}.toml")
-    for _ in range(data.draw(st.integers(1, 3))):
-        place = data.draw(st.sampled_from(_places(content)))
-        table: Any = content
-        for key in place[:-1]:
-            table = table[key]
-        value = data.draw(_VALUES)
-        if value is None:
-            del table[place[-1]]
-        else:
-            table[place[-1]] = value
-        if data.draw(st.booleans()) and isinstance(table, dict):
-            table[data.draw(st.text(max_size=5))] = data.draw(_VALUES.filter(lambda v: v is not None))
-        if not content:
-            break
-    error = _error_of(content)
-    assert error is None or error.what.startswith("my.toml")
-
-
-def _json(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
-    assert main([*arguments, "--json"]) == 0
-    return json.loads(capsys.readouterr().out)
-
-
-def test_boards_lists_them_as_json(capsys: pytest.CaptureFixture[str]) -> None:
-    listed = _json(capsys, "boards")
-    assert listed["broken"] == []
-    by_name = {board["name"]: board for board in listed["boards"]}
-    assert set(by_name) == {*CHIP_BOARDS, "host"}
-    eye = by_name["esp32s3-eye"]
-    assert eye == {
-        "name": "esp32s3-eye",
-        "description": "Espressif ESP32-S3-EYE: camera, 240x240 display",
-        "file": str(boards_folder() / "esp32s3-eye.toml"),
-        "images": "camera",
-        "chip": "esp32s3",
-        "flash_bytes": 8 * MIB,
-        "psram_bytes": 8 * MIB,
-        "psram_mode": "octal",
-        "camera": "ov2640",
-        "display": "240x240",
-        "console": "usb-serial-jtag",
-        "verified": "compiled",
-    }
-    assert by_name["host"]["chip"] is None
-
-
-def test_boards_lists_them_for_a_person(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["boards"]) == 0
-    out = capsys.readouterr().out
-    assert out.splitlines()[0].split() == ["board", "chip", "flash", "PSRAM", "camera", "display", "console"]
-    assert "esp32s3-eye" in out
-
-
-def test_boards_shows_everything_about_one(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = _json(capsys, "boards", "esp32s3-eye")
-    assert shown["camera"]["data"] == [11, 9, 8, 10, 12, 18, 17, 16]
-    assert shown["sdkconfig"]["CONFIG_SPIRAM_MODE_OCT"] is True
-    assert shown["partitions"]["first_offset"] == 0x1_0000
-    for name in (*CHIP_BOARDS, "host"):
-        assert main(["boards", name]) == 0
-        assert name in capsys.readouterr().out
-
-
-def test_a_board_of_ones_own_is_listed_and_a_broken_one_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    _write(tmp_path / "boards" / "mine.toml", 'extends = "esp32s3-eye"\n')
-    _write(tmp_path / "boards" / "broken.toml", "chip = 1\n")
-    _write(tmp_path / "ftervit.toml", 'board = "nowhere"\n')
-    monkeypatch.chdir(tmp_path)
-    listed = _json(capsys, "boards")
-    assert "mine" in {board["name"] for board in listed["boards"]}
-    assert [Path(entry["file"]).name for entry in listed["broken"]] == ["broken.toml"]
-    assert main(["boards"]) == 0
-    assert "broken.toml" in capsys.readouterr().err
-    assert main(["boards", "broken"]) == 2
-    assert "broken.toml" in capsys.readouterr().err
-
-
-def test_a_wrong_default_is_found_by_looking_at_the_board(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = _write(tmp_path / "mine.toml", 'extends = "host"\n[defaults]\nthread = 1\n')
-    assert main(["boards", str(path)]) == 2
-    assert "Did you mean 'threads'" in capsys.readouterr().err
+    assert shipped("esp32s3-eye").flash.header_mode == "dio"
+    assert shipped("esp32s3-devkitc-n16r8v").flash.header_mode == "dout"

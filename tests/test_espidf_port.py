@@ -193,11 +193,14 @@ def test_the_model_is_copied_to_psram_where_that_is_possible(tmp_path: Path) -> 
         "an image: PSRAM, copied 1, 1008 bytes, the same, freed 0",
         "PSRAM: yes, 1008 bytes at a multiple of 64",
         "W ftv: model: PSRAM has no 1008 bytes for it",
-        "no room: flash, copied 0, 4096 bytes, the same, freed 0",
-        "a length beyond the partition: flash, copied 0, 4096 bytes, the same, freed 0",
-        "a length that is none: flash, copied 0, 4096 bytes, the same, freed 0",
-        "an erased partition: flash, copied 0, 4096 bytes, the same, freed 0",
-        "no partition: The flash has no partition named model., copied 0, 0 bytes, others, freed 0",
+        "no room: flash, copied 0, 131072 bytes, the same, freed 0",
+        "PSRAM: yes, 131072 bytes at a multiple of 64",
+        "E ftv: model: its copy in PSRAM differs, that memory is faulty",
+        "faulty PSRAM: flash, copied 0, 131072 bytes, the same, freed 1",
+        "a length beyond the partition: flash, copied 0, 131072 bytes, the same, freed 1",
+        "a length that is none: flash, copied 0, 131072 bytes, the same, freed 1",
+        "an erased partition: flash, copied 0, 131072 bytes, the same, freed 1",
+        "no partition: The flash has no partition named model., copied 0, 0 bytes, others, freed 1",
     ]
 
 

@@ -1,31 +1,51 @@
-"""A short run of the fuzz target; run it longer as CONTRIBUTING says."""
+"""Short runs of the fuzz targets that read images, and run those that can be opened."""
 
 from __future__ import annotations
 
-import shutil
+import random
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from c_compiler import READER_SOURCES, ROOT, build
+from c_compiler import READER_SOURCES
+from fuzz_target import FUZZ, fuzz
+from image_models import TINY, random_model
+from line_board import ENGINE_SOURCES, FLAGS
 
-FUZZ = ROOT / "tests" / "fuzz"
-SECONDS = 10
+from ftervit_deploy.architecture import Architecture
+from ftervit_deploy.image import write_image
+
+SMALL = (
+    TINY,
+    Architecture(6, 3, 20, 1, 2, 300, 3),
+    Architecture(8, 4, 33, 1, 1, 17, 2, layer_scale=True),
+    Architecture(4, 1, 17, 1, 17, 18, 5, position_on_class_token=False),
+    Architecture(2, 1, 1, 3, 1, 1, 1),
+    Architecture(9, 3, 48, 1, 3, 40, 4),
+)
+"""Every kind of padding, sums beyond 256 inputs, and passes of a millisecond."""
 
 
 @pytest.mark.slow
 def test_the_fuzzer_finds_no_bad_read(tmp_path: Path) -> None:
-    clang = shutil.which("clang")
-    if clang is None:
-        pytest.skip("no clang: install clang and libclang-rt-dev")
     corpus = tmp_path / "corpus"
     subprocess.run((sys.executable, FUZZ / "make_corpus.py", corpus), check=True)
-    sanitizers = ("-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all")
-    try:
-        program = build(clang, tmp_path / "fuzz_open", (FUZZ / "fuzz_open.c", *READER_SOURCES), *sanitizers)
-    except subprocess.CalledProcessError:
-        pytest.skip("clang has no libFuzzer or does not compile: install libclang-rt-dev")
-    options = (f"-max_total_time={SECONDS}", "-max_len=8192", "-print_final_stats=1", "-verbosity=0")
-    done = subprocess.run((program, *options, corpus), cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-4000:]
+    fuzz(tmp_path, "fuzz_open", READER_SOURCES, corpus=corpus, longest=8192)
+
+
+@pytest.mark.slow
+def test_the_fuzzer_finds_no_image_or_plan_that_goes_wrong(tmp_path: Path) -> None:
+    images, corpus = tmp_path / "images", tmp_path / "corpus"
+    images.mkdir()
+    corpus.mkdir()
+    for number, shape in enumerate(SMALL):
+        for encoding in ("t2", "t5"):
+            (images / f"{number}.{encoding}").write_bytes(write_image(random_model(shape, number), encoding))
+    draw = random.Random(1)
+    for number in range(40):
+        (corpus / str(number)).write_bytes(draw.randbytes(draw.choice((60, 150, 300))))
+    fuzz(
+        tmp_path, "fuzz_run", ENGINE_SOURCES, *FLAGS, "-DFTV_NO_CLONES", corpus=corpus, longest=300,
+        FTV_IMAGES=images,
+    )  # fmt: skip

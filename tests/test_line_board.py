@@ -5,6 +5,7 @@ from __future__ import annotations
 import binascii
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from ftervit_deploy.link import (
     Text,
     Thumbnail,
     Timing,
+    encode_frame,
     open_stream,
 )
 from ftervit_deploy.lower import lower
@@ -293,6 +295,34 @@ def _is_right(prediction: Prediction, logits: np.ndarray) -> bool:
         return False
     assert [guess.label for guess in prediction.top] == [MODEL.labels[g.index] for g in prediction.top]
     return all(abs(guess.probability - chances[guess.index]) < 2e-4 for guess in prediction.top)
+
+
+def test_no_label_is_a_frame_or_reaches_a_terminal_as_a_command(tmp_path: Path) -> None:
+    """A whole thumbnail, and the character that starts terminals' commands, in eight bits."""
+    picture = (7).to_bytes(4, "little") + b"\1\0\1\0\1\0\0\0" + bytes(4) + b"rgb"
+    forged = encode_frame(Frame(1, 0xC1, 0, 0x1234, picture)).decode().rstrip()
+    labels = (forged, "\u009b2J", "~" * 48, "a ~ b", "\u00a0\u00ff", '"\\"', "plain")
+    (tmp_path / "model.ftv").write_bytes(write_image(replace(MODEL, labels=labels), "t2"))
+    (tmp_path / "frames.rgb").write_bytes(noise(SHAPE).tobytes())
+    seen = set()
+    with running_board("--tcp", 0, "--frames", tmp_path / "frames.rgb", tmp_path / "model.ftv") as board:
+        with _link(board) as link:
+            link.camera(True)
+            events = list(link.events(0.5))
+            assert link.labels() == labels
+        stream = open_stream(board.url)
+        data = stream.read(5)
+        stream.close()
+    assert not any(isinstance(event, Thumbnail) for event in events)
+    predictions = [event for event in events if isinstance(event, Prediction)]
+    assert predictions
+    for prediction in predictions:
+        assert [guess.label for guess in prediction.top] == [labels[guess.index] for guess in prediction.top]
+        seen |= {guess.index for guess in prediction.top}
+    assert seen & {0, 1, 2}, "another picture is needed"
+    assert data
+    assert b"~" not in data
+    assert b"\xc2\x9b" not in data
 
 
 def test_a_person_at_a_terminal_sees_printable_lines(tmp_path: Path, image: Path) -> None:

@@ -9,12 +9,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from c_compiler import ROOT, RUNTIME, WARNINGS, build
+from c_compiler import ROOT, RUNTIME, WARNINGS
+from fuzz_target import fuzz
 from line_board import ENGINE_SOURCES, FLAGS, LINE_INCLUDE, LINE_SOURCES, POSIX_SOURCES
 
 from ftervit_deploy.link import Frame, encode_frame
 
-SECONDS = 10
 INCLUDES = (f"-I{RUNTIME / 'include'}", f"-I{RUNTIME / 'src'}", LINE_INCLUDE)
 PACKAGES = {"xtensa-lx106-elf-gcc": "gcc-xtensa-lx106"}
 
@@ -60,20 +60,11 @@ def test_the_line_needs_nothing_but_the_compiler() -> None:
 
 @pytest.mark.slow
 def test_the_fuzzer_finds_no_bad_request(tmp_path: Path) -> None:
-    clang = shutil.which("clang")
-    if clang is None:
-        pytest.skip("no clang: install clang and libclang-rt-dev")
-    sources = (ROOT / "tests" / "fuzz" / "fuzz_line.c", *LINE_SOURCES, *ENGINE_SOURCES)
-    tiny = f'-DFTV_TINY_IMAGE="{ROOT / "tests" / "golden" / "tiny_t2.ftv"}"'
-    sanitizers = ("-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all")
-    try:
-        program = build(clang, tmp_path / "fuzz_line", sources, *FLAGS, "-DFTV_NO_CLONES", tiny, *sanitizers)
-    except subprocess.CalledProcessError:
-        pytest.skip("clang has no libFuzzer or does not compile: install libclang-rt-dev")
-    corpus = _corpus(tmp_path / "corpus")
-    options = (f"-max_total_time={SECONDS}", "-max_len=4096", "-print_final_stats=1", "-verbosity=0")
-    done = subprocess.run((program, *options, corpus), cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-4000:]
+    fuzz(
+        tmp_path, "fuzz_line", (*LINE_SOURCES, *ENGINE_SOURCES), *FLAGS, "-DFTV_NO_CLONES",
+        corpus=_corpus(tmp_path / "corpus"), longest=4096,
+        FTV_TINY_IMAGE=ROOT / "tests" / "golden" / "tiny_t2.ftv",
+    )  # fmt: skip
 
 
 def _corpus(folder: Path) -> Path:

@@ -246,11 +246,11 @@ PREDICTION = (
 )
 
 
-def _prediction_line() -> bytes:
+def _prediction_line(line: bytes = PREDICTION) -> bytes:
     import binascii
 
-    body = PREDICTION[5 : PREDICTION.index(b',"crc"')]
-    return PREDICTION % f"{binascii.crc32(body):08x}".encode()
+    body = line[5 : line.index(b',"crc"')]
+    return line % f"{binascii.crc32(body):08x}".encode()
 
 
 def test_a_prediction_is_read_from_its_line_and_from_a_line_that_another_task_began() -> None:
@@ -260,6 +260,23 @@ def test_a_prediction_is_read_from_its_line_and_from_a_line_that_another_task_be
     assert (prediction.frame, prediction.microseconds) == (17, 412345)
     assert (prediction.top[0].label, prediction.top[0].probability) == ("three", 0.9312)
     assert Parser().feed(b"I (1) half" + line) == [Text("I (1) half"), prediction]
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        (b"17", b'"17"'), (b"17", b"-1"), (b"17", b"1.5"), (b"17", b"[" * 4000), (b"17", b"9" * 4050),
+        (b"412345", b"null"), (b":3,", b":true,"), (b'"three"', b"3"), (b'"three"', b'["three"]'),
+        (b"0.9312", b'"0.9"'), (b"0.9312", b"NaN"), (b"0.9312", b"1.1"), (b"0.9312", b"1e999"),
+        (b'[{"', b'["'), (b'{"index"', b'{"no"'),
+    ],
+)  # fmt: skip
+def test_what_is_no_prediction_under_a_crc_that_fits_is_text(right: bytes, wrong: bytes) -> None:
+    assert right in PREDICTION
+    line = _prediction_line(PREDICTION.replace(right, wrong, 1))
+    events = Parser().feed(line)
+    assert events
+    assert all(isinstance(event, Text) for event in events)
 
 
 def test_the_examples_of_the_specification_are_valid() -> None:

@@ -24,7 +24,7 @@ from ftervit_deploy.link import (
     encode_frame,
     open_stream,
 )
-from ftervit_deploy.link.messages import Pictures
+from ftervit_deploy.link.messages import ModelOnBoard, Pictures
 
 BRIEF = Timing(reply_s=0.02, run_s=0.02, hello_s=0.02, tries=3, hello_tries=3)
 HELLO = bytes.fromhex("01000800000400008f00000000000000")
@@ -152,6 +152,7 @@ def test_a_board_that_resets_again_and_again_is_named() -> None:
     assert "power" in caught.value.hint
 
 
+WORDY = json.dumps({"model": dict.fromkeys(ModelOnBoard.__dataclass_fields__, "7")}).encode()
 WRONG = {
     "another type": lambda frame: _reply(frame, b"", 0x87),
     "no payload": lambda frame: _reply(frame, b""),
@@ -159,6 +160,9 @@ WRONG = {
     "no JSON": lambda frame: _info(frame, b"{"),
     "no object": lambda frame: _info(frame, b"[]"),
     "a model without sizes": lambda frame: _info(frame, b'{"model":{}}'),
+    "nested without end": lambda frame: _info(frame, b'{"model":' + b"[" * 900_000),
+    "a model with words for sizes": lambda frame: _info(frame, WORDY),
+    "more than any board has": lambda frame: _reply(frame, struct.pack("<HHII", 2, 0, 0, 1 << 31) + b"{}"),
     "more than it said": lambda frame: _reply(frame, struct.pack("<HHII", 2, 0, 0, 1) + b"{}"),
     "pieces of nothing": lambda frame: _reply(frame, frame.payload + struct.pack("<I", 4000)),
 }
@@ -225,6 +229,17 @@ def test_a_thumbnail_that_lacks_a_piece_is_dropped() -> None:
         assert pictures.add(piece) is None
     assert pictures.add(_piece(0, data, form=9)) is None
     assert pictures.add(_piece(0, data)) is not None
+
+
+def test_a_thumbnail_of_nothing_or_of_too_much_is_dropped() -> None:
+    pictures = Pictures()
+    assert pictures.add(struct.pack("<IHHB3xI", 1, 0, 5, 1, 0)) is None
+    assert pictures.add(struct.pack("<IHHB3xI", 1, 65535, 65535, 1, 0) + bytes(12)) is None
+    assert pictures.add(_piece(0, bytes(13))) is None
+    for offset in (12, 13, 14):
+        assert pictures.add(_piece(offset, b"x")) is None
+    assert not pictures._data, "a board that goes on and on fills no memory"
+    assert pictures.add(_piece(0, bytes(12))) is not None
 
 
 # ---- ports ----

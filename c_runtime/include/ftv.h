@@ -407,8 +407,8 @@ FTV_API void ftv_plan_needs(uint32_t bytes[FTV_BUFFERS], const ftv_model *model,
                             const ftv_plan *plan);
 
 /* FTV_OK if options->plan serves this model with these kernels and workers: every buffer is large enough, aligned,
- * within its memory, and apart from those that are in use at the same time; and what options->copies ask for. Else
- * FTV_ERR_PLAN. */
+ * within its memory, and apart from those that are in use at the same time, the arena holds some of them, and there is
+ * what options->copies ask for. Else FTV_ERR_PLAN. */
 FTV_API ftv_status ftv_check_plan(const ftv_model *model, const ftv_options *options);
 
 /* Bytes of arena that ftv_run needs for this model and these options (NULL: defaults); 0 for an impossible number of

@@ -5,6 +5,7 @@
 
 #define PREFIX      "@ftv "
 #define LABEL_BYTES 48U /* of a label in a line; longer ones are cut */
+#define END_BYTES   22U /* of a line: a comma before the guess, and what follows the last one */
 
 /* round(2^24 * 2^(-i/32)) */
 static const uint32_t powers[33] = {16777216U, 16417715U, 16065917U, 15721658U, 15384775U, 15055111U, 14732511U,
@@ -94,6 +95,13 @@ static void write_guess(ftv_text *text, const ftv_model *model, ftv_line_guess g
     ftv_text_char(text, '}');
 }
 
+/* Characters of a guess: they depend on what its label escapes. */
+static size_t guess_bytes(const ftv_model *model, ftv_line_guess guess) {
+    ftv_text measured = {.out = NULL, .capacity = 0};
+    write_guess(&measured, model, guess);
+    return measured.total;
+}
+
 bool ftv_line_predict(ftv_line *line, const ftv_model *model, const int32_t *logits, uint32_t frame,
                       uint32_t microseconds) {
     const ftv_line_port *port = &line->config->port;
@@ -104,8 +112,8 @@ bool ftv_line_predict(ftv_line *line, const ftv_model *model, const int32_t *log
     ftv_text_member(&text, "frame", frame);
     ftv_text_member(&text, "microseconds", microseconds);
     ftv_text_plain(&text, ",\"top\":[");
-    /* With the smallest payload, 256 bytes, fewer classes fit. */
-    for (uint32_t i = 0; i < count && text.total + 2U * LABEL_BYTES + 96U <= text.capacity; i++) {
+    /* With the smallest payload, 256 bytes, or labels of escapes, fewer classes fit. */
+    for (uint32_t i = 0; i < count && text.total + guess_bytes(model, top[i]) + END_BYTES <= text.capacity; i++) {
         if (i > 0U) {
             ftv_text_char(&text, ',');
         }

@@ -42,13 +42,27 @@ void ftv_text_hex(ftv_text *text, const uint8_t *bytes, uint32_t count) {
     }
 }
 
+static void put_escape(ftv_text *text, uint8_t code) {
+    ftv_text_plain(text, "\\u00");
+    ftv_text_hex(text, &code, 1);
+}
+
+/* Bytes of the control character at `bytes`, U+0080 .. U+009F in UTF-8 among them, or of a `~`; 0: it is neither. */
+static size_t escaped_bytes(const char *bytes, size_t count) {
+    uint8_t first = (uint8_t)bytes[0];
+    if (first < 0x20U || first == '~' || first == 0x7FU) {
+        return 1;
+    }
+    return first == 0xC2U && count > 1U && ((uint8_t)bytes[1] & 0xE0U) == 0x80U ? 2U : 0U;
+}
+
 void ftv_text_string(ftv_text *text, const char *bytes, size_t count) {
     ftv_text_char(text, '"');
     for (size_t i = 0; i < count; i++) {
-        uint8_t byte = (uint8_t)bytes[i];
-        if (byte < 0x20U) {
-            ftv_text_plain(text, "\\u00");
-            ftv_text_hex(text, &byte, 1);
+        size_t escaped = escaped_bytes(bytes + i, count - i);
+        if (escaped > 0U) {
+            i += escaped - 1U;
+            put_escape(text, (uint8_t)bytes[i]); /* the second of two bytes is the character's number */
             continue;
         }
         if (bytes[i] == '"' || bytes[i] == '\\') {

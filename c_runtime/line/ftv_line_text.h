@@ -18,7 +18,8 @@ void ftv_text_number(ftv_text *text, uint32_t value);
 /* value / 10000 with four decimals. */
 void ftv_text_fraction(ftv_text *text, uint32_t value);
 void ftv_text_hex(ftv_text *text, const uint8_t *bytes, uint32_t count);
-/* A JSON string of `count` bytes of UTF-8. */
+/* A JSON string of `count` bytes of UTF-8. Control characters are escaped, since terminals obey them, and `~`, since it
+ * would begin a frame. */
 void ftv_text_string(ftv_text *text, const char *bytes, size_t count);
 /* The same of a terminated string. */
 void ftv_text_quoted(ftv_text *text, const char *words);

@@ -123,7 +123,8 @@ static bool overlap(const ftv_plan_place *a, const ftv_plan_place *b) {
 static bool possible(const ftv_model *model, const ftv_plan *plan, uint32_t workers) {
     return plan->workers == workers && workers >= 1U && workers <= FTV_MAX_WORKERS && plan->group >= 1U &&
            plan->group <= model->tokens && (plan->teams == 1U || plan->teams == workers) && plan->wave >= 1U &&
-           plan->wave <= model->heads && plan->window <= 1U && plan->resident <= model->tokens;
+           plan->wave <= model->heads && plan->window <= 1U && plan->resident <= model->tokens &&
+           plan->bytes[FTV_NEAR] > 0U; /* a pass without an arena is none */
 }
 
 /* Copies that go past a cache: their rows lie alone in its lines, and there is one thread that starts them. */
@@ -174,7 +175,8 @@ ftv_status ftv_check_plan(const ftv_model *model, const ftv_options *options) {
 
 static uint8_t *at(const ftv_plan *plan, ftv_buffer buffer, uint8_t *const memories[FTV_MEMORIES]) {
     const ftv_plan_place *place = &plan->places[buffer];
-    return memories[place->memory] + place->offset;
+    uint8_t *memory = memories[place->memory];
+    return memory != NULL ? memory + place->offset : NULL; /* nothing lies there */
 }
 
 static ftv_rows rows_at(uint8_t *start, uint32_t rows, uint32_t stride) {

@@ -64,8 +64,8 @@ CHIPS = {
         experimental_hz=(120_000_000,),
     ),
 }
-"""By ESP-IDF's target name. ESP32-S3: its datasheet, and Kconfig.cache, Kconfig.spiram and the heap's memory_layout.c of
-ESP-IDF."""
+"""By ESP-IDF's target name. ESP32-S3: its datasheet, and Kconfig.cache, Kconfig.spiram and the heap's
+memory_layout.c of ESP-IDF."""
 
 
 def uses_vector(chip: Chip) -> bool:

@@ -5,25 +5,18 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections.abc import Callable
-from dataclasses import replace
 
 from ..architecture import Architecture
 from ..boards import ChipBoard
 from ..errors import EngineError
 from ..image.layout import TILE, round_up
 from ..plan import AttendCall, Call, EmbedCall, LayerCall, NormCall, PatchCall, QkvCall, QuantiseCall
+from .glue import glue_instructions
 from .kernels import KERNELS, ChipKernels
 from .operands import MadeUpModel
 
 CYCLES_AN_INSTRUCTION = 1.3
 """Of compiled C around the assembly: branches and loads that are used at once. Assumed."""
-GLUE = {
-    "layer": 102, "layer_activate": 237, "layer_token": 5, "layer_tile": 475, "layer_tile_token_add": 5,
-    "qkv": 1400, "qkv_token_tile": 15, "attend": 100, "attend_key": 22, "attend_row": 114, "norm": 207,
-    "quantise": 90, "embed": 73, "patches": 74, "patches_patch": 128,
-}  # fmt: skip
-"""Instructions of the C around a step's assembly: for each call, and for each of what it is given. Counted in
-an emulator (GCC 12.2, -O2); boards/EVIDENCE.md."""
 
 
 def chip_cycles(board: ChipBoard, a: Architecture, encoding: str) -> ChipCycles:
@@ -58,17 +51,21 @@ class ChipCycles:
 
     def of(self, call: Call) -> float:
         """Cycles of one core for the call."""
+        return self.assembly(call) + CYCLES_AN_INSTRUCTION * glue_instructions(call)
+
+    def assembly(self, call: Call) -> float:
+        """Cycles of the assembly alone; 0 where a call goes to portable C, which nobody counts."""
         if call not in self._known:
             self._known[call] = self._cycles(call)
         return self._known[call]
 
     def _cycles(self, call: Call) -> float:
         if isinstance(call, LayerCall):
-            return _bilinear(functools.partial(self.layer, call), call.tiles, call.tokens)
+            return _bilinear(functools.partial(self._layer, call), call.tiles, call.tokens)
         if isinstance(call, QkvCall):
             return _linear(functools.partial(self._qkv, call), call.tokens, 16)
         if isinstance(call, AttendCall):
-            return _linear(functools.partial(self._attend, call), call.rows, 2)
+            return self._attend(call)
         if isinstance(call, NormCall):
             return _linear(functools.partial(self._norm, call), call.rows, 4)
         if isinstance(call, QuantiseCall):
@@ -77,71 +74,57 @@ class ChipCycles:
             return _linear(functools.partial(self._patches, call), call.patches, 2)
         return _linear(functools.partial(self._embed, call), call.rows, 4)
 
-    def assembly(self, call: Call) -> float:
-        """Cycles of the assembly alone; 0 where a call goes to portable C, which nobody counts."""
-        return self.of(call) - CYCLES_AN_INSTRUCTION * _glue(call)
+    def layer(self, call: LayerCall) -> float:
+        """As `of`, but with every tile and token run."""
+        assembly = self._layer(call, call.tiles, call.tokens)
+        return assembly + CYCLES_AN_INSTRUCTION * glue_instructions(call)
 
-    def layer(self, call: LayerCall, tiles: int, tokens: int) -> float:
-        """Of so many tiles and tokens, each of them run."""
+    def _ran(self, step: str, job: ctypes.Structure, model: MadeUpModel) -> float:
+        return self._chip.run(step, job, model.scratch_bytes).cycles
+
+    def _layer(self, call: LayerCall, tiles: int, tokens: int) -> float:
         self._chip.forget()
         model = MadeUpModel(self._chip, call.inputs, 16 * tiles, tokens, self._encoding, call.per_channel)
-        return self._ran(
-            "layer", model.layer_job(call.output), model, replace(call, tiles=tiles, tokens=tokens)
-        )
-
-    def _ran(self, step: str, job: ctypes.Structure, model: MadeUpModel, call: Call) -> float:
-        return self._chip.run(step, job, model.scratch_bytes).cycles + CYCLES_AN_INSTRUCTION * _glue(call)
+        return self._ran("layer", model.layer_job(call.output), model)
 
     def _qkv(self, call: QkvCall, tokens: int) -> float:
         self._chip.forget()
         rows = round_up(call.head_dim, TILE)
         model = MadeUpModel(self._chip, call.inputs, rows, tokens, self._encoding, call.per_channel)
-        return self._ran("qkv", model.qkv_part(call.part, call.head_dim), model, replace(call, tokens=tokens))
+        return self._ran("qkv", model.qkv_part(call.part, call.head_dim), model)
 
-    def _attend(self, call: AttendCall, rows: int) -> float:
+    def _attend(self, call: AttendCall) -> float:
+        """Few rows and twice as many on the same keys and values, whose making takes longest."""
+        few = 2
         self._chip.forget()
         model = MadeUpModel(self._chip, 64, round_up(call.head_dim, TILE), call.tokens, self._encoding, False)
-        job = model.attend_job(self._chip, call.head_dim, rows)
-        return self._ran("attend", job, model, replace(call, rows=rows))
+        job = model.attend_job(self._chip, call.head_dim, min(call.rows, 2 * few))
+
+        def cycles(rows: int) -> float:
+            job.count = rows
+            return self._ran("attend", job, model)
+
+        return _linear(cycles, call.rows, few)
 
     def _norm(self, call: NormCall, rows: int) -> float:
         self._chip.forget()
         model = MadeUpModel(self._chip, call.columns, 16, rows, self._encoding, False)
-        return self._ran("norm", model.norm_job(), model, call)
+        return self._ran("norm", model.norm_job(), model)
 
     def _quantise(self, call: QuantiseCall, rows: int) -> float:
         self._chip.forget()
         model = MadeUpModel(self._chip, 16, call.columns, rows, self._encoding, False)
-        return self._ran("quantise", model.quantise_job(), model, call)
+        return self._ran("quantise", model.quantise_job(), model)
 
     def _patches(self, call: PatchCall, patches: int) -> float:
         self._chip.forget()
         model = MadeUpModel(self._chip, 3 * call.side**2, 16, patches, self._encoding, False)
-        return self._ran("patches", model.patches_job(call.side), model, replace(call, patches=patches))
+        return self._ran("patches", model.patches_job(call.side), model)
 
     def _embed(self, call: EmbedCall, rows: int) -> float:
         self._chip.forget()
         model = MadeUpModel(self._chip, call.columns, 16, rows, self._encoding, False)
-        return self._ran("embed", model.embed_job(), model, call)
-
-
-def _glue(call: Call) -> float:
-    """Instructions of the C around the assembly of one call."""
-    if isinstance(call, LayerCall):
-        once = GLUE["layer_activate" if call.output == "activate" else "layer"]
-        each = GLUE["layer_tile"] + (
-            GLUE["layer_tile_token_add"] * call.tokens if call.output == "add" else 0
-        )
-        return once + GLUE["layer_token"] * call.tokens + call.tiles * each
-    if isinstance(call, QkvCall):
-        return GLUE["qkv"] + GLUE["qkv_token_tile"] * call.tokens * -(-call.head_dim // TILE)
-    if isinstance(call, AttendCall):
-        return GLUE["attend"] + GLUE["attend_key"] * call.tokens + GLUE["attend_row"] * call.rows
-    if isinstance(call, PatchCall):
-        return GLUE["patches"] + GLUE["patches_patch"] * call.patches
-    return GLUE[
-        "norm" if isinstance(call, NormCall) else "quantise" if isinstance(call, QuantiseCall) else "embed"
-    ]
+        return self._ran("embed", model.embed_job(), model)
 
 
 def _linear(cycles: Callable[[int], float], count: int, few: int) -> float:

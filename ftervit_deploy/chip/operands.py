@@ -74,6 +74,7 @@ class MadeUpModel:
         )  # fmt: skip
         for part, index in c.PARTS.items():
             made = self.qkv_part(part, head_dim)
+            made.count = rows if part == "q" else self._tokens
             chip.run("qkv", made, self.scratch_bytes)
             job.codes[index], job.absmax[index] = made.codes, made.absmax
         return job

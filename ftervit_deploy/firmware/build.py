@@ -148,8 +148,8 @@ def _check_size(app: Path, manifest: Manifest, log: Path) -> None:
 
 
 START_BYTES = 24 << 10
-"""What ESP-IDF takes of the heap's first piece before the application starts (16 KB were seen), and what the heap
-loses to its classes of sizes (up to 8 KB)."""
+"""What ESP-IDF takes of the heap's first piece before the application starts (16 KB were seen), and what
+the heap loses to its classes of sizes (up to 8 KB)."""
 
 
 def _check_arena(elf: Path, manifest: Manifest, log: Path) -> None:
@@ -160,9 +160,10 @@ def _check_arena(elf: Path, manifest: Manifest, log: Path) -> None:
     piece = CHIPS[manifest.chip].heap_end - start - START_BYTES
     if piece < manifest.arena_bytes:
         raise BuildError(
-            f"The firmware leaves the engine {max(piece, 0):,} bytes of internal RAM in one piece, and the model "
-            f"is planned for {manifest.arena_bytes:,}.",
-            f"Lower arena_bytes in the board's [memory] to {max(piece, 0):,}, then `ftervit build` again; log: {log}",
+            f"The firmware leaves the engine {max(piece, 0):,} bytes of internal RAM in one piece, "
+            f"and the model is planned for {manifest.arena_bytes:,}.",
+            f"Lower arena_bytes in the board's [memory] to {max(piece, 0):,}, then `ftervit build` again; "
+            f"log: {log}",
         )
 
 

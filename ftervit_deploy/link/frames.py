@@ -13,6 +13,7 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 MAX_PAYLOAD_BYTES = 4096
 MAX_TEXT_BYTES = 4096
@@ -195,10 +196,23 @@ def parse_prediction(text: bytes) -> Prediction | None:
         return None
     try:
         record = json.loads(text)
-        top = tuple(Guess(g["index"], g["label"], g["probability"]) for g in record["top"])
-        return Prediction(record["frame"], record["microseconds"], top)
-    except (ValueError, KeyError, TypeError):
+        top = tuple(_guess(guess) for guess in record["top"])
+        return Prediction(_count(record["frame"]), _count(record["microseconds"]), top)
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def _guess(record: Any) -> Guess:
+    label, probability = record["label"], record["probability"]
+    if not isinstance(label, str) or not isinstance(probability, (int, float)) or not 0 <= probability <= 1:
+        raise ValueError(record)
+    return Guess(_count(record["index"]), label, probability)
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(value)
+    return value
 
 
 def _as_text(line: bytes) -> Text:

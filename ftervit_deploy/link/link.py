@@ -40,6 +40,8 @@ from .stream import Stream
 
 EVENTS_KEPT = 4096
 """Events that wait for `events`; older ones are dropped."""
+MOST_BYTES = 1 << 22
+"""That are read at once: labels may have as many (IMAGE_FORMAT.md)."""
 RESTARTS = 3
 """How often an inference begins anew after resets or damaged pixels."""
 _Result = TypeVar("_Result")
@@ -269,6 +271,8 @@ class Link:
         data = b""
         if total is None:
             ((total, data),) = self._pieces(kind, run_id, [0])
+        if total > MOST_BYTES:
+            raise messages.malformed(kind.name)
         offsets = list(range(len(data), total, room))
         data += b"".join(piece for _, piece in self._pieces(kind, run_id, offsets))
         if len(data) != total:

@@ -44,6 +44,8 @@ class Kind(enum.IntEnum):
     SITES = 5
 
 
+MOST_PICTURE_BYTES = 1 << 24
+"""No camera's thumbnail is larger."""
 DIGESTS, TIMES = 1, 2
 """Flags of RUN."""
 
@@ -124,14 +126,19 @@ def read_info(text: bytes) -> BoardInfo:
     try:
         record = json.loads(text)
         model = record["model"]
-        known = None if model is None else ModelOnBoard(**{name: model[name] for name in _MODEL_FIELDS})
+        known = None if model is None else _model(model)
         words = {name: str(record.get(name, "unknown")) for name in ("app", "version", "board")}
         return BoardInfo(record, **words, model=known, model_error=str(record.get("model_error", "")))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise malformed("INFO") from None
 
 
-_MODEL_FIELDS = tuple(ModelOnBoard.__dataclass_fields__)
+def _model(record: Any) -> ModelOnBoard:
+    fields = {name: record[name] for name in ModelOnBoard.__dataclass_fields__}
+    for name, value in fields.items():
+        if type(value) is not (str if name in ("sha256", "encoding") else int):
+            raise ValueError(name)
+    return ModelOnBoard(**fields)
 
 
 @dataclass(frozen=True)
@@ -239,7 +246,11 @@ class Pictures:
     def _finished(self) -> Thumbnail | None:
         frame, width, height, form = self._head
         size = {1: 3, 2: 2}.get(form, 0)
-        if not size or len(self._data) != width * height * size:
+        total = width * height * size
+        if not 0 < total <= MOST_PICTURE_BYTES or len(self._data) > total:
+            self._head, self._data = (), bytearray()  # what follows is none of it
+            return None
+        if len(self._data) < total:
             return None
         raw = np.frombuffer(bytes(self._data), np.uint8 if size == 3 else ">u2")
         self._head, self._data = (), bytearray()

@@ -109,7 +109,7 @@ def buffers_of(a: Architecture, kernels: KernelSet, tiling: Tiling) -> tuple[Buf
 
 
 def comes_ahead(a: Architecture) -> bool:
-    """Whether residual rows of the next group fit behind GELU's codes (`ftv_hidden.behind` of ftv_engine.h)."""
+    """Whether rows of the next group fit behind GELU's codes (`ftv_hidden.behind` of ftv_engine.h)."""
     hidden = round_up(a.hidden, TILE)
     return narrow_bytes(1, hidden) - hidden >= round_up(a.width, TILE) * WORD
 

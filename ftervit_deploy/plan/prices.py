@@ -107,7 +107,8 @@ _CLOCK_HZ = 80e6
 _FLASH_READ = 27e6
 _LINES = {"dio": 0.5, "dout": 0.5, "qio": 1.0, "qout": 1.0, "opi": 2.0}
 DISPATCH_S = 5e-6
-"""Assumed: a task notification to the other core, and waiting for its end; or a copy's descriptors and interrupt."""
+"""Assumed: a task notification to the other core, and waiting for its end; or a copy's descriptors and
+interrupt."""
 
 
 def rates_of(board: ChipBoard) -> Rates:

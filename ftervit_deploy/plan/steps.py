@@ -111,9 +111,9 @@ def pass_steps(a: Architecture, matrices: Matrices, tiling: Tiling) -> Iterator[
 
 
 class _Copies(NamedTuple):
-    """Bytes of the groups that are copied, by when: `first` come and `last` go while nothing computes, `ahead` come
-    during fc2 and the next norm of the group before, `gone` go during proj and norm2 of the group after, and
-    `moved` are moved within SRAM.
+    """Bytes of the groups that are copied, by when: `first` come and `last` go while nothing computes,
+    `ahead` come during fc2 and the next norm of the group before, `gone` go during proj and norm2 of the
+    group after, and `moved` are moved within SRAM.
     """
 
     first: list[int]

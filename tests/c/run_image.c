@@ -132,6 +132,13 @@ static void expect_broken_plans(const ftv_model *model, const ftv_options *optio
     broken = *plan;
     broken.resident = model->tokens + 1U;
     expect_broken_plan(model, options, broken);
+    broken = *plan;
+    memset(broken.bytes, 0, sizeof broken.bytes);
+    for (uint32_t i = 0; i < FTV_BUFFERS; i++) { /* all is well, but nothing is in the arena */
+        broken.places[i] = (ftv_plan_place){FTV_FAR, broken.bytes[FTV_FAR], plan->places[i].bytes};
+        broken.bytes[FTV_FAR] += plan->places[i].bytes;
+    }
+    expect_broken_plan(model, options, broken);
 }
 
 /* The engine's own tiling, or the one that needs least memory. */

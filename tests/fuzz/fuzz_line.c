@@ -77,7 +77,8 @@ static void prepare(void) {
     static uint32_t now;
     static _Alignas(16) uint8_t image[16384];
     static const ftv_line_fact facts[] = {{"app", "fuzz \"\\\n"}};
-    FILE *file = fopen(FTV_TINY_IMAGE, "rb");
+    const char *path = getenv("FTV_TINY_IMAGE");
+    FILE *file = path != NULL ? fopen(path, "rb") : NULL;
     size_t bytes = file != NULL ? fread(image, 1, sizeof image, file) : 0U;
     if (file == NULL || ftv_open(&model, image, bytes) != FTV_OK) {
         abort();

@@ -8,11 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
-#define PARTITION 4096U
+#define HALF      0x10000U /* a multiple of every page */
+#define PARTITION (2U * HALF)
 
 static _Alignas(64) uint8_t flash[PARTITION];
-static bool there = true, psram_is_full;
+static bool there = true, psram_is_full, psram_is_faulty;
 static size_t freed;
 
 const esp_partition_t *esp_partition_find_first(esp_partition_type_t type, esp_partition_subtype_t subtype,
@@ -28,15 +31,36 @@ esp_err_t esp_partition_mmap(const esp_partition_t *partition, size_t offset, si
     return partition->size == bytes && offset == 0U && memory == ESP_PARTITION_MMAP_DATA ? ESP_OK : -1;
 }
 
+/* PSRAM whose topmost address line is dead: both halves are one. */
+static void *faulty_psram(void) {
+    const int protection = PROT_READ | PROT_WRITE;
+    FILE *half = tmpfile();
+    if (half == NULL || ftruncate(fileno(half), HALF) != 0) {
+        return NULL;
+    }
+    uint8_t *memory = mmap(NULL, PARTITION, protection, MAP_SHARED, fileno(half), 0);
+    bool made = memory != MAP_FAILED &&
+                mmap(memory + HALF, HALF, protection, MAP_SHARED | MAP_FIXED, fileno(half), 0) != MAP_FAILED;
+    fclose(half);
+    return made ? memory : NULL;
+}
+
 void *heap_caps_aligned_alloc(size_t alignment, size_t bytes, uint32_t caps) {
     printf("PSRAM: %s, %u bytes at a multiple of %u\n", (caps & MALLOC_CAP_SPIRAM) != 0U ? "yes" : "no",
            (unsigned)bytes, (unsigned)alignment);
-    return psram_is_full ? NULL : aligned_alloc(alignment, (bytes + alignment - 1U) / alignment * alignment);
+    if (psram_is_full || psram_is_faulty) {
+        return psram_is_full ? NULL : faulty_psram();
+    }
+    return aligned_alloc(alignment, (bytes + alignment - 1U) / alignment * alignment);
 }
 
 void heap_caps_free(void *memory) {
     freed++;
-    free(memory);
+    if (psram_is_faulty) {
+        munmap(memory, PARTITION);
+    } else {
+        free(memory);
+    }
 }
 
 static void write_length(uint32_t length) {
@@ -61,13 +85,17 @@ static void show(const char *what) {
 
 int main(void) {
     for (uint32_t i = 0; i < PARTITION; i++) {
-        flash[i] = (uint8_t)(i * 7U);
+        flash[i] = (uint8_t)(i * 7U + i / HALF);
     }
     write_length(1008);
     show("an image");
     psram_is_full = true;
     show("no room");
     psram_is_full = false;
+    psram_is_faulty = true;
+    write_length(PARTITION);
+    show("faulty PSRAM");
+    psram_is_faulty = false;
     write_length(PARTITION + 16U);
     show("a length beyond the partition");
     write_length(16);

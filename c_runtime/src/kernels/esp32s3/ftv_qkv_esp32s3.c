@@ -63,9 +63,10 @@ static void quantise(const ftv_qkv_part *part, uint32_t first, uint32_t tokens, 
 
 /* Keys beyond the last are copies of it: with its scale, too, their scores change no maximum. */
 static void put_keys(const ftv_qkv_part *part, uint32_t first, uint32_t tokens, int8_t *rows) {
-    uint32_t all = ftv_round16(tokens), end = all * part->head_rows;
-    for (uint32_t i = tokens * part->head_rows; i < end; i++) {
-        rows[i] = rows[i - part->head_rows];
+    uint32_t all = ftv_round16(tokens), row_words = part->head_rows / (uint32_t)sizeof(int32_t);
+    int32_t *words = (int32_t *)(void *)rows;
+    for (uint32_t i = tokens * row_words; i < all * row_words; i++) {
+        words[i] = words[i - row_words];
     }
     ftv_keys_args args = {.rows = ftv_address_of(rows),
                           .keys = ftv_address_of(part->codes + (size_t)first * part->head_rows),

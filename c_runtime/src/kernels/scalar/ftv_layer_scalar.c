@@ -63,7 +63,8 @@ static void put_token(const ftv_layer_job *job, const layer_scratch *s, uint32_t
                       const int32_t *sums) {
     uint32_t channels = s->eight.tiles_count * FTV_TILE;
     uint32_t column = job->column + (first_tile - job->first_tile) * FTV_TILE;
-    int32_t *out = job->out + (size_t)token * job->out_stride + column;
+    /* A step that activates has no `out`. */
+    int32_t *out = job->output == FTV_ACTIVATE ? NULL : job->out + (size_t)token * job->out_stride + column;
     ftv_requantise_scalar(job->output == FTV_STORE ? out : s->y, sums, channels, &s->affine, job->x.scales[token]);
     if (job->output == FTV_ADD) {
         add_row(out, s->y, channels);

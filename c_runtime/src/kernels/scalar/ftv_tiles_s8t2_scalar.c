@@ -3,71 +3,25 @@
  * the table of those four, for j = 0 .. 3 side by side. Table: FTV_TABLE_BYTES_T2. */
 #include "ftv_scalar.h"
 
-#define MOST         (FTV_HALF_INPUTS / 16U) /* blocks until the words have to be read */
-#define CODE(c2, c3) (16U * (c2) + 64U * (c3))
+#define MOST (FTV_HALF_INPUTS / 16U) /* blocks until the words have to be read */
 
-/* value, at the entry of code `at`. */
-#define PUT(at)                                                                                                        \
-    table[(at) * FTV_STRIDE] = value;                                                                                  \
-    FTV_STORED(value)
-
-/* The nine sums of two inputs; each differs from the one before in one trit. From codes 0, 0 to 2, 2, ... */
-FTV_INLINE uint32_t nine_up(uint32_t *restrict table, uint32_t value, uint32_t x0, uint32_t x1) {
-    PUT(0U);
-    value += x0;
-    PUT(1U);
-    value += x0;
-    PUT(2U);
-    value += x1;
-    PUT(6U);
-    value -= x0;
-    PUT(5U);
-    value -= x0;
-    PUT(4U);
-    value += x1;
-    PUT(8U);
-    value += x0;
-    PUT(9U);
-    value += x0;
-    PUT(10U);
-    return value;
-}
-
-/* ... and back. */
-FTV_INLINE uint32_t nine_down(uint32_t *restrict table, uint32_t value, uint32_t x0, uint32_t x1) {
-    PUT(10U);
-    value -= x0;
-    PUT(9U);
-    value -= x0;
-    PUT(8U);
-    value -= x1;
-    PUT(4U);
-    value += x0;
-    PUT(5U);
-    value += x0;
-    PUT(6U);
-    value -= x1;
-    PUT(2U);
-    value -= x0;
-    PUT(1U);
-    value -= x0;
-    PUT(0U);
-    return value;
-}
+/* A code has two bits. */
+#define FTV_PLACE(v) (((v) % 3U + (v) / 3U % 3U * 4U + (v) / 9U % 3U * 16U + (v) / 27U * 64U) * FTV_STRIDE)
+#include "ftv_nine_scalar.h"
 
 /* All 81 sums of four inputs. */
 static void fill(uint32_t *restrict table, uint32_t x0, uint32_t x1, uint32_t x2, uint32_t x3) {
     uint32_t value = 0U - x0 - x1 - x2 - x3;
     FTV_NOW(table);
-    value = nine_up(table + CODE(0U, 0U) * FTV_STRIDE, value, x0, x1) + x2;
-    value = nine_down(table + CODE(1U, 0U) * FTV_STRIDE, value, x0, x1) + x2;
-    value = nine_up(table + CODE(2U, 0U) * FTV_STRIDE, value, x0, x1) + x3;
-    value = nine_down(table + CODE(2U, 1U) * FTV_STRIDE, value, x0, x1) - x2;
-    value = nine_up(table + CODE(1U, 1U) * FTV_STRIDE, value, x0, x1) - x2;
-    value = nine_down(table + CODE(0U, 1U) * FTV_STRIDE, value, x0, x1) + x3;
-    value = nine_up(table + CODE(0U, 2U) * FTV_STRIDE, value, x0, x1) + x2;
-    value = nine_down(table + CODE(1U, 2U) * FTV_STRIDE, value, x0, x1) + x2;
-    nine_up(table + CODE(2U, 2U) * FTV_STRIDE, value, x0, x1);
+    value = ftv_nine_up(table, 0U, value, x0, x1) + x2;
+    value = ftv_nine_down(table, 9U, value, x0, x1) + x2;
+    value = ftv_nine_up(table, 18U, value, x0, x1) + x3;
+    value = ftv_nine_down(table, 45U, value, x0, x1) - x2;
+    value = ftv_nine_up(table, 36U, value, x0, x1) - x2;
+    value = ftv_nine_down(table, 27U, value, x0, x1) + x3;
+    value = ftv_nine_up(table, 54U, value, x0, x1) + x2;
+    value = ftv_nine_down(table, 63U, value, x0, x1) + x2;
+    ftv_nine_up(table, 72U, value, x0, x1);
 }
 
 /* The tables of inputs k .. k + 15. */

@@ -6,60 +6,16 @@
 #define STRIDE (2U * FTV_PAIRS) /* words from one entry to the next: two tables lie side by side */
 #define WORDS  (27U * STRIDE)   /* of two tables */
 
-#define PUT(at)                                                                                                        \
-    table[(at) * STRIDE] = value;                                                                                      \
-    FTV_STORED(value)
-
-/* The nine sums of two inputs; each differs from the one before in one trit. */
-FTV_INLINE uint32_t nine_up(uint32_t *restrict table, uint32_t value, uint32_t x0, uint32_t x1) {
-    PUT(0U);
-    value += x0;
-    PUT(1U);
-    value += x0;
-    PUT(2U);
-    value += x1;
-    PUT(5U);
-    value -= x0;
-    PUT(4U);
-    value -= x0;
-    PUT(3U);
-    value += x1;
-    PUT(6U);
-    value += x0;
-    PUT(7U);
-    value += x0;
-    PUT(8U);
-    return value;
-}
-
-FTV_INLINE uint32_t nine_down(uint32_t *restrict table, uint32_t value, uint32_t x0, uint32_t x1) {
-    PUT(8U);
-    value -= x0;
-    PUT(7U);
-    value -= x0;
-    PUT(6U);
-    value -= x1;
-    PUT(3U);
-    value += x0;
-    PUT(4U);
-    value += x0;
-    PUT(5U);
-    value -= x1;
-    PUT(2U);
-    value -= x0;
-    PUT(1U);
-    value -= x0;
-    PUT(0U);
-    return value;
-}
+#define FTV_PLACE(v) ((v) * STRIDE)
+#include "ftv_nine_scalar.h"
 
 /* All 27 sums of three inputs. */
 FTV_INLINE void fill(uint32_t *restrict table, uint32_t x0, uint32_t x1, uint32_t x2) {
     uint32_t value = 0U - x0 - x1 - x2;
     FTV_NOW(table);
-    value = nine_up(table, value, x0, x1) + x2;
-    value = nine_down(table + 9U * STRIDE, value, x0, x1) + x2;
-    nine_up(table + 18U * STRIDE, value, x0, x1);
+    value = ftv_nine_up(table, 0U, value, x0, x1) + x2;
+    value = ftv_nine_down(table, 9U, value, x0, x1) + x2;
+    ftv_nine_up(table, 18U, value, x0, x1);
 }
 
 /* The tables of 24 inputs. */

@@ -10,54 +10,21 @@ typedef struct five_inputs {
     uint32_t x0, x1, x2, x3, x4; /* the last one's trit is the lowest digit */
 } five_inputs;
 
-/* Where the value v = 81 d0 + 27 d1 + 9 d2 + 3 d3 + d4 stands: its byte. */
-#define BYTE_OF(v) ((256U * (v) + 242U) / 243U)
+/* The entry of v = 81 d0 + 27 d1 + 9 d2 + 3 d3 + d4 stands at v's byte. */
+#define FTV_PLACE(v) ((256U * (v) + 242U) / 243U * FTV_STRIDE)
+#include "ftv_nine_scalar.h"
 
-#define PUT(v)                                                                                                         \
-    table[BYTE_OF(v) * FTV_STRIDE] = value;                                                                            \
-    FTV_STORED(value)
-
-/* The sums of three values in a row, and back. Each sum differs from the one before in one trit. */
-FTV_INLINE uint32_t three_up(uint32_t *restrict table, uint32_t v, uint32_t value, five_inputs in) {
-    PUT(v);
-    value += in.x4;
-    PUT(v + 1U);
-    value += in.x4;
-    PUT(v + 2U);
-    return value;
-}
-
-FTV_INLINE uint32_t three_down(uint32_t *restrict table, uint32_t v, uint32_t value, five_inputs in) {
-    PUT(v + 2U);
-    value -= in.x4;
-    PUT(v + 1U);
-    value -= in.x4;
-    PUT(v);
-    return value;
-}
-
-FTV_INLINE uint32_t nine_up(uint32_t *restrict table, uint32_t v, uint32_t value, five_inputs in) {
-    value = three_up(table, v, value, in) + in.x3;
-    value = three_down(table, v + 3U, value, in) + in.x3;
-    return three_up(table, v + 6U, value, in);
-}
-
-FTV_INLINE uint32_t nine_down(uint32_t *restrict table, uint32_t v, uint32_t value, five_inputs in) {
-    value = three_down(table, v + 6U, value, in) - in.x3;
-    value = three_up(table, v + 3U, value, in) - in.x3;
-    return three_down(table, v, value, in);
-}
-
+/* The sums of three inputs, and back. */
 FTV_INLINE uint32_t part_up(uint32_t *restrict table, uint32_t v, uint32_t value, five_inputs in) {
-    value = nine_up(table, v, value, in) + in.x2;
-    value = nine_down(table, v + 9U, value, in) + in.x2;
-    return nine_up(table, v + 18U, value, in);
+    value = ftv_nine_up(table, v, value, in.x4, in.x3) + in.x2;
+    value = ftv_nine_down(table, v + 9U, value, in.x4, in.x3) + in.x2;
+    return ftv_nine_up(table, v + 18U, value, in.x4, in.x3);
 }
 
 FTV_INLINE uint32_t part_down(uint32_t *restrict table, uint32_t v, uint32_t value, five_inputs in) {
-    value = nine_down(table, v + 18U, value, in) - in.x2;
-    value = nine_up(table, v + 9U, value, in) - in.x2;
-    return nine_down(table, v, value, in);
+    value = ftv_nine_down(table, v + 18U, value, in.x4, in.x3) - in.x2;
+    value = ftv_nine_up(table, v + 9U, value, in.x4, in.x3) - in.x2;
+    return ftv_nine_down(table, v, value, in.x4, in.x3);
 }
 
 /* All 243 sums of five inputs. */
