@@ -105,9 +105,24 @@ def _images(board: ChipBoard, cycles: KernelCycles) -> Iterator[Row]:
         found = _estimate(subject_of_preset(preset, PRESETS[preset], ENCODING), board, cycles)
         name = f"{preset}, an image, memory traffic included"
         yield figure(name, found.seconds, "s", at_most=aim, kind="modelled", source=ESTIMATE)
+        yield from _parts(found)
     seconds = _estimate(_signs(), board, cycles).seconds
     name = "bundled model of hand signs"
     yield figure(name, 1 / seconds, "images/s", at_least=SIGNS_PER_S, kind="modelled", source=ESTIMATE)
+
+
+def _parts(found: Estimate) -> Iterator[Row]:
+    """What an image's time is made of."""
+    prices = found.prices
+    fetched = sum(price.weights_s + price.copies_s - price.hidden_s for price in prices)
+    parts = {
+        "  kernels compute": sum(price.compute_s for price in prices),
+        "  weights and copies that nothing hides": fetched,
+        "  cores read and write PSRAM, move rows": sum(price.waits_s for price in prices),
+        "  work is shared out, copies are started": sum(price.dispatch_s for price in prices),
+    }
+    for name, seconds in parts.items():
+        yield figure(name, seconds, "s", kind="modelled", source=ESTIMATE)
 
 
 def _estimate(subject: Any, board: ChipBoard, cycles: KernelCycles) -> Estimate:

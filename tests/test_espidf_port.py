@@ -189,12 +189,14 @@ def test_work_is_done_once_whoever_notifies_whom(tmp_path: Path) -> None:
 def test_the_model_is_copied_to_psram_where_that_is_possible(tmp_path: Path) -> None:
     lines = played(tmp_path, "model")
     assert lines == [
-        "PSRAM: yes, 1008 bytes at a multiple of 64",
+        "PSRAM: yes, 1024 bytes at a multiple of 64",
+        "cache: left",
         "an image: PSRAM, copied 1, 1008 bytes, the same, freed 0",
-        "PSRAM: yes, 1008 bytes at a multiple of 64",
+        "PSRAM: yes, 1024 bytes at a multiple of 64",
         "W ftv: model: PSRAM has no 1008 bytes for it",
         "no room: flash, copied 0, 131072 bytes, the same, freed 0",
         "PSRAM: yes, 131072 bytes at a multiple of 64",
+        "cache: left",
         "E ftv: model: its copy in PSRAM differs, that memory is faulty",
         "faulty PSRAM: flash, copied 0, 131072 bytes, the same, freed 1",
         "a length beyond the partition: flash, copied 0, 131072 bytes, the same, freed 1",

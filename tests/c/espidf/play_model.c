@@ -1,6 +1,7 @@
 /* A partition and PSRAM: where the model is read from. */
 #include "ftv_espidf.h"
 
+#include "esp_cache.h"
 #include "esp_heap_caps.h"
 #include "esp_partition.h"
 
@@ -52,6 +53,12 @@ void *heap_caps_aligned_alloc(size_t alignment, size_t bytes, uint32_t caps) {
         return psram_is_full ? NULL : faulty_psram();
     }
     return aligned_alloc(alignment, (bytes + alignment - 1U) / alignment * alignment);
+}
+
+int esp_cache_msync(void *start, size_t bytes, int flags) {
+    bool whole_lines = (uintptr_t)start % 64U == 0U && bytes % 64U == 0U;
+    printf("cache: %s\n", whole_lines && flags == ESP_CACHE_MSYNC_FLAG_INVALIDATE ? "left" : "what?");
+    return 0;
 }
 
 void heap_caps_free(void *memory) {
