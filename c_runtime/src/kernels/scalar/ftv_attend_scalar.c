@@ -1,6 +1,6 @@
 /* A whole step: query rows of one head, four at a time. See ftv.h, ftv_attend_job, and NUMERICS.md, section 5.
  * Q is [token][head_rows], K the same as code + 128, so that a byte loads without its sign; V, code + 128 too, has its
- * channels in twos, [head_rows / 2][tokens rounded up to 16][2] (ftv_qkv_scalar).
+ * channels in twos, [head_rows / 2][tokens rounded up to 16][2] (ftv_parts_scalar).
  *
  * Scores: two queries share a word, as tokens do in ftv_scalar.h. A product is at most 63 * 127, so four channels fit
  * the halves, which are read after every four. The mixture of values needs 32 bits for each sum. */
