@@ -16,7 +16,8 @@ _TABLE_BYTES = {"t2": 171 * 16 * _WORD, "t5": 256 * 16 * _WORD}
 _THREES = 8
 _T3_TABLE_BYTES = 27 * _PAIRS * _THREES * _WORD
 _QUERIES = 4
-_QUAD_BYTES = 5 * _WORD
+_OCTET_BYTES = 21 * _WORD
+"""Of eight channels of four queries."""
 
 SCALAR = RoughCycles("scalar", mac=0.6, weight=0.0, output=20.0, attend_mac=3.0, score=50.0, value=20.0)
 """Rounded from what the emulated Xtensa counts (`python -m bench.scalar`), an instruction a cycle."""
@@ -50,8 +51,8 @@ def chunk_scratch_bytes(channels: int, encoding: str) -> int:
 def attend_scratch_bytes(tokens: int, head_rows: int) -> int:
     """Of the step `attend`: four queries."""
     rows = round_up(tokens, TILE)
-    queries = head_rows // 2 * _QUAD_BYTES + _QUERIES * head_rows * _WORD
-    return queries + rows * ((2 + _QUERIES) * _WORD + _QUERIES * 2)
+    queries = head_rows // 8 * _OCTET_BYTES + _QUERIES * head_rows * _WORD
+    return queries + rows * (2 + _QUERIES) * _WORD
 
 
 def _recoded_bytes(inputs: int, channels: int) -> int:

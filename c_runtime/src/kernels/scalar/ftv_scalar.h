@@ -156,6 +156,25 @@ size_t ftv_attend_scratch_bytes_scalar(uint32_t tokens, uint32_t head_rows);
 #define FTV_BOTH_NOW(a, b)            ((void)0)
 #endif
 
+/* sum0 += x * y0 and sum1 += x * y1, all uint32_t; x is used up. Where sums take all registers, GCC for Xtensa carries
+ * them from one to the next; here they stay. Both products come before both sums, because a product is ready a cycle
+ * late. */
+#if defined(__GNUC__) && defined(__XTENSA__)
+#define FTV_ADD_PRODUCTS(sum0, sum1, x, y0, y1)                                                                        \
+    do {                                                                                                               \
+        uint32_t product;                                                                                              \
+        __asm__ volatile("mull %2, %3, %4\n\tmull %3, %3, %5\n\tadd %0, %0, %2\n\tadd %1, %1, %3"                      \
+                         : "+r"(sum0), "+r"(sum1), "=&r"(product), "+r"(x)                                             \
+                         : "r"(y0), "r"(y1));                                                                          \
+    } while (0)
+#else
+#define FTV_ADD_PRODUCTS(sum0, sum1, x, y0, y1)                                                                        \
+    do {                                                                                                               \
+        (sum0) += (x) * (y0);                                                                                          \
+        (sum1) += (x) * (y1);                                                                                          \
+    } while (0)
+#endif
+
 /* ---- words ---- */
 
 FTV_INLINE uint32_t ftv_pair(int8_t low, int8_t high) {
