@@ -187,6 +187,8 @@ def _ms(seconds: float) -> str:
 
 
 def _closing(found: Estimate) -> list[str]:
+    from ..plan.scalar import SCALAR
+
     weights = "from PSRAM, where the firmware copies them at boot" if found.weights_in_psram else "from flash"
     assert found.memory is not None
     tiling, a = found.memory.tiling, found.subject.architecture
@@ -206,6 +208,8 @@ def _closing(found: Estimate) -> list[str]:
             "MAC/cycle: on the busier core, while it computes. hidden: weights fetched while kernels compute."
         )
     )
+    if found.kernels == SCALAR.name:  # no assembly that could be modelled
+        lines.append(dim("Cycles are rough: instructions that an emulator counted, one a cycle."))
     rates = found.rates
     for what, rate in (
         ("PSRAM, read", rates.far_read),
