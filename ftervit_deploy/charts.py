@@ -66,8 +66,8 @@ def _title(found: Estimate) -> str:
 
 _PARTS: tuple[tuple[str, str, Callable[[Price], float]], ...] = (
     ("computing", "#3b6ea8", lambda price: price.compute_s),
-    ("waiting for weights", "#d98e32", lambda price: price.weights_s - price.hidden_s),
-    ("waiting for PSRAM", "#b5403f", lambda price: price.far_s),
+    ("for weights, copies", "#d98e32", lambda price: price.weights_s + price.copies_s - price.hidden_s),
+    ("for memory", "#b5403f", lambda price: price.waits_s),
     ("sharing out work", "#8a8a8a", lambda price: price.dispatch_s),
 )
 

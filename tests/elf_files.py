@@ -11,12 +11,12 @@ _NOBITS, _STRTAB, _ALLOC_EXECUTE = 8, 3, 6
 _HEADER = "<16sHHIIIIIHHHHHH"
 
 
-def write_elf(path: Path, sizes: Mapping[str, int] | None = None) -> None:
-    """Sections without content, one behind the other from CODE_ADDRESS; by default 64 KB of code."""
+def write_elf(path: Path, sizes: Mapping[str, int] | None = None, address: int = CODE_ADDRESS) -> None:
+    """Sections without content, one behind the other from `address` on; by default 64 KB of code."""
     sizes = sizes or {".text": 0x1_0000}
     names = [*sizes, ".names"]
     table = b"\0" + b"".join(name.encode() + b"\0" for name in names)
-    header_bytes, address = struct.calcsize(_HEADER), CODE_ADDRESS
+    header_bytes = struct.calcsize(_HEADER)
     sections = [(0,) * 10]
     for name, size in sizes.items():
         at = table.index(name.encode() + b"\0")

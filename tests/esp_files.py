@@ -86,7 +86,7 @@ def write_project(folder: Path, model: bytes, **manifest: Any) -> Manifest:
         "ftervit": "0.4.0", "board": "esp32s3-eye", "chip": "esp32s3", "cores": 2, "flash_bytes": 8 << 20,
         "flash_mode": "qio", "psram_bytes": 8 << 20, "psram_mode": "octal", "model_file": "model.ftv",
         "model_sha256": header.content_sha256, "model_bytes": len(model), "model_offset": MODEL_OFFSET,
-        "model_partition_bytes": MODEL_ROOM, "app_offset": APP_OFFSET, "app_partition_bytes": APP_ROOM,
+        "model_partition_bytes": MODEL_ROOM, "app_offset": APP_OFFSET, "app_partition_bytes": APP_ROOM, "arena_bytes": 200_000,
         "shape": shape_of(model),
     }  # fmt: skip
     written = Manifest(**{**values, **manifest})

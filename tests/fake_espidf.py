@@ -38,7 +38,8 @@ for done, total in ((1, 200), (50, 200), (1, 90), (90, 90), (199, 201), (201, 20
     print(f"[{done}/{total}] Building C object a.c.obj", flush=True)
     if script.exists() and done == 50:
         exec(script.read_text())
-(build / "app.elf").write_bytes(b"elf")
+elf = here / "app.elf"
+(build / "app.elf").write_bytes(elf.read_bytes() if elf.exists() else b"elf")
 (build / "app.map").write_text("map")
 (build / "app.bin").write_bytes(bytes(size))
 if size > 1 << 20:
@@ -82,7 +83,7 @@ def manifest(**given: object) -> Manifest:
         "ftervit": "0.1.0", "board": "esp32s3-eye", "chip": "esp32s3", "cores": 2, "flash_bytes": 8 << 20,
         "flash_mode": "qio", "psram_bytes": 8 << 20, "psram_mode": "octal", "model_file": "model.ftv",
         "model_sha256": "0" * 64, "model_bytes": 1000, "model_offset": 0x11_0000,
-        "model_partition_bytes": 1 << 20, "app_offset": 0x1_0000, "app_partition_bytes": 1 << 20,
+        "model_partition_bytes": 1 << 20, "app_offset": 0x1_0000, "app_partition_bytes": 1 << 20, "arena_bytes": 200_000,
         "shape": Shape("t2", 64, 8, 96, 6, 3, 384, 10),
     }  # fmt: skip
     return Manifest(**{**facts, **given})  # type: ignore[arg-type]

@@ -280,8 +280,10 @@ def test_the_quantise_step(steps: Steps, pieces: int, piece: int, vectors: bool,
     y = np.stack([_mixed_magnitudes(rng, stride) for _ in range(12)])
     y.reshape(12, pieces, piece_stride)[:, :, piece:] = 0
     values, absmax = (steps.array(a) for a in narrow(y))
-    out_stride = 2 * stride if in_place else -(-columns // 16) * 16
-    codes = values.view(np.int8) if in_place else steps.array(np.full((12, out_stride), 99, np.int8))
+    out_stride = stride if in_place else -(-columns // 16) * 16
+    codes = steps.array(np.full((12, out_stride), 99, np.int8))
+    if in_place:
+        codes = values.view(np.int8).reshape(-1)[: 12 * stride].reshape(12, stride)
     scales = steps.array(np.zeros((12, 2), np.int16))
     job = QuantiseJob(rows=12, pieces=pieces, piece=piece, piece_stride=piece_stride)
     job.in_.values, job.in_.absmax, job.in_.stride = values.ctypes.data, absmax.ctypes.data, stride

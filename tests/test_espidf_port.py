@@ -32,6 +32,40 @@ def played(folder: Path, part: str, *words: str, flags: tuple[str, ...] = SANITI
     return done.stdout.splitlines()
 
 
+# ---- copies by DMA ----
+
+
+def test_copies_by_dma_are_tried_and_then_made_in_order(tmp_path: Path) -> None:
+    driver, started, result = played(tmp_path, "copies", flags=THREADS)
+    assert (driver, started) == ("driver: PSRAM in 64 bytes", "copies: DMA, dropped 1")
+    assert result == "the same, enough descriptors, at most 32256 bytes, refused 0, dropped 1"
+
+
+def test_what_the_dma_refuses_a_core_copies_past_the_cache(tmp_path: Path) -> None:
+    result = played(tmp_path, "copies", "refusing", flags=THREADS)[-1]
+    refused, dropped = map(int, re.findall(r"refused (\d+), dropped (\d+)", result)[0])
+    assert result.startswith("the same, ")
+    assert refused > 0
+    assert dropped == refused + 1
+
+
+@pytest.mark.parametrize(
+    ("play", "said"),
+    [
+        ("none free", "W ftv: copies: no DMA for them, the cores make them"),
+        ("wrong", "E ftv: copies: the DMA does not bring back what it took, the cores make them"),
+        ("stopped", "E ftv: copies: the DMA does not bring back what it took, the cores make them"),
+    ],
+)
+def test_without_a_dma_that_works_the_cores_copy(tmp_path: Path, play: str, said: str) -> None:
+    assert played(tmp_path, "copies", play, flags=THREADS)[1:] == [said, "copies: cores, dropped 1"]
+
+
+def test_a_dma_that_stops_ends_in_a_restart(tmp_path: Path) -> None:
+    result = played(tmp_path, "copies", "stopping", flags=THREADS)[-1]
+    assert result == "abort: ftv: the DMA that copies residual rows has stopped"
+
+
 # ---- I2C ----
 
 

@@ -93,6 +93,16 @@ def test_progress_is_that_of_the_application_not_of_the_bootloader(espidf: FakeE
     assert "[90/90] Building C object a.c.obj" in heard.lines
 
 
+def test_a_firmware_whose_heap_has_no_room_for_the_arena_is_told(espidf: FakeEspIdf, project: Path) -> None:
+    fits = 0x3FCE_9710 - (24 << 10) - 200_000
+    write_elf(espidf.path / "tools/app.elf", {".dram0.heap_start": 0}, fits)
+    build_firmware(project, espidf.machine())
+    write_elf(espidf.path / "tools/app.elf", {".dram0.heap_start": 0}, fits + 1000)
+    with pytest.raises(BuildError, match=r"leaves the engine 199,000 bytes .* planned for 200,000") as caught:
+        build_firmware(project, espidf.machine())
+    assert "arena_bytes in the board's [memory] to 199,000" in caught.value.hint
+
+
 # ---- the environment ----
 
 

@@ -23,10 +23,13 @@ from ftervit_deploy.plan import (
     kernels_of,
     machine_of,
     plan_flash,
+    pass_steps,
     plan_memory,
+    prices_of,
     rates_of,
 )  # fmt: skip
-from ftervit_deploy.plan.memory import SPARE
+from ftervit_deploy.plan.buffers import Tiling
+from ftervit_deploy.plan.memory import FAR, SPARE
 from ftervit_deploy.project.facts import reduced_bytes
 from synthetic import random_graph
 
@@ -81,12 +84,56 @@ def test_a_piece_of_the_heap_takes_what_static_memory_has_no_room_for() -> None:
 
 
 def test_residual_rows_stay_in_sram_as_far_as_they_fit() -> None:
-    a = PRESETS["deit_tiny_224"]
-    plan = planned(a, "t2", 2, 230_000, 6 << 20, image_bytes=1_555_696)
+    a = Architecture(224, 16, 192, 12, 3, 384, 10)  # no room behind GELU's codes
+    plan = planned(a, "t2", 2, 220_000, 6 << 20, image_bytes=1_055_696)
     assert 0 < plan.tiling.resident < a.tokens
     assert plan.tiling.window
     assert "residual" in plan.place.far
     assert "resident" not in plan.place.far
+
+
+def test_rows_that_dma_copies_share_no_line_of_the_cache() -> None:
+    plan = planned(PRESETS["deit3_small_224"], "t2", 2, 262_000, 7 << 20, image_bytes=5_761_328)
+    assert plan.tiling.window
+    assert {place.offset % 64 for place in plan.placed if place.memory == FAR} == {0}
+    residual = next(place for place in plan.placed if place.buffer.name == "residual")
+    assert residual.memory == FAR
+    assert residual.buffer.bytes % 64 == 0
+
+
+@pytest.mark.parametrize("stays", [True, False])
+@pytest.mark.parametrize("resident", [0, 30])
+@pytest.mark.parametrize("hidden", [768, 384])
+def test_every_row_behind_a_window_comes_and_goes_once_a_block(
+    hidden: int, resident: int, stays: bool
+) -> None:
+    a = Architecture(224, 16, 192, 4, 3, hidden, 10)
+    steps = list(pass_steps(a, Matrices("t2", frozenset()), Tiling(2, 25, 1, True, resident, stays)))
+    row = 192 * 4
+    inner = (a.tokens - resident) * row
+    last = row if not resident else 0  # the last block's one query
+    assert sum(step.coming_bytes for step in steps) == 3 * inner + last
+    assert sum(step.going_bytes for step in steps) == 4 * inner + last
+    moved = sum(step.moved_bytes for step in steps)
+    assert (moved > 0) == (hidden == 768)
+    assert moved <= 3 * inner + last
+
+
+def test_copies_hide_behind_what_weights_leave_of_the_computing() -> None:
+    board, a = board_named("esp32s3-eye"), PRESETS["deit_tiny_224"]
+    machine = machine_of(board, a)
+    kernels = kernels_of(board.chip, a, "t2")
+    plan = planned(a, "t2", 2, 262_000, 6 << 20, image_bytes=1_555_696)
+    steps = list(pass_steps(a, Matrices("t2", frozenset()), plan.tiling))
+    prices = prices_of(steps, kernels.cycles, machine, plan.place)
+    rates = machine.rates
+    copied = sum(
+        rates.copy_read.seconds(s.coming_bytes) + rates.copy_write.seconds(s.going_bytes) for s in steps
+    )
+    assert sum(price.copies_s for price in prices) == pytest.approx(copied)
+    for price in prices:
+        assert price.hidden_s <= min(price.weights_s + price.copies_s, price.compute_s) + 1e-12
+        assert price.step.settles or price.copies_s <= price.hidden_s
 
 
 @pytest.mark.parametrize("encoding", ["t2", "t5"])

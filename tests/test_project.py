@@ -226,7 +226,7 @@ def test_the_components_own_build_file_lists_what_exists() -> None:
         assert (ROOT / "c_runtime" / name).is_file(), name
 
 
-def test_a_piece_of_the_heap_is_taken_at_boot() -> None:
+def test_pieces_of_the_heap_are_taken_at_boot() -> None:
     board = board_named("esp32s3-eye")
     image = write_image(lower(random_graph(replace(PRESETS["deit_tiny_224"], depth=1), 1)), "t2")
     board = replace(board, memory=replace(board.memory, arena_bytes=120_000, heap_bytes=50_000))
@@ -236,4 +236,5 @@ def test_a_piece_of_the_heap_is_taken_at_boot() -> None:
     assert f"#define MODEL_SPARE_BYTES  {spare}U" in project.files["main/model.h"].decode()
     assert "FTV_SPARE" in project.files["main/model_plan.c"].decode()
     main_c = project.files["main/main.c"].decode()
-    assert "heap_caps_aligned_alloc(FTV_ALIGN, MODEL_SPARE_BYTES" in main_c
+    assert "config.arena = config.scratch = take(ARENA_BYTES);" in main_c
+    assert "config.options.spare = take(MODEL_SPARE_BYTES);" in main_c

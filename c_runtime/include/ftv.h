@@ -145,7 +145,9 @@ typedef struct ftv_parallel {
     uint32_t workers;
 } ftv_parallel;
 
-/* Eight-bit rows with their token scales. */
+/* Eight-bit rows with their token scales. Kernels may read FTV_ROWS_READ_ON bytes beyond the last row, whatever they
+ * hold. */
+#define FTV_ROWS_READ_ON 32U
 typedef struct ftv_rows {
     int8_t *codes;          /* [rows][stride], zero beyond the row's own values */
     ftv_multiplier *scales; /* [rows] */
@@ -228,7 +230,8 @@ typedef struct ftv_norm_job {
 } ftv_norm_job;
 
 /* Eight-bit rows of narrow ones, L = 127. Pieces of `piece` values, each `piece_stride` values after the last, become
- * neighbours. out.codes may be in.values: row by row in place, with out.stride = 2 * in.stride. */
+ * neighbours. out.codes may be in.values, with out.stride = in.stride: rows in their order, each value read before
+ * codes come to its place. */
 typedef struct ftv_quantise_job {
     ftv_narrow in;
     uint32_t rows;
@@ -362,12 +365,28 @@ typedef struct ftv_plan {
     ftv_plan_place places[FTV_BUFFERS];
     uint32_t bytes[FTV_MEMORIES]; /* that the plan needs of each memory */
     uint32_t workers;
-    uint32_t group;    /* tokens that go through the embedding, or proj and MLP, together */
-    uint32_t teams;    /* groups at a time: 1, all workers on it, or as many as workers, one each */
-    uint32_t wave;     /* heads at a time */
-    uint32_t window;   /* 1: a group's rows of FTV_BUFFER_RESIDUAL are copied, worked on and copied back */
+    uint32_t group; /* tokens that go through the embedding, or proj and MLP, together */
+    uint32_t teams; /* groups at a time: 1, all workers on it, or as many as workers, one each */
+    uint32_t wave;  /* heads at a time */
+    uint32_t
+        window; /* 1: a group's rows of FTV_BUFFER_RESIDUAL are copied, worked on and copied back; those of the next
+                          group come while this one computes, where GELU's codes leave room for them */
     uint32_t resident; /* tokens whose residual rows lie apart from the others', 0 .. tokens; they need no window */
 } ftv_plan;
+
+/* Copies of residual rows between FTV_BUFFER_RESIDUAL and SRAM that go on while kernels compute, such as by DMA. Called by
+ * ftv_run's own thread alone; what a copy reads and writes is left alone until it was waited for. */
+typedef struct ftv_copies {
+    void *context;
+    /* Starts a copy of `bytes`, a multiple of 64, and returns its number for wait(); copies are made in the order of
+     * their start. The end in FTV_FAR is 64-byte aligned and shares no 64 bytes with anything else, the other end is
+     * 16-byte aligned; nothing but these copies touches FTV_BUFFER_RESIDUAL, so that it need not agree with a cache. */
+    uint32_t (*start)(void *context, void *to, const void *from, size_t bytes);
+    /* Returns when that copy and all before it have been made. */
+    void (*wait)(void *context, uint32_t copy);
+} ftv_copies;
+
+#define FTV_COPY_ALIGN 64U
 
 typedef struct ftv_options {
     const ftv_kernels *kernels;   /* NULL: ftv_kernels_portable */
@@ -379,6 +398,7 @@ typedef struct ftv_options {
     size_t far_bytes;
     void *spare; /* the same */
     size_t spare_bytes;
+    const ftv_copies *copies; /* NULL: copies are made at once. Not with more than one team */
 } ftv_options;
 
 /* The engine's own plan, everything near; all zeros for an impossible number of workers. options: may be NULL. */
@@ -390,7 +410,8 @@ FTV_API void ftv_plan_needs(uint32_t bytes[FTV_BUFFERS], const ftv_model *model,
                             const ftv_plan *plan);
 
 /* FTV_OK if options->plan serves this model with these kernels and workers: every buffer is large enough, aligned,
- * within its memory, and apart from those that are in use at the same time. Else FTV_ERR_PLAN. */
+ * within its memory, and apart from those that are in use at the same time; and what options->copies ask for. Else
+ * FTV_ERR_PLAN. */
 FTV_API ftv_status ftv_check_plan(const ftv_model *model, const ftv_options *options);
 
 /* Bytes of arena that ftv_run needs for this model and these options (NULL: defaults); 0 for an impossible number of

@@ -5,6 +5,8 @@
 #include "ftv.h"
 #include "ftv_fixed.h"
 
+#include <stdbool.h>
+
 #define FTV_CODE_MAX    127 /* largest code of an 8-bit row */
 #define FTV_QUERY_MAX   63  /* largest code of a row of Q */
 #define FTV_NO_BLOCK    0xFFFFU
@@ -31,6 +33,7 @@ typedef struct ftv_buffers {
     uint32_t teams; /* groups at a time: 1, all workers on it, or one for each worker */
     uint32_t wave;  /* heads at a time */
     uint32_t resident_tokens;
+    bool window_stays; /* attention uses none of its memory */
     uint32_t patch_stride;
     size_t patches_bytes;
     size_t hidden_bytes;
@@ -42,6 +45,7 @@ typedef struct ftv_pass {
     const ftv_model *model;
     const ftv_kernels *kernels;
     const ftv_parallel *parallel;
+    const ftv_copies *copies;
     ftv_trace_fn trace; /* may be NULL */
     void *trace_context;
     ftv_buffers buffers;
@@ -74,6 +78,8 @@ static inline uint32_t ftv_share_tiles(const ftv_parallel *parallel, uint32_t al
     return parallel->workers == 1U || together == 0U ? ftv_ceil_div(all, parallel->workers) : together;
 }
 
+#define FTV_FIRST_IN_PLACE 4U /* rows that one worker makes before others can join, see ftv_quantise_in_place */
+
 /* Rows of one task: as many tasks for each worker, of FTV_ROW_GROUP rows or a few less. */
 static inline uint32_t ftv_share_rows(const ftv_parallel *parallel, uint32_t rows) {
     uint32_t rounds = ftv_ceil_div(rows, parallel->workers * FTV_ROW_GROUP);
@@ -83,7 +89,8 @@ static inline uint32_t ftv_share_rows(const ftv_parallel *parallel, uint32_t row
 /* What GELU puts out for a group, and the 8-bit rows that it becomes in place. */
 typedef struct ftv_hidden {
     ftv_narrow narrow; /* [group][hidden_stride] */
-    ftv_rows rows;     /* codes over the values */
+    ftv_rows rows;     /* codes over the values, without gaps */
+    int32_t *behind;   /* room for [group][width_stride] behind the codes, while nothing is narrow; NULL: too little */
 } ftv_hidden;
 
 ftv_hidden ftv_hidden_at(const ftv_buffers *buffers, uint32_t team);
@@ -137,6 +144,8 @@ void ftv_embed_steps(const ftv_embed_job *job);
 void ftv_attention(const ftv_pass *pass, const ftv_block *block, uint32_t queries);
 void ftv_norm_all(const ftv_pass *pass, const ftv_parallel *parallel, const ftv_norm_job *job);
 void ftv_quantise_all(const ftv_pass *pass, const ftv_parallel *parallel, const ftv_quantise_job *job);
+/* The same in place: job->out.codes is job->in.values. */
+void ftv_quantise_in_place(const ftv_pass *pass, const ftv_parallel *parallel, const ftv_quantise_job *job);
 void ftv_layer_all(const ftv_pass *pass, const ftv_parallel *parallel, const ftv_layer_job *job);
 
 /* Q16 outputs y [tokens][16], the first `channels` of them real, become narrow ones from column `column` on. */

@@ -19,8 +19,10 @@ static size_t max_size(size_t a, size_t b) {
 
 /* ---- what is needed; sums fit 32 bits for every valid model and FTV_MAX_WORKERS ---- */
 
+/* Codes, then scales, which are never less than what may be read beyond the codes. */
 static uint32_t rows_bytes(uint32_t rows, uint32_t stride) {
-    return (uint32_t)ftv_align((size_t)rows * stride) + (uint32_t)ftv_align(rows * sizeof(ftv_multiplier));
+    size_t scales = max_size(ftv_align(rows * sizeof(ftv_multiplier)), FTV_ROWS_READ_ON);
+    return (uint32_t)(ftv_align((size_t)rows * stride) + scales);
 }
 
 static uint32_t words_bytes(uint32_t rows, uint32_t columns) {
@@ -124,11 +126,34 @@ static bool possible(const ftv_model *model, const ftv_plan *plan, uint32_t work
            plan->wave <= model->heads && plan->window <= 1U && plan->resident <= model->tokens;
 }
 
+/* Copies that go past a cache: their rows lie alone in its lines, and there is one thread that starts them. */
+static bool suits_copies(const ftv_plan *plan, const ftv_copies *copies) {
+    const ftv_plan_place *residual = &plan->places[FTV_BUFFER_RESIDUAL];
+    if (copies == NULL || plan->window == 0U) {
+        return true;
+    }
+    if (plan->teams > 1U || residual->offset % FTV_COPY_ALIGN != 0U) {
+        return false;
+    }
+    uint32_t end = residual->offset + ftv_ceil_div(residual->bytes, FTV_COPY_ALIGN) * FTV_COPY_ALIGN;
+    for (uint32_t i = 0; i < FTV_BUFFERS; i++) {
+        const ftv_plan_place *place = &plan->places[i];
+        if (i != FTV_BUFFER_RESIDUAL && place->bytes > 0U && place->memory == residual->memory &&
+            place->offset >= residual->offset && place->offset < end) {
+            return false;
+        }
+    }
+    return true;
+}
+
 ftv_status ftv_check_plan(const ftv_model *model, const ftv_options *options) {
     ftv_options settled = ftv_settled(options);
     const ftv_plan *plan = settled.plan;
     uint32_t bytes[FTV_BUFFERS];
     if (plan == NULL || !possible(model, plan, settled.parallel->workers)) {
+        return FTV_ERR_PLAN;
+    }
+    if (!suits_copies(plan, options->copies)) {
         return FTV_ERR_PLAN;
     }
     needs(bytes, model, settled.kernels, plan);
@@ -165,12 +190,21 @@ static ftv_narrow narrow_at(uint8_t *start, uint32_t rows, uint32_t stride) {
 ftv_hidden ftv_hidden_at(const ftv_buffers *buffers, uint32_t team) {
     uint8_t *start = buffers->hidden + team * buffers->hidden_bytes;
     uint8_t *scales = start + narrow_bytes(buffers->group, buffers->hidden_stride);
+    uint8_t *codes_end = start + (size_t)buffers->group * buffers->hidden_stride;
+    bool has_room = (size_t)(scales - codes_end) >= (size_t)buffers->group * buffers->width_stride * sizeof(int32_t);
     return (ftv_hidden){.narrow = narrow_at(start, buffers->group, buffers->hidden_stride),
-                        .rows = {(int8_t *)start, (ftv_multiplier *)(void *)scales, 2U * buffers->hidden_stride}};
+                        .rows = {(int8_t *)start, (ftv_multiplier *)(void *)scales, buffers->hidden_stride},
+                        .behind = has_room ? (int32_t *)(void *)codes_end : NULL};
 }
 
 ftv_rows ftv_patches_at(const ftv_buffers *buffers, uint32_t team) {
     return rows_at(buffers->patches + team * buffers->patches_bytes, buffers->group, buffers->patch_stride);
+}
+
+static bool window_stays(const ftv_plan *plan) {
+    const ftv_plan_place *window = &plan->places[FTV_BUFFER_WINDOW];
+    return plan->window != 0U && !overlap(window, &plan->places[FTV_BUFFER_QKV]) &&
+           !overlap(window, &plan->places[FTV_BUFFER_ABSMAX]);
 }
 
 ftv_buffers ftv_lay_out(const ftv_model *model, const ftv_kernels *kernels, const ftv_plan *plan,
@@ -181,6 +215,7 @@ ftv_buffers ftv_lay_out(const ftv_model *model, const ftv_kernels *kernels, cons
                      .teams = plan->teams,
                      .wave = plan->wave,
                      .resident_tokens = plan->resident,
+                     .window_stays = window_stays(plan),
                      .patch_stride = ftv_round16(model->patch.inputs),
                      .patches_bytes = rows_bytes(plan->group, ftv_round16(model->patch.inputs)),
                      .hidden_bytes = hidden_bytes(plan->group, ftv_round16(model->hidden)),

@@ -124,19 +124,38 @@ typedef struct quantise_tasks {
     uint32_t rows; /* of one task */
 } quantise_tasks;
 
-static void quantise_task(void *argument, uint32_t task, uint32_t worker) {
-    const quantise_tasks *tasks = argument;
-    ftv_quantise_job job = *tasks->all;
-    uint32_t first = task * tasks->rows;
+/* Rows first .. end - 1 of a job. */
+static ftv_quantise_job rows_of(ftv_quantise_job job, uint32_t first, uint32_t end) {
     job.in.values += (size_t)first * job.in.stride;
     job.in.absmax += (size_t)first * (job.in.stride / FTV_TILE);
     job.out.codes += (size_t)first * job.out.stride;
     job.out.scales += first;
-    job.rows = ftv_min_u32(tasks->rows, job.rows - first);
+    job.rows = end - first;
+    return job;
+}
+
+static void quantise_task(void *argument, uint32_t task, uint32_t worker) {
+    const quantise_tasks *tasks = argument;
+    uint32_t first = task * tasks->rows;
+    ftv_quantise_job job = rows_of(*tasks->all, first, ftv_min_u32(first + tasks->rows, tasks->all->rows));
     ftv_quantise_rows(tasks->pass->kernels, &job, ftv_scratch(tasks->pass, worker));
 }
 
 void ftv_quantise_all(const ftv_pass *pass, const ftv_parallel *parallel, const ftv_quantise_job *job) {
     quantise_tasks tasks = {pass, job, ftv_share_rows(parallel, job->rows)};
     ftv_for_each(parallel, quantise_task, &tasks, ftv_ceil_div(job->rows, tasks.rows));
+}
+
+/* Codes are half as long as values: those of rows n .. 2 n - 1 come where the values of rows n / 2 .. n - 1 were. So, once
+ * the first n rows are done, workers can share the next n. */
+void ftv_quantise_in_place(const ftv_pass *pass, const ftv_parallel *parallel, const ftv_quantise_job *job) {
+    uint32_t first = parallel->workers > 1U ? ftv_min_u32(FTV_FIRST_IN_PLACE, job->rows) : job->rows;
+    quantise_tasks begin = {pass, job, first};
+    ftv_for_each(parallel, quantise_task, &begin, 1);
+    while (first < job->rows) {
+        uint32_t end = ftv_min_u32(2U * first, job->rows);
+        ftv_quantise_job next = rows_of(*job, first, end);
+        ftv_quantise_all(pass, parallel, &next);
+        first = end;
+    }
 }

@@ -16,6 +16,7 @@ class ChipFacts:
         vector: whether it has the vector unit of c_runtime/src/kernels/esp32s3/.
         clocks_hz: processor clocks that ESP-IDF offers.
         sram_bytes: internal RAM, caches included.
+        heap_end: address at which the largest piece of ESP-IDF's heap ends; it begins where static data ends.
         pins: GPIO numbers that exist.
         flash_pins: GPIOs that flash and PSRAM take in every mode.
         octal_pins: GPIOs that flash or PSRAM take in octal mode as well.
@@ -31,6 +32,7 @@ class ChipFacts:
     vector: bool
     clocks_hz: tuple[int, ...]
     sram_bytes: int
+    heap_end: int
     pins: frozenset[int]
     flash_pins: frozenset[int]
     octal_pins: frozenset[int]
@@ -50,6 +52,7 @@ CHIPS = {
         vector=True,
         clocks_hz=(80_000_000, 160_000_000, 240_000_000),
         sram_bytes=512 * _KIB,
+        heap_end=0x3FCE_9710,
         pins=frozenset(range(22)) | frozenset(range(26, 49)),
         flash_pins=frozenset(range(26, 33)),
         octal_pins=frozenset(range(33, 38)),
@@ -61,7 +64,8 @@ CHIPS = {
         experimental_hz=(120_000_000,),
     ),
 }
-"""By ESP-IDF's target name. ESP32-S3: its datasheet, and Kconfig.cache and Kconfig.spiram of ESP-IDF."""
+"""By ESP-IDF's target name. ESP32-S3: its datasheet, and Kconfig.cache, Kconfig.spiram and the heap's memory_layout.c of
+ESP-IDF."""
 
 
 def uses_vector(chip: Chip) -> bool:

@@ -72,8 +72,8 @@ class Memory:
     """Internal RAM that the engine may take.
 
     Attributes:
-        arena_bytes: static memory.
-        heap_bytes: in one piece, of the heap that is left beside it when the application starts.
+        arena_bytes: in one piece, the largest that ESP-IDF's heap has when the application starts.
+        heap_bytes: in another piece, of what is left beside it.
     """
 
     arena_bytes: Count

@@ -69,6 +69,7 @@ def _psram(board: ChipBoard) -> dict[str, Option]:
         return {"CONFIG_SPIRAM": False}
     options: dict[str, Option] = {
         "CONFIG_SPIRAM": True,
+        "CONFIG_SPIRAM_MALLOC_RESERVE_INTERNAL": 0,  # nothing here takes PSRAM by malloc, and the arena wants one piece
         f"CONFIG_SPIRAM_MODE_{'OCT' if psram.mode == 'octal' else 'QUAD'}": True,
         f"CONFIG_SPIRAM_SPEED_{psram.clock_hz // _MEGAHERTZ}M": True,
     }

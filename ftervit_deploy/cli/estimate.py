@@ -14,7 +14,7 @@ from .output import Output, bold, dim, output_options, table
 
 if TYPE_CHECKING:
     from ..estimate import Estimate, Subject
-    from ..plan import Price
+    from ..plan import Price, Rate
 
 
 @click.command()
@@ -123,7 +123,7 @@ def as_text(found: Estimate, *, steps: bool = False) -> str:
     return "\n".join(parts)
 
 
-_STEP_HEADINGS = ("ms", "in all", "compute", "weights", "hidden", "PSRAM", "MAC/cycle")
+_STEP_HEADINGS = ("ms", "in all", "compute", "weights", "copies", "hidden", "waits", "MAC/cycle")
 
 
 def _verdict(found: Estimate) -> str:
@@ -172,8 +172,9 @@ def _row(name: str, prices: Sequence[Price]) -> list[str]:
         sum(price.seconds for price in prices),
         sum(price.compute_s for price in prices),
         sum(price.weights_s for price in prices),
+        sum(price.copies_s for price in prices),
         sum(price.hidden_s for price in prices),
-        sum(price.far_s for price in prices),
+        sum(price.waits_s for price in prices),
     )
     return [name, *(_ms(time) for time in times), f"{macs / cycles:.1f}" if macs and cycles else ""]
 
@@ -203,21 +204,31 @@ def _closing(found: Estimate) -> list[str]:
             f"{energy.least_mj:.0f} to {energy.most_mj:.0f} mJ an image at the board's power (published: "
             f"{energy.source})."
         )
-    lines.append(
-        dim(
-            "MAC/cycle: on the busier core, while it computes. hidden: weights fetched while kernels compute."
-        )
-    )
+    copies = ", and copied by DMA" if any(price.copies_s for price in found.prices) else ""
+    lines += map(dim, (
+        f"MAC/cycle: on the busier core, while it computes. hidden: fetched{copies} while kernels compute.",
+        "waits: cores read and write PSRAM, or move rows within SRAM.",
+    ))  # fmt: skip
     if found.kernels == SCALAR.name:  # no assembly that could be modelled
         lines.append(dim("Cycles are rough: instructions that an emulator counted, one a cycle."))
+    for what, rate in _rates(found):
+        lines.append(dim(f"{what}: {rate.bytes_per_s / 1e6:.1f} MB/s, {rate.kind}: {rate.source}."))
+    return lines
+
+
+def _rates(found: Estimate) -> list[tuple[str, Rate]]:
+    """The rates that this estimate rests on."""
     rates = found.rates
-    for what, rate in (
+    named = [
         ("PSRAM, read", rates.far_read),
         ("PSRAM, written", rates.far_write),
         ("flash", rates.flash_read),
-    ):
-        lines.append(dim(f"{what}: {rate.bytes_per_s / 1e6:.1f} MB/s, {rate.kind}: {rate.source}."))
-    return lines
+    ]
+    if any(price.copies_s for price in found.prices):
+        named += [("copies from PSRAM", rates.copy_read), ("copies to PSRAM", rates.copy_write)]
+    if any(price.step.moved_bytes for price in found.prices):
+        named.append(("SRAM, each core", rates.move))
+    return named
 
 
 # ---- as JSON ----
@@ -258,10 +269,7 @@ def as_json(found: Estimate) -> dict[str, Any]:
         },
         "rates": [
             {"what": what, "bytes_per_s": rate.bytes_per_s, "kind": rate.kind, "source": rate.source}
-            for what, rate in (
-                ("psram read", found.rates.far_read), ("psram write", found.rates.far_write),
-                ("flash read", found.rates.flash_read),
-            )
+            for what, rate in _rates(found)
         ],
     }  # fmt: skip
 
@@ -275,9 +283,10 @@ def _step_json(price: Price) -> dict[str, Any]:
         "compute_cycles": price.cycles,
         "macs_per_core": price.step.macs,
         "weights_ms": 1000 * price.weights_s,
-        "weights_hidden_ms": 1000 * price.hidden_s,
         "weights_bytes": price.step.weights_bytes,
-        "psram_ms": 1000 * price.far_s,
+        "copies_ms": 1000 * price.copies_s,
+        "hidden_ms": 1000 * price.hidden_s,
+        "waits_ms": 1000 * price.waits_s,
         "psram_read_bytes": price.far_read_bytes,
         "psram_written_bytes": price.far_written_bytes,
         "dispatch_ms": 1000 * price.dispatch_s,

@@ -6,11 +6,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..boards.chips import CHIPS
 from ..doctor.machine import Machine
 from ..errors import ProjectError
 from ..project import Manifest, read_manifest
 from .diagnosis import diagnose, progress
-from .outcome import app_file, read_paths, static_memory
+from .outcome import app_file, heap_start, read_paths, static_memory
 from .preparing import BUILD_FOLDER, prepare
 from .running import plain, run_logged
 from .toolchain import Toolchain, find_toolchain
@@ -146,10 +147,30 @@ def _check_size(app: Path, manifest: Manifest, log: Path) -> None:
         )
 
 
+START_BYTES = 24 << 10
+"""What ESP-IDF takes of the heap's first piece before the application starts (16 KB were seen), and what the heap
+loses to its classes of sizes (up to 8 KB)."""
+
+
+def _check_arena(elf: Path, manifest: Manifest, log: Path) -> None:
+    """Raises BuildError if the heap will have no piece as large as the engine's arena."""
+    start = heap_start(elf)
+    if start is None:
+        return
+    piece = CHIPS[manifest.chip].heap_end - start - START_BYTES
+    if piece < manifest.arena_bytes:
+        raise BuildError(
+            f"The firmware leaves the engine {max(piece, 0):,} bytes of internal RAM in one piece, and the model "
+            f"is planned for {manifest.arena_bytes:,}.",
+            f"Lower arena_bytes in the board's [memory] to {max(piece, 0):,}, then `ftervit build` again; log: {log}",
+        )
+
+
 def _result(project: Path, toolchain: Toolchain, manifest: Manifest, seconds: float) -> FirmwareBuild:
     log = project / BUILD_FOLDER / LOG_FILE
     paths = read_paths(project)
     _check_size(paths.app, manifest, log)
+    _check_arena(paths.elf, manifest, log)
     memory = static_memory(toolchain, paths.elf)
     return FirmwareBuild(
         project, manifest.chip, toolchain.version, paths.elf, paths.app, paths.flasher_args,

@@ -22,6 +22,8 @@ _PSRAM = ("External RAM", "SPI DRAM", "PSRAM")
 _PSRAM_SECTIONS, _PSRAM_DUMMY = ".ext_ram", ".ext_ram.dummy"
 """ESP-IDF's linker scripts keep addresses free with the latter."""
 
+_HEAP_SECTION = ".dram0.heap_start"
+
 
 @dataclass(frozen=True)
 class StaticMemory:
@@ -115,6 +117,19 @@ def psram_of_elf(elf: Path) -> int | None:
     except (ELFError, OSError):
         return None
     return sum(size for name, size in sections if name.startswith(_PSRAM_SECTIONS) and name != _PSRAM_DUMMY)
+
+
+def heap_start(elf: Path) -> int | None:
+    """Where internal RAM's static data ends and ESP-IDF's heap begins; None where the file does not tell."""
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.elffile import ELFFile
+
+    try:
+        with elf.open("rb") as file:
+            section = ELFFile(file).get_section_by_name(_HEAP_SECTION)
+            return None if section is None else int(section["sh_addr"])
+    except (ELFError, OSError):
+        return None
 
 
 def _asked_for_sizes(toolchain: Toolchain, map_file: Path, form: str) -> dict[str, Any] | None:

@@ -11,11 +11,17 @@ from .kernels import KernelSet
 
 ALIGN = 16
 """Bytes; of every buffer (FTV_ALIGN)."""
+FAR_ALIGN = 64
+"""Bytes; of buffers in PSRAM, so that none shares a line of the data cache with another (FTV_COPY_ALIGN)."""
 WORD = 4
 MULTIPLIER = 4
 """Bytes of an ftv_multiplier."""
+ROWS_READ_ON = 32
+"""Bytes that kernels may read beyond the last of some rows (FTV_ROWS_READ_ON)."""
 ROW_GROUP = 16
 """Rows of one task (FTV_ROW_GROUP)."""
+FIRST_IN_PLACE = 4
+"""Rows that one worker makes before others can join (FTV_FIRST_IN_PLACE)."""
 PART_TOKENS = 64
 """Tokens of a head's Q, K or V that are widened together by generic kernels (ftv_attention.c)."""
 
@@ -36,6 +42,7 @@ class Tiling:
         wave: heads at a time.
         window: True where a group's residual rows are copied, worked on and copied back.
         resident: tokens whose residual rows lie apart, in SRAM, and need no window.
+        stays: True where attention leaves the window alone, so that rows come and go meanwhile.
     """
 
     workers: int
@@ -43,6 +50,7 @@ class Tiling:
     wave: int
     window: bool
     resident: int = 0
+    stays: bool = False
 
     def groups(self, tokens: int) -> Iterator[int]:
         """Sizes of the groups that the first `tokens` tokens come in (group_at in ftv_run.c)."""
@@ -92,12 +100,18 @@ def buffers_of(a: Architecture, kernels: KernelSet, tiling: Tiling) -> tuple[Buf
         ),
         Buffer("absmax", _words(parts, 1), ATTENTION, a.depth * waves * a.tokens / ROW_GROUP),
         Buffer("mixed", narrow_bytes(a.tokens, a.heads * head_rows), ATTENTION | TOKENS, 3.0 * a.depth),
-        Buffer("window", window, EMBEDDING | TOKENS, 7.0 * a.depth * groups),
+        Buffer("window", window, ALWAYS if tiling.stays else EMBEDDING | TOKENS, 7.0 * a.depth * groups),
         Buffer(
             "hidden", narrow_bytes(group, hidden) + _aligned(group * MULTIPLIER), TOKENS,
             a.depth * groups * (2 + into_width / 2),
         ),
     )  # fmt: skip
+
+
+def comes_ahead(a: Architecture) -> bool:
+    """Whether residual rows of the next group fit behind GELU's codes (`ftv_hidden.behind` of ftv_engine.h)."""
+    hidden = round_up(a.hidden, TILE)
+    return narrow_bytes(1, hidden) - hidden >= round_up(a.width, TILE) * WORD
 
 
 def worker_bytes(a: Architecture, kernels: KernelSet) -> int:
@@ -129,7 +143,7 @@ def _aligned(size: int) -> int:
 
 
 def _rows(rows: int, stride: int) -> int:
-    return _aligned(rows * stride) + _aligned(rows * MULTIPLIER)
+    return _aligned(rows * stride) + max(_aligned(rows * MULTIPLIER), ROWS_READ_ON)
 
 
 def _words(rows: int, columns: int) -> int:

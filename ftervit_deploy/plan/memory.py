@@ -8,7 +8,19 @@ from itertools import pairwise
 
 from ..architecture import Architecture
 from ..errors import ProjectError
-from .buffers import ALWAYS, ATTENTION, EMBEDDING, ROW_GROUP, TOKENS, Buffer, Tiling, buffers_of
+from ..image.layout import round_up
+from .buffers import (
+    ALIGN,
+    ALWAYS,
+    ATTENTION,
+    EMBEDDING,
+    FAR_ALIGN,
+    ROW_GROUP,
+    TOKENS,
+    Buffer,
+    Tiling,
+    buffers_of,
+)  # fmt: skip
 from .calls import KernelCycles
 from .kernels import KernelSet
 from .prices import Machine, Place, prices_of
@@ -84,9 +96,9 @@ def _tilings(a: Architecture, kernels: KernelSet, machine: Machine) -> Iterator[
     """Every way to cut a pass, the one that needs least memory last."""
     waves = sorted({-(-a.heads // parts) for parts in range(1, a.heads + 1)}, reverse=True)
     for wave in waves:
-        for window in (True, False):
+        for window, stays in ((True, True), (True, False), (False, False)):
             for groups in range(1, -(-a.tokens // ROW_GROUP) + 1):
-                tiling = Tiling(machine.workers, -(-a.tokens // groups), wave, window)
+                tiling = Tiling(machine.workers, -(-a.tokens // groups), wave, window, stays=stays)
                 resident = _resident(a, buffers_of(a, kernels, tiling), machine)
                 if resident:
                     yield replace(tiling, resident=resident)
@@ -132,7 +144,7 @@ def _placed(
     memories = {
         SPARE: _Memory(machine.spare_bytes),
         NEAR: _Memory(machine.near_bytes),
-        FAR: _Memory(machine.far_bytes),
+        FAR: _Memory(machine.far_bytes, FAR_ALIGN),
     }
     found: dict[str, Placed] = {}
     for buffer in order:
@@ -145,7 +157,7 @@ def _placed(
                 break
         else:
             return None
-    if tiling.window and (found["residual"].memory == FAR) == (found["window"].memory == FAR):
+    if tiling.window and (found["residual"].memory != FAR or found["window"].memory == FAR):
         return None  # a copy from one place to its like gains nothing
     placed = tuple(found[buffer.name] for buffer in buffers)
     far = _end(placed, FAR)
@@ -168,8 +180,8 @@ class Pricing:
 class _Memory:
     """First fit among the buffers that are in use at the same time."""
 
-    def __init__(self, size: int) -> None:
-        self._size = size
+    def __init__(self, size: int, align: int = ALIGN) -> None:
+        self._size, self._align = size, align
         self._taken: list[tuple[Buffer, int]] = []
 
     def take(self, buffer: Buffer) -> int | None:
@@ -178,9 +190,10 @@ class _Memory:
             (offset, offset + other.bytes) for other, offset in self._taken if other.steps & buffer.steps
         )
         for (_, end), (start, _) in pairwise([(0, 0), *_merged(others), (self._size, self._size)]):
-            if start - end >= buffer.bytes:
-                self._taken.append((buffer, end))
-                return end
+            place = round_up(end, self._align)
+            if start - place >= buffer.bytes:
+                self._taken.append((buffer, place))
+                return place
         return None
 
 

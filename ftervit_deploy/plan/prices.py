@@ -29,17 +29,22 @@ class Rate:
 
 @dataclass(frozen=True)
 class Rates:
-    """How fast a board's memories are behind the data cache.
+    """How fast a board's memories are.
 
     Attributes:
-        far_read, far_write: PSRAM, by the cores; one absent where the board has none.
+        far_read, far_write: PSRAM behind the data cache, by the cores.
+        copy_read, copy_write: PSRAM by DMA, to and from SRAM.
         flash_read: flash mapped into memory.
-        dispatch_s: seconds to hand work to the other core and to see it done.
+        move: within SRAM, by each core.
+        dispatch_s: seconds to hand work to the other core and to see it done, or to start a copy.
     """
 
     far_read: Rate
     far_write: Rate
+    copy_read: Rate
+    copy_write: Rate
     flash_read: Rate
+    move: Rate
     dispatch_s: float
 
     @property
@@ -93,11 +98,16 @@ def _taken_bytes(board: ChipBoard, a: Architecture) -> int:
 _PUBLISHED = "copies on an ESP32-S3, octal PSRAM at 80 MHz, lines of {line} bytes"
 _FAR_READ = {16: 37e6, 32: 58e6, 64: 84e6}
 _FAR_WRITE = 32.5e6
+_COPY_READ = 52.6e6
+_COPY_BOTH = 26.4e6
+_COPY_WRITE = 1 / (1 / _COPY_BOTH - 1 / _COPY_READ)
+_MOVE = 366e6
+_COPIES = "the same project's asynchronous copies by DMA"
 _CLOCK_HZ = 80e6
 _FLASH_READ = 27e6
 _LINES = {"dio": 0.5, "dout": 0.5, "qio": 1.0, "qout": 1.0, "opi": 2.0}
 DISPATCH_S = 5e-6
-"""Assumed: a task notification to the other core, and waiting for its end."""
+"""Assumed: a task notification to the other core, and waiting for its end; or a copy's descriptors and interrupt."""
 
 
 def rates_of(board: ChipBoard) -> Rates:
@@ -105,12 +115,20 @@ def rates_of(board: ChipBoard) -> Rates:
     line = board.cache.dcache_line_bytes
     read = Rate(_FAR_READ[line], _PUBLISHED.format(line=line), "published")
     write = Rate(_FAR_WRITE, _PUBLISHED.format(line=line), "published")
+    copy_read = Rate(_COPY_READ, f"{_COPIES}, PSRAM to SRAM", "published")
+    copy_write = Rate(_COPY_WRITE, f"{_COPIES}, PSRAM to PSRAM (26.4), less the reading", "derived")
+    factor = 1.0
     if board.psram is not None:
         factor = board.psram.clock_hz / _CLOCK_HZ * (1.0 if board.psram.mode == "octal" else 0.5)
-        read, write = _scaled(read, factor), _scaled(write, factor)
     flash = Rate(_FLASH_READ, "QIO flash at 80 MHz: 40 MB/s at most, 25 to 30 sustained", "assumed")
     return Rates(
-        read, write, _scaled(flash, _LINES[board.flash.mode] * board.flash.clock_hz / _CLOCK_HZ), DISPATCH_S
+        far_read=_scaled(read, factor),
+        far_write=_scaled(write, factor),
+        copy_read=_scaled(copy_read, factor),
+        copy_write=_scaled(copy_write, factor),
+        flash_read=_scaled(flash, _LINES[board.flash.mode] * board.flash.clock_hz / _CLOCK_HZ),
+        move=Rate(_MOVE, "memcpy within an ESP32-S3's SRAM", "published"),
+        dispatch_s=DISPATCH_S,
     )
 
 
@@ -131,18 +149,20 @@ class Price:
         cycles: of the kernels on the busier core, operands in SRAM.
         compute_s: the same in seconds.
         weights_s: fetching packed weights, all of it.
-        hidden_s: the part of `weights_s` during which kernels compute.
-        far_s: reading and writing what lies in PSRAM; kernels wait for it.
-        far_read_bytes, far_written_bytes: its bytes.
-        dispatch_s: sharing out work.
+        copies_s: copying residual rows by DMA, as far as it goes on during this step.
+        hidden_s: the part of `weights_s` and `copies_s`, which take turns, during which kernels compute.
+        waits_s: reading and writing what lies in PSRAM, and moving rows within SRAM; kernels wait for it.
+        far_read_bytes, far_written_bytes: bytes of PSRAM, copies included.
+        dispatch_s: sharing out work, and starting copies.
     """
 
     step: Step
     cycles: float
     compute_s: float
     weights_s: float
+    copies_s: float
     hidden_s: float
-    far_s: float
+    waits_s: float
     far_read_bytes: int
     far_written_bytes: int
     dispatch_s: float
@@ -150,7 +170,9 @@ class Price:
     @property
     def seconds(self) -> float:
         """All of the step."""
-        return self.compute_s + self.weights_s - self.hidden_s + self.far_s + self.dispatch_s
+        return (
+            self.compute_s + self.weights_s + self.copies_s - self.hidden_s + self.waits_s + self.dispatch_s
+        )
 
 
 @dataclass(frozen=True)
@@ -178,26 +200,39 @@ def prices_of(steps: Iterable[Step], cycles: KernelCycles, machine: Machine, pla
             total += count * known[call]
         return total
 
-    return [_price(step, cycles_of(step), machine, place) for step in steps]
+    prices, on_their_way = [], 0.0
+    for step in steps:
+        price, on_their_way = _price(step, cycles_of(step), machine, place, on_their_way)
+        prices.append(price)
+    return prices
 
 
-def _price(step: Step, cycles: float, machine: Machine, place: Place) -> Price:
+def _price(
+    step: Step, cycles: float, machine: Machine, place: Place, on_their_way: float
+) -> tuple[Price, float]:
+    """The step's price, and the seconds of copies that go on after it; copies give way to weights."""
     compute_s = cycles / machine.clock_hz
     rates = machine.rates
     source = rates.far_read if place.weights_in_psram else rates.flash_read
     weights_s = source.seconds(step.weights_bytes)
+    on_their_way += rates.copy_read.seconds(step.coming_bytes) + rates.copy_write.seconds(step.going_bytes)
+    beside_s = min(on_their_way, max(compute_s - weights_s, 0.0))
+    copies_s = on_their_way if step.settles else beside_s
     read, written = _far(step.read_bytes, place), _far(step.written_bytes, place)
-    return Price(
+    waits_s = rates.far_read.seconds(read) + rates.far_write.seconds(written)
+    price = Price(
         step=step,
         cycles=cycles,
         compute_s=compute_s,
         weights_s=weights_s,
-        hidden_s=min(weights_s, compute_s),
-        far_s=rates.far_read.seconds(read) + rates.far_write.seconds(written),
-        far_read_bytes=read,
-        far_written_bytes=written,
+        copies_s=copies_s,
+        hidden_s=min(weights_s, compute_s) + beside_s,
+        waits_s=waits_s + rates.move.seconds(step.moved_bytes / machine.workers),
+        far_read_bytes=read + step.coming_bytes,
+        far_written_bytes=written + step.going_bytes,
         dispatch_s=step.dispatches * rates.dispatch_s if machine.workers > 1 else 0.0,
     )
+    return price, on_their_way - copies_s
 
 
 def _far(sizes: Mapping[str, int], place: Place) -> int:

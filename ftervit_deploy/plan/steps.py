@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from ..architecture import Architecture
 from ..image import ImageInfo
 from ..image.layout import TILE, Role, Section, round_up
-from .buffers import MULTIPLIER, ROW_GROUP, WORD, Tiling, narrow_bytes
+from .buffers import FIRST_IN_PLACE, MULTIPLIER, ROW_GROUP, WORD, Tiling, comes_ahead, narrow_bytes
 from .calls import (
     AttendCall,
     Call,
@@ -74,7 +75,10 @@ class Step:
         weights_bytes: packed weights that both cores together fetch.
         read_bytes, written_bytes: per buffer (`ftv_buffer`), by both cores together; whether that is
             traffic depends on where the plan puts the buffer.
-        dispatches: how often work is shared out among the cores.
+        coming_bytes, going_bytes: residual rows whose copies by DMA from and to PSRAM this step starts.
+        settles: copies must have been made at its end; else they may go on during the next step.
+        moved_bytes: that the cores move within SRAM.
+        dispatches: how often work is shared out among the cores, or a copy started.
     """
 
     name: str
@@ -83,6 +87,10 @@ class Step:
     weights_bytes: int = 0
     read_bytes: Mapping[str, int] = field(default_factory=dict)
     written_bytes: Mapping[str, int] = field(default_factory=dict)
+    coming_bytes: int = 0
+    going_bytes: int = 0
+    settles: bool = True
+    moved_bytes: int = 0
     dispatches: int = 1
 
     @property
@@ -100,6 +108,18 @@ def pass_steps(a: Architecture, matrices: Matrices, tiling: Tiling) -> Iterator[
         yield from steps.attention(block, queries)
         yield from steps.tokens(block, queries)
     yield steps.head()
+
+
+class _Copies(NamedTuple):
+    """Bytes of the groups that are copied, by when: `first` come and `last` go while nothing computes, `ahead` come
+    during fc2 and the next norm of the group before, `gone` go during proj and norm2 of the group after, and
+    `moved` are moved within SRAM."""
+
+    first: list[int]
+    gone: list[int]
+    moved: list[int]
+    ahead: list[int]
+    last: list[int]
 
 
 class _Steps:
@@ -127,7 +147,10 @@ class _Steps:
             read_bytes=residual, written_bytes=residual, dispatches=len(groups),
         )  # fmt: skip
         yield self._norm(-1, a.tokens, "first norm")
-        yield from self._window_out(-1, a.tokens)
+        behind = self._behind_window(a.tokens)
+        if behind:
+            left = behind[:-1] if self._tiling.stays else behind
+            yield Step("window out", -1, (), going_bytes=sum(left), dispatches=len(left))
 
     def attention(self, block: int, queries: int) -> Iterator[Step]:
         a, workers = self._a, self._tiling.workers
@@ -147,10 +170,13 @@ class _Steps:
             dispatches += 1
         rows_bytes = self._width + MULTIPLIER
         kept = {"qkv": 3 * a.heads * codes, "absmax": 3 * a.heads * a.tokens * WORD}
+        coming, going = self._attention_copies(block, queries)
         yield Step(
             "qkv", block, tuple(qkv),
             weights_bytes=fetched * self._matrices.weight_bytes(a.width, self._head_rows // TILE),
-            read_bytes={"rows": fetched * a.tokens * rows_bytes}, written_bytes=kept, dispatches=dispatches,
+            read_bytes={"rows": fetched * a.tokens * rows_bytes}, written_bytes=kept,
+            coming_bytes=coming, going_bytes=going, settles=False,
+            dispatches=dispatches + (1 if coming else 0) + (1 if going else 0),
         )  # fmt: skip
         yield Step(
             "attention", block, tuple(attend), read_bytes=kept,
@@ -161,29 +187,59 @@ class _Steps:
         """The groups of tokens of a block, each step over all groups."""
         a = self._a
         behind = self._behind_window(queries)
-        if behind:
-            yield Step("window in", block, (), read_bytes={"residual": behind},
-                       written_bytes={"window": behind}, dispatches=0)  # fmt: skip
-        yield self._quantise(block, "attention output to codes", queries, a.width, "mixed",
-                             narrow_bytes(queries, a.heads * self._head_rows))  # fmt: skip
-        yield self._layer("proj", block, "proj", a.width, a.width, queries, "add", "rows")
+        copies = self._hidden_copies(behind, block, queries)
+        if copies.first:
+            yield Step("window in", block, (), coming_bytes=sum(copies.first), dispatches=len(copies.first))
+        yield self._quantise(
+            block, "attention output to codes", "mixed", narrow_bytes(queries, a.heads * self._head_rows),
+            queries, a.width,
+        )  # fmt: skip
+        proj = self._layer("proj", block, "proj", a.width, a.width, queries, "add", "rows")
+        yield replace(
+            proj, going_bytes=sum(copies.gone), settles=False, dispatches=proj.dispatches + len(copies.gone)
+        )
         yield self._norm(block, queries, "norm2")
+        if copies.moved:
+            yield Step("window moved", block, (), moved_bytes=sum(copies.moved), dispatches=len(copies.moved))
         yield self._layer("fc1", block, "fc1", a.width, a.hidden, queries, "activate", "rows", "hidden")
-        yield self._quantise(block, "GELU output to codes", queries, a.hidden, "hidden",
-                             narrow_bytes(queries, self._hidden))  # fmt: skip
-        yield self._layer("fc2", block, "fc2", a.hidden, a.width, queries, "add", "hidden")
+        yield self._quantise_in_place(block, queries)
+        fc2 = self._layer("fc2", block, "fc2", a.hidden, a.width, queries, "add", "hidden")
+        yield replace(
+            fc2, coming_bytes=sum(copies.ahead), settles=False, dispatches=fc2.dispatches + len(copies.ahead)
+        )
         yield self._norm(block, queries, "next norm")
-        yield from self._window_out(block, queries)
+        if copies.last:
+            yield Step("window out", block, (), going_bytes=sum(copies.last), dispatches=len(copies.last))
 
-    def _behind_window(self, rows: int) -> int:
-        """Bytes of those of the first `rows` residual rows that are worked on in a copy."""
-        return max(rows - self._tiling.resident, 0) * self._width * WORD if self._tiling.window else 0
+    def _behind_window(self, rows: int) -> list[int]:
+        """Bytes of each group of residual rows that is worked on in a copy."""
+        if not self._tiling.window:
+            return []
+        behind = max(rows - self._tiling.resident, 0)
+        groups = list(replace(self._tiling, resident=0).groups(behind))
+        return [count * self._width * WORD for count in groups]
 
-    def _window_out(self, block: int, rows: int) -> Iterator[Step]:
-        behind = self._behind_window(rows)
-        if behind:
-            yield Step("window out", block, (), read_bytes={"window": behind},
-                       written_bytes={"residual": behind}, dispatches=0)  # fmt: skip
+    def _hidden_copies(self, behind: list[int], block: int, rows: int) -> _Copies:
+        """When the groups behind windows come and go, their bytes `behind`."""
+        if not behind:
+            return _Copies([], [], [], [], [])
+        resident = min(rows, self._tiling.resident) > 0
+        during_attention = self._tiling.stays and not resident
+        leave_later = self._tiling.stays and block < self._a.depth - 1
+        unfetched = behind[1:] if during_attention else behind
+        if not comes_ahead(self._a):
+            return _Copies(unfetched, [], [], [], behind[:-1] if leave_later else behind)
+        first = [] if resident or during_attention else behind[:1]
+        ahead = behind if resident else behind[1:]
+        return _Copies(first, behind[:-1], unfetched, ahead, [] if leave_later else behind[-1:])
+
+    def _attention_copies(self, block: int, queries: int) -> tuple[int, int]:
+        """Bytes of the group that comes during a block's attention, and of the one that goes."""
+        behind, before = self._behind_window(queries), self._behind_window(self._a.tokens)
+        if not self._tiling.stays or not before:
+            return 0, 0
+        resident = self._tiling.resident > 0
+        return 0 if resident or not behind else behind[0], before[-1]
 
     def _residual(self, rows: int) -> dict[str, int]:
         """Where the first `rows` residual rows are worked on, bytes by buffer."""
@@ -227,7 +283,7 @@ class _Steps:
         )  # fmt: skip
 
     def _quantise(
-        self, block: int, name: str, rows: int, columns: int, source: str, source_bytes: int
+        self, block: int, name: str, source: str, source_bytes: int, rows: int, columns: int
     ) -> Step:
         calls = tuple(
             (1, QuantiseCall(self._busy_rows(tokens), columns)) for tokens in self._tiling.groups(rows)
@@ -235,6 +291,23 @@ class _Steps:
         return Step(
             name, block, calls, read_bytes={source: source_bytes},
             written_bytes={"rows": rows * (round_up(columns, TILE) + MULTIPLIER)}, dispatches=len(calls),
+        )  # fmt: skip
+
+    def _quantise_in_place(self, block: int, rows: int) -> Step:
+        """Four rows, then as many as are done, and so on (ftv_quantise_in_place)."""
+        hidden = self._a.hidden
+        calls: list[tuple[int, Call]] = []
+        for tokens in self._tiling.groups(rows):
+            first = min(FIRST_IN_PLACE, tokens) if self._tiling.workers > 1 else tokens
+            calls.append((1, QuantiseCall(first, hidden)))
+            while first < tokens:
+                end = min(2 * first, tokens)
+                calls.append((1, QuantiseCall(self._busy_rows(end - first), hidden)))
+                first = end
+        return Step(
+            "GELU output to codes", block, tuple(calls),
+            read_bytes={"hidden": narrow_bytes(rows, self._hidden)},
+            written_bytes={"hidden": rows * (self._hidden + MULTIPLIER)}, dispatches=len(calls),
         )  # fmt: skip
 
     def _parts(self, heads: int, share: int, queries: int) -> Iterator[tuple[int, Call]]:

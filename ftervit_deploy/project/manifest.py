@@ -53,6 +53,7 @@ class Manifest:
         model_bytes: the image's size.
         model_offset, model_partition_bytes: where in the flash it goes.
         app_offset, app_partition_bytes: where the application goes.
+        arena_bytes: internal RAM that the engine takes in one piece.
         shape: what the application can run.
     """
 
@@ -71,6 +72,7 @@ class Manifest:
     model_partition_bytes: int
     app_offset: int
     app_partition_bytes: int
+    arena_bytes: int
     shape: Shape
 
 

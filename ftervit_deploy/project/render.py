@@ -70,7 +70,7 @@ def render_project(board: ChipBoard, image: bytes, info: ImageInfo) -> Project:
     a = header.architecture
     kernels = kernels_of(board.chip, a, header.encoding)
     memory = plan_memory(a, Matrices.of_image(info), kernels, machine_of(board, a), len(image))
-    manifest = _manifest(board, len(image), info, flash)
+    manifest = _manifest(board, len(image), info, flash, memory)
     context = _context(board, info, kernels, memory, flash, manifest)
     files = {path: text.encode() for path, text in _rendered(context)}
     files |= dict(_runtime_files())
@@ -79,7 +79,9 @@ def render_project(board: ChipBoard, image: bytes, info: ImageInfo) -> Project:
     return Project(dict(sorted(files.items())), manifest, memory, flash)
 
 
-def _manifest(board: ChipBoard, image_bytes: int, info: ImageInfo, flash: FlashPlan) -> Manifest:
+def _manifest(
+    board: ChipBoard, image_bytes: int, info: ImageInfo, flash: FlashPlan, memory: MemoryPlan
+) -> Manifest:
     a = info.header.architecture
     shape = Shape(
         encoding=info.header.encoding, image_size=a.image_size, patch_size=a.patch_size, width=a.width,
@@ -92,7 +94,8 @@ def _manifest(board: ChipBoard, image_bytes: int, info: ImageInfo, flash: FlashP
         psram_mode=board.psram.mode if board.psram else "",
         model_file=MODEL_FILE, model_sha256=info.header.content_sha256, model_bytes=image_bytes,
         model_offset=flash.model.offset, model_partition_bytes=flash.model.size,
-        app_offset=flash.app.offset, app_partition_bytes=flash.app.size, shape=shape,
+        app_offset=flash.app.offset, app_partition_bytes=flash.app.size,
+        arena_bytes=memory.near_bytes, shape=shape,
     )  # fmt: skip
 
 

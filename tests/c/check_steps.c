@@ -406,7 +406,7 @@ static void check_quantise(const ftv_kernels *kernels, uint32_t rows, uint32_t p
     if (in_place) {
         free(job.out.codes);
         job.out.codes = (int8_t *)job.in.values;
-        job.out.stride = 2U * job.in.stride;
+        job.out.stride = job.in.stride;
     }
     void *scratch = scratch_of(kernels, shape(rows, columns, columns, 16));
     ftv_quantise_rows(kernels, &job, scratch);

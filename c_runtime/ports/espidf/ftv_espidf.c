@@ -95,6 +95,20 @@ static void find_model(ftv_app_config *config, ftv_espidf_model model) {
     }
 }
 
+/* For a plan that copies residual rows from and to PSRAM. */
+static void start_copies(ftv_app_config *config) {
+    const ftv_plan *plan = config->options.plan;
+    const ftv_plan_place *residual = plan != NULL ? &plan->places[FTV_BUFFER_RESIDUAL] : NULL;
+    if (residual == NULL || plan->window == 0U || residual->memory != FTV_FAR || config->options.far == NULL) {
+        return;
+    }
+    uint8_t *rows = (uint8_t *)config->options.far + residual->offset;
+    config->options.copies = ftv_espidf_start_copies(rows, residual->bytes, config->scratch, config->scratch_bytes);
+    if (config->options.copies != NULL) {
+        ESP_LOGI(TAG, "copies: by DMA");
+    }
+}
+
 static uint16_t new_session(void) {
     uint16_t session = 0;
     while (session == 0U) {
@@ -124,6 +138,7 @@ void ftv_espidf_main(const ftv_espidf_board *board, ftv_app *app, ftv_app_config
     start_display(board, config);
     start_camera(board, &config->port);
     find_model(config, model);
+    start_copies(config);
     ESP_LOGI(TAG, "internal RAM: %u bytes free, the largest piece %u",
              (unsigned)heap_caps_get_free_size(MALLOC_CAP_INTERNAL | MALLOC_CAP_8BIT),
              (unsigned)heap_caps_get_largest_free_block(MALLOC_CAP_INTERNAL | MALLOC_CAP_8BIT));

@@ -147,7 +147,7 @@ extern const ftv_espidf_board ftv_board;
 typedef enum ftv_espidf_model { FTV_ESPIDF_MODEL_IN_FLASH, FTV_ESPIDF_MODEL_IN_PSRAM } ftv_espidf_model;
 
 /* Runs the application for ever. It fills in of *config: port, session, window, image, image_bytes, image_error, board,
- * options.parallel, display_width, display_height, display_little_endian. The rest is the caller's, who sets everything
+ * options.parallel, options.copies, display_width, display_height, display_little_endian. The rest is the caller's, who sets everything
  * else before, memory included; strip lies in internal RAM. Call it from app_main, pinned to core 0. */
 _Noreturn void ftv_espidf_main(const ftv_espidf_board *board, ftv_app *app, ftv_app_config *config,
                                ftv_espidf_model model);
@@ -163,6 +163,11 @@ extern const ftv_kernels *const ftv_espidf_kernels;
 /* Makes of a mapped image one in PSRAM, for good; *bytes becomes its length. False: there is no room, it is no image, or
  * the copy differs; then all stays as it was. */
 bool ftv_espidf_copy_model(const void **image, size_t *bytes);
+
+/* Starts copies by DMA between SRAM and the residual rows in PSRAM, once, and tries them: for ftv_options.copies. rows:
+ * FTV_BUFFER_RESIDUAL, `bytes` of it, both multiples of FTV_COPY_ALIGN, which from now on only copies may touch. scratch: SRAM
+ * for the trial, 16-byte aligned. NULL: they do not work; the log says so, and the cores can copy. */
+const ftv_copies *ftv_espidf_start_copies(void *rows, size_t bytes, void *scratch, size_t scratch_bytes);
 
 /* Starts the workers, once: 1, the caller's task alone, or 2, a task on the other core as well. The caller's task is pinned
  * to core 0, and it alone runs the engine. */

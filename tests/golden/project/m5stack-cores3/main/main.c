@@ -1,8 +1,9 @@
-/* The application for m5stack-cores3: all of its memory, and what it is given. Nothing is taken from the heap. */
+/* The application for m5stack-cores3: all of its memory, and what it is given. */
 #include "ftv_espidf.h"
 #include "model.h"
 
 #include "esp_attr.h"
+#include "esp_heap_caps.h"
 
 /* What `ftervit flash --model-only` reads: the models that this application can run. */
 __attribute__((section(".rodata_custom_desc"))) const ftv_app_descriptor ftv_descriptor = {
@@ -30,8 +31,11 @@ static const ftv_line_fact facts[] = {{"app", "ftervit"}, {"version", "golden"},
 #define SCRATCH_BYTES FTV_APP_SCRATCH_BYTES(MODEL_MOST_INPUTS, MODEL_KERNEL_SCRATCH_BYTES, 240U)
 #define ARENA_BYTES   (MODEL_NEAR_BYTES > SCRATCH_BYTES ? MODEL_NEAR_BYTES : SCRATCH_BYTES)
 
-/* The engine's SRAM; the self-test, BENCH and resizing use it too, when no inference runs. */
-static ALIGNED uint8_t near_memory[ARENA_BYTES];
+/* Internal RAM, once and for good: of the heap, before drivers take of it, because its largest piece is larger than static
+ * memory can be. NULL: there is no such piece; the application says so. */
+static void *take(size_t bytes) {
+    return heap_caps_aligned_alloc(64, bytes, MALLOC_CAP_INTERNAL | MALLOC_CAP_8BIT);
+}
 
 /* Pictures that the line brings, and those of the camera. */
 static EXT_RAM_BSS_ATTR ALIGNED uint8_t line_pixels[MODEL_PIXELS_BYTES];
@@ -54,21 +58,20 @@ void app_main(void) {
         .options = {.kernels = &model_kernels,
                     .plan = &model_plan,
         },
-        .arena = near_memory,
-        .arena_bytes = sizeof near_memory,
         .line_pixels = line_pixels,
         .pixels_bytes = MODEL_PIXELS_BYTES,
         .line_logits = line_logits,
         .logits = MODEL_MOST_CLASSES,
         .sites = sites,
         .sites_capacity = FTV_LINE_SITES(MODEL_DEPTH),
-        .scratch = near_memory,
-        .scratch_bytes = sizeof near_memory,
         .camera_pixels = camera_pixels,
         .camera_logits = camera_logits,
         .camera_at_boot = true,
         .strip = strip,
         .strip_pixels = sizeof strip / sizeof strip[0],
     };
+    /* The engine's SRAM; the self-test, BENCH and resizing use it too, when no inference runs. */
+    config.arena = config.scratch = take(ARENA_BYTES);
+    config.arena_bytes = config.scratch_bytes = config.arena != NULL ? ARENA_BYTES : 0U;
     ftv_espidf_main(&ftv_board, &app, &config, FTV_ESPIDF_MODEL_IN_PSRAM);
 }

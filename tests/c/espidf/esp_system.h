@@ -1,0 +1,1 @@
+void esp_system_abort(const char *why);
