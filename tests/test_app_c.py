@@ -257,7 +257,9 @@ def run_app(tmp_path_factory: pytest.TempPathFactory) -> RunApp:
 
 
 @pytest.mark.parametrize("encoding", ["t2", "t5"])
-@pytest.mark.parametrize("kernels", ["portable", "ref", "fused", "layer", "attend", "norm", "quantise"])
+@pytest.mark.parametrize(
+    "kernels", ["portable", "ref", "scalar", "fused", "layer", "attend", "norm", "quantise"]
+)
 def test_right_kernels_pass_the_self_test(run_app: RunApp, encoding: str, kernels: str) -> None:
     for shared in (0, 1):
         run = run_app(encoding, kernels=kernels, workers=2, shared=shared, core=9)
@@ -272,6 +274,7 @@ def test_right_kernels_pass_the_self_test(run_app: RunApp, encoding: str, kernel
         ("linear", "linear_s8t2"),
         ("scores", "scores_s8s8"),
         ("mix", "mix_s16s8"),
+        ("parts", "qkv"),
         *((step, step) for step in ("qkv", "layer", "attend", "norm", "quantise")),
     ],
 )

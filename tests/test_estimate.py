@@ -60,6 +60,18 @@ def test_the_bundled_model(capsys: pytest.CaptureFixture[str]) -> None:
     assert (least, most) == (pytest.approx(250 * seconds), pytest.approx(267 * seconds))
 
 
+def test_without_the_vector_unit_the_scalar_kernels_are_counted(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    board = board_like_the_eye(tmp_path, chip__vector="false")
+    found = estimated(capsys, SIGNS, "--board", board)
+    assert found["kernels"] == "scalar"
+    vector = estimated(capsys, SIGNS, "--board", "esp32s3-eye")["modelled"]["milliseconds"]
+    assert 4 * vector < found["modelled"]["milliseconds"] < 40 * vector
+    assert main(["estimate", SIGNS, "--board", board]) == 0
+    assert "Cycles are rough" in capsys.readouterr().out
+
+
 def test_every_multiplication_of_a_model_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
     """The busier core has at least half; the last block's queries are one."""
     a = PRESETS["mcu_nano_64"]

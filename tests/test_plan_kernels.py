@@ -7,10 +7,9 @@ import ctypes
 import numpy as np
 import pytest
 from engine_cases import ODD
-from projects import board_named
+from projects import board_named, scalar
 
 from ftervit_deploy.architecture import PRESETS, Architecture
-from ftervit_deploy.boards import ChipBoard
 from ftervit_deploy.cstructs import Kernels
 from ftervit_deploy.engine import load_library
 from ftervit_deploy.image import write_image
@@ -19,7 +18,8 @@ from ftervit_deploy.plan import KernelSet, Tiling, buffers_of, kernels_of
 from synthetic import random_graph
 
 BUFFERS, MEMORIES = 10, 3
-VECTOR = "ftv_kernels_esp32s3"
+SETS = ("ftv_kernels_esp32s3", "ftv_kernels_scalar")
+"""What boards with and without the vector unit have."""
 SHALLOW = {name: Architecture(**{**vars(a), "depth": 1}) for name, a in PRESETS.items()}
 SHAPES = {**SHALLOW, **ODD}
 
@@ -64,41 +64,46 @@ class _Opened:
         return list(found)
 
 
-def planned(board: ChipBoard, a: Architecture, encoding: str) -> KernelSet:
+def planned(kernels: Kernels, a: Architecture, encoding: str) -> KernelSet:
+    """The set of a board whose chip has these kernels."""
+    board = board_named("esp32s3-eye")
+    board = scalar(board) if kernels.name == b"scalar" else board
     return kernels_of(board.chip, a, encoding)
 
 
-@pytest.fixture(scope="module")
-def vector() -> Kernels:
+@pytest.fixture(scope="module", params=SETS)
+def own(request: pytest.FixtureRequest) -> Kernels:
     library = load_library()
-    if not hasattr(library, VECTOR):
+    if not hasattr(library, request.param):
         pytest.skip("no vector kernels in the engine: build it with GCC or Clang")
-    return Kernels.in_dll(library, VECTOR)
+    return Kernels.in_dll(library, request.param)
 
 
 @pytest.mark.parametrize("encoding", ["t2", "t5"])
 @pytest.mark.parametrize("name", SHAPES)
-def test_the_vector_kernels_need_what_the_planner_says(vector: Kernels, name: str, encoding: str) -> None:
+def test_kernels_need_what_the_planner_says(own: Kernels, name: str, encoding: str) -> None:
     a = SHAPES[name]
-    kernels, opened = planned(board_named("esp32s3-eye"), a, encoding), _Opened(a, encoding)
+    kernels, opened = planned(own, a, encoding), _Opened(a, encoding)
     inputs = max(a.patch_values, a.width, a.hidden)
-    assert kernels.name.encode() == vector.name
-    assert kernels.linear == vector.linear_scratch_bytes(inputs)
-    assert kernels.steps == opened.scratch(vector)
-    assert kernels.value_bytes == vector.value_bytes
+    assert kernels.name.encode() == own.name
+    assert kernels.linear == own.linear_scratch_bytes(inputs)
+    assert kernels.steps == opened.scratch(own)
+    assert kernels.value_bytes == max(own.value_bytes, 1)
+    steps = {"layer": own.layer, "qkv": own.qkv or own.parts, "attend": own.attend, "norm": own.norm}
+    assert kernels.owns == {name for name, function in steps.items() if function}
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("name", SHAPES)
-def test_every_buffer_has_the_bytes_that_a_pass_needs(vector: Kernels, name: str, workers: int) -> None:
+def test_every_buffer_has_the_bytes_that_a_pass_needs(own: Kernels, name: str, workers: int) -> None:
     """Scratch may have more, for the kernels that firmware falls back to."""
     a = SHAPES[name]
-    kernels, opened = planned(board_named("esp32s3-eye"), a, "t2"), _Opened(a, "t2")
+    kernels, opened = planned(own, a, "t2"), _Opened(a, "t2")
     reference = Kernels.in_dll(opened.library, "ftv_kernels_ref")
     third = -(-a.tokens // 3)
     for tiling in (Tiling(workers, a.tokens, a.heads, False), Tiling(workers, third, 1, True, third)):
         scratch, *others = (buffer.bytes for buffer in buffers_of(a, kernels, tiling))
-        needed, *rest = opened.needs(vector, tiling)
+        needed, *rest = opened.needs(own, tiling)
         assert others == rest
         assert scratch >= needed
         fallback, *rest = opened.needs(reference, tiling)

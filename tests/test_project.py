@@ -65,6 +65,17 @@ def test_projects_are_the_golden_ones(
     assert files == golden, "the templates changed; if that is meant: pytest --regenerate-golden"
 
 
+def test_a_board_with_one_core_has_one_worker_and_its_settings() -> None:
+    board = board_named("qemu-esp32s3")
+    files = rendered(tiny_image(), replace(board, chip=replace(board.chip, cores=1))).files
+    settings = files["sdkconfig.defaults"].decode()
+    assert "CONFIG_FREERTOS_UNICORE=y" in settings
+    assert "CPU1" not in settings
+    assert "both cores" not in settings
+    assert ".workers = 1," in files["main/board.c"].decode()
+    assert re.search(r"MODEL_WORKERS +1U", files["main/model.h"].decode())
+
+
 def test_rendering_twice_gives_the_same_bytes() -> None:
     image, board = tiny_image(), board_named("esp32s3-eye")
     assert rendered(image, board).files == rendered(image, board).files

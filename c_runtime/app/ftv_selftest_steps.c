@@ -187,24 +187,27 @@ static head_trial take_head(trial *t, const ftv_kernels *kernels) {
     return h;
 }
 
+/* All three at once, as sets that make several parts together are asked for them; in two pieces, as workers would. */
 static void make_parts(const trial *t, const head_trial *h, const ftv_rows *x, void *scratch) {
     const ftv_model *model = t->model;
-    for (uint32_t part = 0; part < FTV_PARTS; part++) {
-        ftv_qkv_part job = {.part = (ftv_part)part,
-                            .layer = &model->blocks[0].qkv,
-                            .encoding = model->encoding,
-                            .first_row = (FTV_PARTS * (model->heads - 1U) + part) * model->head_rows,
-                            .x = *x,
-                            .tokens = TOKENS,
-                            .head_dim = model->head_dim,
-                            .head_rows = model->head_rows,
-                            .levels = part == FTV_Q ? FTV_QUERY_MAX : FTV_CODE_MAX,
-                            .codes = h->codes[part],
-                            .absmax = h->absmax[part]};
-        for (job.first = 0; job.first < TOKENS; job.first += job.count) { /* in two pieces, as workers would */
-            job.count = ftv_min_u32(FTV_TILE, TOKENS - job.first);
-            ftv_qkv(h->kernels, &job, scratch);
+    for (uint32_t first = 0; first < TOKENS; first += FTV_TILE) {
+        ftv_qkv_part jobs[FTV_PARTS];
+        for (uint32_t part = 0; part < FTV_PARTS; part++) {
+            jobs[part] = (ftv_qkv_part){.part = (ftv_part)part,
+                                        .layer = &model->blocks[0].qkv,
+                                        .encoding = model->encoding,
+                                        .first_row = (FTV_PARTS * (model->heads - 1U) + part) * model->head_rows,
+                                        .x = *x,
+                                        .tokens = TOKENS,
+                                        .first = first,
+                                        .count = ftv_min_u32(FTV_TILE, TOKENS - first),
+                                        .head_dim = model->head_dim,
+                                        .head_rows = model->head_rows,
+                                        .levels = part == FTV_Q ? FTV_QUERY_MAX : FTV_CODE_MAX,
+                                        .codes = h->codes[part],
+                                        .absmax = h->absmax[part]};
         }
+        ftv_parts(h->kernels, jobs, FTV_PARTS, scratch);
     }
 }
 
@@ -237,7 +240,7 @@ static const char *heads_differ(const trial *t, const head_trial *h) {
 }
 
 static const char *attention_differs(trial t) {
-    if (t.kernels->qkv == NULL) {
+    if (t.kernels->qkv == NULL && t.kernels->parts == NULL) {
         return NULL;
     }
     ftv_rows x = take_rows(&t, TOKENS, t.model->width);
@@ -361,7 +364,8 @@ size_t ftv_selftest_steps_bytes(const ftv_model *model, const ftv_kernels *kerne
     uint32_t hidden = ftv_round16(model->hidden), inputs = model->width > model->hidden ? model->width : model->hidden;
     size_t rows = 2U * MOST_ROWS * (ftv_round16(model->width) * 3U + hidden * 3U + hidden / 4U + 64U);
     size_t parts = 0, patches = ftv_selftest_patches_bytes(model, kernels);
-    if (kernels->layer == NULL && kernels->qkv == NULL && kernels->norm == NULL && kernels->quantise == NULL) {
+    bool heads_own = kernels->qkv != NULL || kernels->parts != NULL;
+    if (kernels->layer == NULL && !heads_own && kernels->norm == NULL && kernels->quantise == NULL) {
         return patches;
     }
     for (uint32_t part = 0; part < FTV_PARTS; part++) {

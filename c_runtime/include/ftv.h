@@ -206,7 +206,7 @@ typedef struct ftv_qkv_part {
 /* Query rows first .. first + count - 1 of one head, NUMERICS.md, section 5, from its Q, K and V to its columns of the
  * attention's output. */
 typedef struct ftv_attend_job {
-    const int8_t *codes[3];   /* Q, K, V, as the kernels' own qkv() laid them out */
+    const int8_t *codes[3];   /* Q, K, V, as the kernels' own qkv() or parts() laid them out */
     const int32_t *absmax[3]; /* [tokens] each */
     uint32_t tokens;
     uint32_t first;
@@ -290,6 +290,9 @@ typedef struct ftv_kernels {
 
     void (*layer)(const ftv_layer_job *job, void *scratch);
     void (*qkv)(const ftv_qkv_part *part, void *scratch); /* without attend(): codes [tokens][head_rows] */
+    /* `count` parts of one layer, one x and one range of tokens, whose rows of the matrix follow one another: what the
+     * tokens cost is paid once. A set with it needs no qkv(). */
+    void (*parts)(const ftv_qkv_part *parts, uint32_t count, void *scratch);
     void (*attend)(const ftv_attend_job *job, void *scratch);
     void (*norm)(const ftv_norm_job *job, void *scratch);
     void (*quantise)(const ftv_quantise_job *job, void *scratch);
@@ -297,7 +300,7 @@ typedef struct ftv_kernels {
     void (*embed)(const ftv_embed_job *job, void *scratch);
     /* Bytes of scratch that one call of any of these steps needs for the model; NULL where there are none. */
     size_t (*scratch_bytes)(const ftv_model *model);
-    uint32_t value_bytes; /* of a code of V, as qkv() lays it out; 0 means 1 */
+    uint32_t value_bytes; /* of a code of V, as qkv() or parts() lays it out; 0 means 1 */
     uint32_t tiles;       /* that layer() likes to do together; 0: as many as make even shares */
 } ftv_kernels;
 

@@ -139,6 +139,8 @@ void ftv_attend_steps(const ftv_kernels *kernels, const ftv_attend_job *job, voi
 
 /* ---- waves of heads ---- */
 
+#define MOST_TOGETHER (4U * FTV_PARTS) /* parts that one task makes: their jobs lie on the stack */
+
 /* `heads` heads from `head` on, whose parts and query rows are shared out. */
 typedef struct wave {
     const ftv_pass *pass;
@@ -146,7 +148,8 @@ typedef struct wave {
     uint32_t queries;
     uint32_t head;
     uint32_t heads;
-    uint32_t part_tokens;  /* tokens of one task that makes a part */
+    uint32_t together;     /* parts that one task makes: one, or all of some heads */
+    uint32_t part_tokens;  /* tokens of one task that makes parts */
     uint32_t query_tokens; /* query rows of one task */
 } wave;
 
@@ -168,11 +171,10 @@ static int32_t *part_absmax(const wave *w, uint32_t head, uint32_t part) {
     return w->pass->buffers.absmax + (size_t)((head - w->head) * FTV_PARTS + part) * w->pass->model->tokens;
 }
 
-static void make_part(void *argument, uint32_t task, uint32_t worker) {
-    const wave *w = argument;
+/* Part `index` of the wave's, those of a head after those of the head before, from token `first` on. */
+static ftv_qkv_part part_job(const wave *w, uint32_t index, uint32_t first) {
     const ftv_model *model = w->pass->model;
-    uint32_t groups = ftv_ceil_div(model->tokens, w->part_tokens);
-    uint32_t head = w->head + task / groups / FTV_PARTS, part = task / groups % FTV_PARTS;
+    uint32_t head = w->head + index / FTV_PARTS, part = index % FTV_PARTS;
     uint32_t needed = part == FTV_Q ? w->queries : model->tokens;
     ftv_qkv_part job = {.part = (ftv_part)part,
                         .layer = &w->block->qkv,
@@ -180,15 +182,39 @@ static void make_part(void *argument, uint32_t task, uint32_t worker) {
                         .first_row = (head * FTV_PARTS + part) * model->head_rows,
                         .x = w->pass->buffers.rows,
                         .tokens = model->tokens,
-                        .first = task % groups * w->part_tokens,
+                        .first = first,
+                        .count = first < needed ? ftv_min_u32(w->part_tokens, needed - first) : 0U,
                         .head_dim = model->head_dim,
                         .head_rows = model->head_rows,
                         .levels = part == FTV_Q ? FTV_QUERY_MAX : FTV_CODE_MAX,
                         .codes = part_codes(w, head, part),
                         .absmax = part_absmax(w, head, part)};
-    if (job.first < needed) {
-        job.count = ftv_min_u32(w->part_tokens, needed - job.first);
-        ftv_qkv(w->pass->kernels, &job, ftv_scratch(w->pass, worker));
+    return job;
+}
+
+/* How many parts, from the first on, are of as many tokens: the last block needs fewer of Q. */
+static uint32_t alike(const ftv_qkv_part *parts, uint32_t count) {
+    uint32_t run = 1;
+    while (run < count && parts[run].count == parts[0].count) {
+        run++;
+    }
+    return run;
+}
+
+static void make_parts(void *argument, uint32_t task, uint32_t worker) {
+    const wave *w = argument;
+    uint32_t groups = ftv_ceil_div(w->pass->model->tokens, w->part_tokens);
+    uint32_t index = task / groups * w->together, first = task % groups * w->part_tokens;
+    uint32_t count = ftv_min_u32(w->together, w->heads * FTV_PARTS - index);
+    ftv_qkv_part parts[MOST_TOGETHER];
+    for (uint32_t i = 0; i < count; i++) {
+        parts[i] = part_job(w, index + i, first);
+    }
+    for (uint32_t i = 0, run = 0; i < count; i += run) {
+        run = alike(parts + i, count - i);
+        if (parts[i].count > 0U) {
+            ftv_parts(w->pass->kernels, parts + i, run, ftv_scratch(w->pass, worker));
+        }
     }
 }
 
@@ -223,14 +249,27 @@ static uint32_t share_tokens(uint32_t workers, uint32_t pieces, uint32_t tokens)
     return ftv_ceil_div(tokens, workers / a);
 }
 
+/* How many parts of a wave of heads one task makes: a set that makes several at a time gets whole heads, as many tiles
+ * as it likes, and no fewer tasks than there are workers if there are heads enough. */
+static uint32_t parts_together(const ftv_pass *pass, uint32_t heads) {
+    uint32_t tiles = FTV_PARTS * pass->model->head_rows / FTV_TILE;
+    uint32_t most = ftv_min_u32(pass->kernels->tiles / tiles, heads / pass->parallel->workers);
+    if (pass->kernels->parts == NULL) {
+        return 1U;
+    }
+    return FTV_PARTS * ftv_min_u32(MOST_TOGETHER / FTV_PARTS, most > 0U ? most : 1U);
+}
+
 void ftv_attention(const ftv_pass *pass, const ftv_block *block, uint32_t queries) {
     uint32_t heads = pass->model->heads, workers = pass->parallel->workers, tokens = pass->model->tokens;
     wave w = {.pass = pass, .block = block, .queries = queries};
     for (; w.head < heads; w.head += w.heads) {
         w.heads = ftv_min_u32(pass->buffers.wave, heads - w.head);
-        w.part_tokens = ftv_round16(share_tokens(workers, w.heads * FTV_PARTS, tokens));
+        w.together = parts_together(pass, w.heads);
+        uint32_t pieces = ftv_ceil_div(w.heads * FTV_PARTS, w.together);
+        w.part_tokens = ftv_round16(share_tokens(workers, pieces, tokens));
         w.query_tokens = share_tokens(workers, w.heads, queries);
-        ftv_for_each(pass->parallel, make_part, &w, w.heads * FTV_PARTS * ftv_ceil_div(tokens, w.part_tokens));
+        ftv_for_each(pass->parallel, make_parts, &w, pieces * ftv_ceil_div(tokens, w.part_tokens));
         ftv_for_each(pass->parallel, attend_group, &w, w.heads * ftv_ceil_div(queries, w.query_tokens));
     }
 }

@@ -113,7 +113,7 @@ void ftv_embed(const ftv_group *group, const uint8_t *pixels, int32_t *residual)
 size_t ftv_step_scratch_bytes(const ftv_model *model, const ftv_kernels *kernels);
 
 void ftv_layer(const ftv_kernels *kernels, const ftv_layer_job *job, void *scratch);
-void ftv_qkv(const ftv_kernels *kernels, const ftv_qkv_part *part, void *scratch);
+void ftv_parts(const ftv_kernels *kernels, const ftv_qkv_part *parts, uint32_t count, void *scratch);
 void ftv_attend(const ftv_kernels *kernels, const ftv_attend_job *job, void *scratch);
 void ftv_norm_rows(const ftv_kernels *kernels, const ftv_norm_job *job, void *scratch);
 void ftv_quantise_rows(const ftv_kernels *kernels, const ftv_quantise_job *job, void *scratch);

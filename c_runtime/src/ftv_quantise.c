@@ -74,17 +74,29 @@ static uint32_t narrow_absmax(const int32_t *absmax, uint32_t sixteens) {
     return (uint32_t)largest;
 }
 
+/* Up to sixteen neighbours, which were shifted by `shift`; codes may lie over values. */
+static void narrow_codes(int8_t *codes, const int16_t *values, uint32_t count, int32_t k, int32_t shift,
+                         int32_t reciprocal) {
+    if (k >= 0) {
+        for (uint32_t i = 0; i < count; i++) {
+            codes[i] = (int8_t)((ftv_shift_left(values[i], (uint32_t)k) * reciprocal + (1 << 20)) >> 21);
+        }
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        codes[i] = (int8_t)(((values[i] >> (-k - shift)) * reciprocal + (1 << 20)) >> 21);
+    }
+}
+
 /* One row; codes may lie over values. */
 static void quantise_narrow(int8_t *codes, const int16_t *values, const int32_t *absmax, const ftv_quantise_job *job,
                             ftv_absmax row) {
     int32_t reciprocal = (int32_t)(((uint32_t)FTV_CODE_MAX << 21) / row.a15);
-    uint32_t column = 0;
-    for (uint32_t piece = 0; piece < job->pieces; piece++) {
-        for (uint32_t i = 0; i < job->piece; i++) {
-            uint32_t at = piece * job->piece_stride + i;
-            int32_t s = (int32_t)narrow_shift(absmax[at / FTV_TILE]);
-            int32_t y = row.k >= 0 ? ftv_shift_left(values[at], (uint32_t)row.k) : values[at] >> (-row.k - s);
-            codes[column++] = (int8_t)((y * reciprocal + (1 << 20)) >> 21);
+    for (uint32_t piece = 0; piece < job->pieces; piece++, codes += job->piece) {
+        for (uint32_t i = 0; i < job->piece; i += FTV_TILE) {
+            uint32_t at = piece * job->piece_stride + i, count = ftv_min_u32(FTV_TILE, job->piece - i);
+            int32_t shift = (int32_t)narrow_shift(absmax[at / FTV_TILE]);
+            narrow_codes(codes + i, values + at, count, row.k, shift, reciprocal);
         }
     }
 }

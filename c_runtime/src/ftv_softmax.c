@@ -1,17 +1,6 @@
 /* NUMERICS.md, section 5: the softmax of one query, without a division and without a table. */
-#include "ftv_clones.h"
+#include "ftv_softmax.h"
 #include "ftv_engine.h"
-#include "ftv_fixed.h"
-
-#define LOG2_MAX 32767 /* largest distance from the maximum, log2 units in Q11 */
-
-/* 2^15 * 2^(-f / 2^15) by a polynomial, 0 <= f < 2^15. */
-FTV_INLINE int32_t exp2_poly(int32_t f) {
-    int32_t r = (f * -1296) >> 15;
-    r = (f * (7566 + r)) >> 15;
-    r = (f * (-22654 + r)) >> 15;
-    return 32767 + r;
-}
 
 /* scores become t = scores * key scale; returns the largest. */
 FTV_INLINE int32_t scale_scores(int32_t *restrict scores, const int32_t *restrict key, uint32_t rows) {
@@ -23,27 +12,17 @@ FTV_INLINE int32_t scale_scores(int32_t *restrict scores, const int32_t *restric
     return largest;
 }
 
-/* t becomes u = min(32767, (largest - t) * c >> shift), any shift. */
+/* t becomes u. */
 static void distances_wide(int32_t *t, uint32_t rows, int32_t largest, uint32_t c, int32_t shift) {
     for (uint32_t j = 0; j < rows; j++) {
-        uint64_t product = (uint64_t)((uint32_t)largest - (uint32_t)t[j]) * c;
-        if (shift >= 0) {
-            product >>= ftv_min_s32(shift, 62);
-        } else {
-            product = (product > LOG2_MAX ? LOG2_MAX : product) << ftv_min_s32(-shift, 31);
-        }
-        t[j] = product > LOG2_MAX ? LOG2_MAX : (int32_t)product;
+        t[j] = ftv_distance_wide((uint32_t)largest - (uint32_t)t[j], c, shift);
     }
 }
 
-/* The same for shift >= 16 in 32 bits: with diff = high * 2^16 + low, high * c + (low * c >> 16) is
- * floor(diff * c / 2^16), below 2^31. */
 FTV_INLINE void distances_narrow(int32_t *restrict t, uint32_t rows, int32_t largest, uint32_t c, int32_t shift) {
     uint32_t rest = (uint32_t)ftv_min_s32(shift - 16, 31);
     for (uint32_t j = 0; j < rows; j++) {
-        uint32_t diff = (uint32_t)largest - (uint32_t)t[j];
-        uint32_t product = (diff >> 16) * c + (((diff & 0xFFFFU) * c) >> 16);
-        t[j] = ftv_min_s32((int32_t)(product >> rest), LOG2_MAX);
+        t[j] = ftv_distance((uint32_t)largest - (uint32_t)t[j], c, rest);
     }
 }
 
@@ -52,9 +31,9 @@ FTV_INLINE uint32_t weigh(int16_t *restrict weights, const int32_t *restrict u, 
                           const int32_t *restrict value) {
     uint32_t sum = 0;
     for (uint32_t j = 0; j < rows; j++) {
-        int32_t e = exp2_poly((u[j] & 2047) << 4) >> (u[j] >> 11);
+        int32_t e = ftv_numerator(u[j]);
         sum += (uint32_t)e;
-        weights[j] = (int16_t)((e * value[j] + (1 << 16)) >> 17);
+        weights[j] = (int16_t)ftv_weight(e, value[j]);
     }
     return sum;
 }

@@ -10,11 +10,17 @@ void ftv_layer(const ftv_kernels *kernels, const ftv_layer_job *job, void *scrat
     }
 }
 
-void ftv_qkv(const ftv_kernels *kernels, const ftv_qkv_part *part, void *scratch) {
-    if (kernels->qkv != NULL) {
-        kernels->qkv(part, scratch);
-    } else {
-        ftv_qkv_steps(kernels, part, scratch);
+void ftv_parts(const ftv_kernels *kernels, const ftv_qkv_part *parts, uint32_t count, void *scratch) {
+    if (kernels->parts != NULL) {
+        kernels->parts(parts, count, scratch);
+        return;
+    }
+    for (const ftv_qkv_part *part = parts; part < parts + count; part++) {
+        if (kernels->qkv != NULL) {
+            kernels->qkv(part, scratch);
+        } else {
+            ftv_qkv_steps(kernels, part, scratch);
+        }
     }
 }
 
@@ -81,7 +87,7 @@ size_t ftv_step_scratch_bytes(const ftv_model *model, const ftv_kernels *kernels
     if (kernels->layer == NULL) {
         most = max_size(most, ftv_layer_scratch_bytes(kernels, model->tokens, most_inputs(model)));
     }
-    if (kernels->qkv == NULL) {
+    if (kernels->qkv == NULL && kernels->parts == NULL) {
         most = max_size(most, ftv_qkv_scratch_bytes(kernels, model->tokens, model->width, model->head_rows));
     }
     if (kernels->attend == NULL) {

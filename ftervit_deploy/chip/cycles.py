@@ -8,9 +8,21 @@ from collections.abc import Callable
 
 from ..architecture import Architecture
 from ..boards import ChipBoard
+from ..boards.chips import uses_vector
 from ..errors import EngineError
 from ..image.layout import TILE, round_up
-from ..plan import AttendCall, Call, EmbedCall, LayerCall, NormCall, PatchCall, QkvCall, QuantiseCall
+from ..plan import (
+    AttendCall,
+    Call,
+    EmbedCall,
+    KernelCycles,
+    LayerCall,
+    NormCall,
+    PatchCall,
+    QkvCall,
+    QuantiseCall,
+    kernels_of,
+)  # fmt: skip
 from .glue import glue_instructions
 from .kernels import KERNELS, ChipKernels
 from .operands import MadeUpModel
@@ -19,8 +31,8 @@ CYCLES_AN_INSTRUCTION = 1.3
 """Of compiled C around the assembly: branches and loads that are used at once. Assumed."""
 
 
-def chip_cycles(board: ChipBoard, a: Architecture, encoding: str) -> ChipCycles:
-    """Cycles of the kernels that firmware for the board has.
+def chip_cycles(board: ChipBoard, a: Architecture, encoding: str) -> KernelCycles:
+    """Cycles of the kernels that firmware for the board has; rough ones without the vector unit.
 
     Raises:
         EngineError: they cannot be modelled here.
@@ -29,7 +41,7 @@ def chip_cycles(board: ChipBoard, a: Architecture, encoding: str) -> ChipCycles:
         raise EngineError(
             f"There is no model of the chip {board.chip.name}.", "Choose a board with an ESP32-S3."
         )
-    return ChipCycles(encoding)
+    return ChipCycles(encoding) if uses_vector(board.chip) else kernels_of(board.chip, a, encoding).cycles
 
 
 class ChipCycles:

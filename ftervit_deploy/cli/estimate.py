@@ -188,6 +188,8 @@ def _ms(seconds: float) -> str:
 
 
 def _closing(found: Estimate) -> list[str]:
+    from ..plan.scalar import SCALAR
+
     weights = "from PSRAM, where the firmware copies them at boot" if found.weights_in_psram else "from flash"
     assert found.memory is not None
     tiling, a = found.memory.tiling, found.subject.architecture
@@ -207,6 +209,8 @@ def _closing(found: Estimate) -> list[str]:
         f"MAC/cycle: on the busier core, while it computes. hidden: fetched{copies} while kernels compute.",
         "waits: cores read and write PSRAM, or move rows within SRAM.",
     ))  # fmt: skip
+    if found.kernels == SCALAR.name:  # no assembly that could be modelled
+        lines.append(dim("Cycles are rough: instructions that an emulator counted, one a cycle."))
     for what, rate in _rates(found):
         lines.append(dim(f"{what}: {rate.bytes_per_s / 1e6:.1f} MB/s, {rate.kind}: {rate.source}."))
     return lines

@@ -14,12 +14,12 @@ from .calls import (
     QkvCall,
     QuantiseCall,
 )  # fmt: skip
-from .kernels import KernelSet, RoughCycles, rendered_kernels
+from .kernels import KernelSet, RoughCycles
 from .memory import MemoryPlan, Placed, plan_memory
 from .partitions import FlashPlan, Partition, plan_flash
 from .prices import Machine, Place, Price, Rate, Rates, machine_of, prices_of, rates_of
+from .scalar import scalar_kernels
 from .sets import kernels_of
-from .specialised import Chunk, chunks_of, specialised_scratch
 from .steps import AFFINES, Matrices, Step, pass_steps
 from .vector import vector_kernels
 
@@ -28,7 +28,6 @@ __all__ = [
     "AttendCall",
     "Buffer",
     "Call",
-    "Chunk",
     "EmbedCall",
     "FlashPlan",
     "KernelCycles",
@@ -51,7 +50,6 @@ __all__ = [
     "Step",
     "Tiling",
     "buffers_of",
-    "chunks_of",
     "kernels_of",
     "machine_of",
     "pass_steps",
@@ -59,7 +57,6 @@ __all__ = [
     "plan_memory",
     "prices_of",
     "rates_of",
-    "rendered_kernels",
-    "specialised_scratch",
+    "scalar_kernels",
     "vector_kernels",
 ]  # fmt: skip

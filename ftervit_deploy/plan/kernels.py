@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..architecture import Architecture
 from ..image.layout import TILE, round_up
 from .calls import (
     AttendCall,
@@ -16,7 +15,6 @@ from .calls import (
     QkvCall,
     QuantiseCall,
 )  # fmt: skip
-from .specialised import specialised_scratch
 
 
 @dataclass(frozen=True)
@@ -83,13 +81,3 @@ class RoughCycles:
 
     def _matrix(self, inputs: int, channels: int, tokens: int) -> float:
         return channels * (inputs * (tokens * self.mac + self.weight) + tokens * self.output)
-
-
-SCALAR = RoughCycles("model", mac=1.5, weight=4.0, output=30.0, attend_mac=2.5, score=60.0, value=20.0)
-"""The rendered kernels for chips without a vector unit."""
-
-
-def rendered_kernels(a: Architecture, encoding: str) -> KernelSet:
-    """What templates/kernels/scalar.c.j2 renders for a chip without a vector unit."""
-    scratch = specialised_scratch(a, encoding)
-    return KernelSet("model", scratch.linear, scratch.steps, frozenset({"qkv"}), 1, SCALAR)

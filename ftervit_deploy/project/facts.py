@@ -14,11 +14,6 @@ def most_classes(classes: int) -> int:
     return -(-(classes + 1) // _SPARE_CLASSES) * _SPARE_CLASSES
 
 
-def five_trits() -> tuple[int, ...]:
-    """For every byte of t5 its five trits plus 1, two bits each, the first one lowest (IMAGE_FORMAT.md)."""
-    return tuple(sum(((byte * 3**i % 256) * 3 >> 8) << (2 * i) for i in range(5)) for byte in range(256))
-
-
 def reduced_bytes(info: ImageInfo) -> int | None:
     """Bytes of the same image with five weights a byte; None where it has five already."""
     if info.header.encoding == "t5":

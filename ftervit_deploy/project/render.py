@@ -13,21 +13,18 @@ from ..boards.chips import uses_vector
 from ..boards.sdkconfig import sdkconfig_options
 from ..image import ImageInfo
 from ..image.header import NUMERICS, VERSION
-from ..image.layout import TILE, round_up
 from ..plan import (
     FlashPlan,
     KernelSet,
     Matrices,
     MemoryPlan,
-    chunks_of,
     kernels_of,
     machine_of,
     plan_flash,
     plan_memory,
 )  # fmt: skip
-from ..plan.specialised import inputs_of
 from ..resources import c_runtime_folder, templates_folder
-from .facts import five_trits, most_classes, reduced_bytes
+from .facts import most_classes, reduced_bytes
 from .manifest import MANIFEST_FILE, Manifest, Shape, manifest_text
 
 if TYPE_CHECKING:
@@ -40,8 +37,6 @@ RUNTIME = PurePosixPath("components/ftv")
 """Where c_runtime/ goes in a project."""
 _NOT_FOR_CHIPS = ("host/", "ports/posix/", "examples/")
 _STRIP_ROWS = 8
-_MIX_GROUP = 8
-"""Channels whose sums stay in registers."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +105,6 @@ def _context(
 ) -> dict[str, Any]:  # fmt: skip
     """Every name that a template may use."""
     a, encoding = info.header.architecture, info.header.encoding
-    chunks = {inputs: chunks_of(inputs, encoding) for inputs in inputs_of(a)}
     return {
         "version": __version__,
         "board": board,
@@ -126,17 +120,11 @@ def _context(
         "shape": manifest.shape,
         "most_classes": manifest.shape.most_classes,
         "pixels_bytes": 3 * a.image_size**2,
-        "inputs": inputs_of(a),
-        "chunks": chunks,
-        "chunk": max(chunk.length for pieces in chunks.values() for chunk in pieces),
-        "head_rows": round_up(a.head_dim, TILE),
-        "qkv_longest": max(chunk.length for chunk in chunks[a.width]),
-        "mix_group": _MIX_GROUP,
+        "most_inputs": max(a.patch_values, a.width, a.hidden),
         "camera_side": min(board.camera.width, board.camera.height) if board.camera else 0,
         "strip_pixels": _strip_pixels(board),
         "numerics": NUMERICS,
         "image_version": VERSION,
-        "five_trits": five_trits(),
         "sdkconfig": sdkconfig_options(board),
     }
 

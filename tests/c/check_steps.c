@@ -214,17 +214,29 @@ static void check_layer(const ftv_kernels *kernels, uint32_t tokens, uint32_t ro
 
 /* ---- attention ---- */
 
-/* The set's own codes of one part, made in ranges of tokens; returns Q16 y [tokens][head_dim]. */
-static int32_t *make_part(const ftv_kernels *kernels, ftv_qkv_part *part, uint32_t count, void *scratch) {
-    part->codes = allocate(ftv_part_bytes(kernels, part->part, part->tokens, part->head_rows));
-    part->absmax = allocate(part->tokens * sizeof(int32_t));
-    for (uint32_t first = 0; first < count;) {
-        uint32_t some = 16U * (1U + random_below(6));
-        part->first = first;
-        part->count = some < count - first ? some : count - first;
-        ftv_qkv(kernels, part, scratch);
-        first += part->count;
+/* The set's own codes of a head's parts, made in ranges of tokens, some of them together. counts: rows of each. */
+static void make_parts(const ftv_kernels *kernels, ftv_qkv_part *parts, const uint32_t *counts, void *scratch) {
+    for (uint32_t first = 0; first < parts->tokens;) {
+        uint32_t some = 16U * (1U + random_below(6)), alone = random_below(2);
+        for (uint32_t p = 0; p < 3U; p++) {
+            uint32_t left = first < counts[p] ? counts[p] - first : 0U;
+            parts[p].first = first;
+            parts[p].count = some < left ? some : left;
+        }
+        for (uint32_t p = 0, run = 0; p < 3U; p += run) {
+            for (run = 1; p + run < 3U && parts[p + run].count == parts[p].count && alone == 0U;) {
+                run++;
+            }
+            if (parts[p].count > 0U) {
+                ftv_parts(kernels, parts + p, run, scratch);
+            }
+        }
+        first += some;
     }
+}
+
+/* Q16 y [tokens][head_dim] of a part. */
+static int32_t *define_part(const ftv_qkv_part *part) {
     int32_t *stored = allocate((size_t)part->tokens * part->head_rows * sizeof *stored);
     int32_t *y = allocate((size_t)part->tokens * part->head_dim * sizeof *y);
     define_linear(stored, part->layer, part->encoding, part->x, part->tokens, part->first_row, part->head_rows);
@@ -262,17 +274,20 @@ static void check_attention(const ftv_kernels *kernels, uint32_t tokens, uint32_
     job.attention = (ftv_multiplier){(uint16_t)random_between(1 << 14, 32767), (int16_t)random_between(0, 40)};
     int32_t *y[3];
     ftv_qkv_part parts[3];
+    const uint32_t counts[3] = {queries, tokens, tokens};
     for (int p = 0; p < 3; p++) {
         parts[p] = (ftv_qkv_part){.part = (ftv_part)p, .layer = &layer, .encoding = encoding, .x = x, .tokens = tokens};
         parts[p].first_row = (head * 3U + (uint32_t)p) * head_rows;
         parts[p].head_dim = head_dim;
         parts[p].head_rows = head_rows;
         parts[p].levels = p == FTV_Q ? 63 : 127;
-        uint32_t count = p == FTV_Q ? queries : tokens;
-        y[p] = make_part(kernels, &parts[p], count, scratch);
-        check_absmax(kernels, &parts[p], y[p], count);
-        job.codes[p] = parts[p].codes;
-        job.absmax[p] = parts[p].absmax;
+        job.codes[p] = parts[p].codes = allocate(ftv_part_bytes(kernels, (ftv_part)p, tokens, head_rows));
+        job.absmax[p] = parts[p].absmax = allocate(tokens * sizeof(int32_t));
+    }
+    make_parts(kernels, parts, counts, scratch);
+    for (int p = 0; p < 3; p++) {
+        y[p] = define_part(&parts[p]);
+        check_absmax(kernels, &parts[p], y[p], counts[p]);
     }
     job.out.stride = heads * head_rows;
     job.out.values = allocate((size_t)tokens * job.out.stride * sizeof(int16_t));

@@ -1,7 +1,8 @@
 /* The application with made-up devices and a made-up clock: run_app MODEL [KEY=VALUE]... Prints what happens, one event
  * a line, and at the end what the line says about the board.
  *
- *   kernels=NAME  ref, portable, fused (with qkv), or one that is wrong: linear, scores, mix, qkv, layer, attend, norm, quantise
+ *   kernels=NAME  ref, portable, scalar, fused (with qkv), or one that is wrong: linear, scores, mix, qkv, parts, layer, attend,
+ *                 norm, quantise
  *   core=N        on which worker it is wrong
  *   workers=N
  *   camera=WORD   what each look gives, the last one for ever: F frame, - none, T time-out, O damaged, X failed
@@ -176,6 +177,13 @@ static void wrong_qkv(const ftv_qkv_part *part, void *scratch) {
     part->absmax[part->first + part->count - 1U] += part->count == 1U ? error() : 0;
 }
 
+/* Wrong where several parts come together. */
+static void wrong_parts(const ftv_qkv_part *parts, uint32_t count, void *scratch) {
+    const ftv_qkv_part *last = parts + count - 1U;
+    ftv_kernels_scalar.parts(parts, count, scratch);
+    last->absmax[last->first + last->count - 1U] += count > 1U ? error() : 0;
+}
+
 static void wrong_layer(const ftv_layer_job *job, void *scratch) {
     ftv_layer_steps(&ftv_kernels_portable, job, scratch);
     if (job->output == FTV_ADD && job->tokens == 1U) {
@@ -208,6 +216,10 @@ static ftv_kernels kernels_called(const char *name) {
     ftv_kernels kernels = ftv_kernels_portable;
     if (strcmp(name, "ref") == 0) {
         return ftv_kernels_ref;
+    }
+    if (strcmp(name, "scalar") == 0 || strcmp(name, "parts") == 0) {
+        kernels = ftv_kernels_scalar;
+        kernels.parts = name[0] == 's' ? kernels.parts : wrong_parts;
     }
     if (strcmp(name, "linear") == 0) {
         kernels.linear_s8t2 = wrong_linear;

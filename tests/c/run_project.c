@@ -4,6 +4,7 @@
 #include "ftv_threads.h"
 #include "model.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,6 +109,25 @@ static void check_attention(uint32_t head_dim, uint32_t rows, uint32_t kind) {
     free(got);
 }
 
+/* What is rendered is the scalar set, but for the encoding that the model has not. */
+static void check_set(const ftv_model *model) {
+    const ftv_kernels *set = &ftv_kernels_scalar, *own = &model_kernels;
+    bool linear =
+        MODEL_ENCODING == FTV_T2 ? own->linear_s8t2 == set->linear_s8t2 : own->linear_s8t5 == set->linear_s8t5;
+    bool loops = linear && own->scores_s8s8 == set->scores_s8s8 && own->mix_s16s8 == set->mix_s16s8;
+    bool heads = own->qkv == set->qkv && own->parts == set->parts && own->attend == set->attend;
+    bool rows = own->norm == set->norm && own->quantise == set->quantise;
+    bool picture = own->patches == set->patches && own->embed == set->embed;
+    if (!loops || !heads || !rows || !picture || own->layer != set->layer || own->tiles != set->tiles) {
+        fail("the rendered set lacks something of the set", 0);
+    }
+    if (own->linear_scratch_bytes(MODEL_MOST_INPUTS) != MODEL_LINEAR_SCRATCH_BYTES ||
+        own->scratch_bytes(model) != MODEL_STEPS_SCRATCH_BYTES ||
+        set->scratch_bytes(model) != MODEL_STEPS_SCRATCH_BYTES) {
+        fail("scratch is not what was planned", MODEL_STEPS_SCRATCH_BYTES);
+    }
+}
+
 static void check_kernels(const ftv_model *model) {
     const ftv_linear *const layers[] = {&model->patch, &model->blocks[0].fc1, &model->blocks[0].fc2};
     for (uint32_t kind = 0; kind < 3U; kind++) {
@@ -116,7 +136,7 @@ static void check_kernels(const ftv_model *model) {
                 check_linear(layers[i], tokens, kind);
             }
             check_attention(model->head_dim, tokens, kind);
-            check_attention(model->head_dim % 256U + 1U, tokens, kind); /* another shape goes to the generic kernels */
+            check_attention(model->head_dim % 256U + 1U, tokens, kind);
         }
         check_attention(model->head_dim, model->tokens, kind);
     }
@@ -151,6 +171,7 @@ int main(int count, char **words) {
     }
     uint8_t *image = read_file(words[1], &image_bytes), *pixels = read_file(words[2], &pixels_bytes);
     expect(ftv_open(&model, image, image_bytes));
+    check_set(&model);
     check_kernels(&model);
     const ftv_parallel *parallel = ftv_threads_create(MODEL_WORKERS);
     void *near = allocate(MODEL_NEAR_BYTES), *far = allocate(MODEL_FAR_BYTES);

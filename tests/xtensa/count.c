@@ -127,28 +127,31 @@ static void count_layer(uint32_t rows, uint32_t inputs, ftv_output output) {
 /* A head's Q, K and V, then its attention. */
 static void count_head(void) {
     ftv_linear layer = make_layer(3U * BLOCK_HEAD_DIM, BLOCK_WIDTH);
-    ftv_qkv_part part = {.layer = &layer,
-                         .encoding = ENCODING,
-                         .x = {x, scales, BLOCK_WIDTH},
-                         .tokens = BLOCK_TOKENS,
-                         .count = BLOCK_TOKENS,
-                         .head_dim = BLOCK_HEAD_DIM,
-                         .head_rows = BLOCK_HEAD_DIM};
+    ftv_qkv_part made[FTV_PARTS];
     ftv_attend_job job = {.tokens = BLOCK_TOKENS,
                           .count = BLOCK_TOKENS,
                           .head_dim = BLOCK_HEAD_DIM,
                           .head_rows = BLOCK_HEAD_DIM,
                           .attention = {24000, 30},
                           .out = {values, narrow_absmax, BLOCK_HEAD_DIM}};
-    uint32_t before = cycles();
     for (uint32_t i = 0; i < FTV_PARTS; i++) {
-        part.part = (ftv_part)i;
-        part.first_row = i * BLOCK_HEAD_DIM;
-        part.levels = i == FTV_Q ? FTV_QUERY_MAX : FTV_CODE_MAX;
-        job.codes[i] = part.codes = parts[i];
-        job.absmax[i] = part.absmax = part_absmax[i];
-        ftv_qkv(&SET, &part, scratch);
+        made[i] = (ftv_qkv_part){.part = (ftv_part)i,
+                                 .layer = &layer,
+                                 .encoding = ENCODING,
+                                 .first_row = i * BLOCK_HEAD_DIM,
+                                 .x = {x, scales, BLOCK_WIDTH},
+                                 .tokens = BLOCK_TOKENS,
+                                 .count = BLOCK_TOKENS,
+                                 .head_dim = BLOCK_HEAD_DIM,
+                                 .head_rows = BLOCK_HEAD_DIM,
+                                 .levels = i == FTV_Q ? FTV_QUERY_MAX : FTV_CODE_MAX,
+                                 .codes = parts[i],
+                                 .absmax = part_absmax[i]};
+        job.codes[i] = parts[i];
+        job.absmax[i] = part_absmax[i];
     }
+    uint32_t before = cycles();
+    ftv_parts(&SET, made, FTV_PARTS, scratch);
     report(cycles() - before, digest(1, part_absmax, sizeof part_absmax));
     memset(values, 0, sizeof values);
     before = cycles();

@@ -13,10 +13,9 @@ static uint32_t most_tiles(const ftv_model *model) {
     return ftv_ceil_div(rows, FTV_TILE);
 }
 
-static size_t scratch_bytes(const ftv_model *model) {
-    size_t most = ftv_layer_scratch_bytes_scalar(most_tiles(model), model->encoding);
-    most = larger(most, ftv_qkv_scratch_bytes_scalar(model->width, model->head_rows));
-    return larger(most, ftv_attend_scratch_bytes_scalar(model->tokens, model->head_rows));
+size_t ftv_scratch_bytes_scalar(const ftv_model *model) {
+    size_t chunk = ftv_chunk_bytes_scalar(ftv_min_u32(most_tiles(model), FTV_CHUNK_TILES), model->encoding);
+    return larger(chunk, ftv_attend_scratch_bytes_scalar(model->tokens, model->head_rows));
 }
 
 const ftv_kernels ftv_kernels_scalar = {
@@ -27,8 +26,8 @@ const ftv_kernels ftv_kernels_scalar = {
     .scores_s8s8 = ftv_scores_s8s8_scalar,
     .mix_s16s8 = ftv_mix_s16s8_scalar,
     .layer = ftv_layer_scalar,
-    .qkv = ftv_qkv_scalar,
+    .parts = ftv_parts_scalar,
     .attend = ftv_attend_scalar,
-    .scratch_bytes = scratch_bytes,
+    .scratch_bytes = ftv_scratch_bytes_scalar,
     .tiles = FTV_CHUNK_TILES,
 };

@@ -3,43 +3,6 @@
 #include "ftv_engine.h"
 #include "ftv_scalar.h"
 
-/* What a call keeps in its scratch. */
-typedef struct layer_scratch {
-    ftv_eight eight;
-    ftv_affine affine;
-    int32_t *bias; /* [channels] Q16 */
-    int32_t *y;    /* [channels], where the words were that have become sums */
-} layer_scratch;
-
-static size_t table_bytes(ftv_encoding encoding) {
-    return encoding == FTV_T2 ? FTV_TABLE_BYTES_T2 : FTV_TABLE_BYTES_T5;
-}
-
-static size_t chunk_channels(uint32_t tiles) {
-    return (size_t)ftv_min_u32(tiles, FTV_CHUNK_TILES) * FTV_TILE;
-}
-
-size_t ftv_layer_scratch_bytes_scalar(uint32_t tiles, ftv_encoding encoding) {
-    return table_bytes(encoding) + chunk_channels(tiles) * (FTV_PAIRS + FTV_EIGHT + 1U) * sizeof(int32_t);
-}
-
-static layer_scratch divide(const ftv_layer_job *job, void *scratch) {
-    size_t channels = chunk_channels(job->tiles);
-    layer_scratch s = {.eight = {.inputs = job->layer->inputs, .tile_bytes = job->layer->tile_bytes, .table = scratch}};
-    s.eight.words = s.eight.table + table_bytes(job->encoding) / sizeof(uint32_t);
-    s.eight.sums = (int32_t *)(void *)(s.eight.words + channels * FTV_PAIRS);
-    s.bias = s.eight.sums + channels * FTV_EIGHT;
-    s.y = (int32_t *)s.eight.words;
-    return s;
-}
-
-/* The chunk's weights, multipliers and biases. */
-static void load_chunk(layer_scratch *s, const ftv_linear *layer, uint32_t tile, uint32_t tiles) {
-    s->eight.tiles = layer->tiles + (size_t)tile * layer->tile_bytes;
-    s->eight.tiles_count = tiles;
-    s->affine = ftv_affine_of(layer, tile * FTV_TILE, s->bias, tiles * FTV_TILE);
-}
-
 static void add_row(int32_t *restrict out, const int32_t *restrict y, uint32_t channels) {
     const int32_t *end = y + channels;
     for (; y != end; y++, out++) {
@@ -59,35 +22,31 @@ static void activate_row(const ftv_layer_job *job, uint32_t token, uint32_t colu
 }
 
 /* The outputs of one token of the eight. */
-static void put_token(const ftv_layer_job *job, const layer_scratch *s, uint32_t first_tile, uint32_t token,
+static void put_token(const ftv_layer_job *job, const ftv_chunk *chunk, uint32_t first_tile, uint32_t token,
                       const int32_t *sums) {
-    uint32_t channels = s->eight.tiles_count * FTV_TILE;
+    uint32_t channels = chunk->eight.tiles_count * FTV_TILE;
     uint32_t column = job->column + (first_tile - job->first_tile) * FTV_TILE;
     /* A step that activates has no `out`. */
     int32_t *out = job->output == FTV_ACTIVATE ? NULL : job->out + (size_t)token * job->out_stride + column;
-    ftv_requantise_scalar(job->output == FTV_STORE ? out : s->y, sums, channels, &s->affine, job->x.scales[token]);
+    int32_t *y = job->output == FTV_STORE ? out : chunk->spare;
+    ftv_requantise_scalar(y, sums, channels, &chunk->affine, job->x.scales[token]);
     if (job->output == FTV_ADD) {
-        add_row(out, s->y, channels);
+        add_row(out, y, channels);
     } else if (job->output == FTV_ACTIVATE) {
-        activate_row(job, token, column, s->y, channels, job->layer->rows - first_tile * FTV_TILE);
+        activate_row(job, token, column, y, channels, job->layer->rows - first_tile * FTV_TILE);
     }
 }
 
 void ftv_layer_scalar(const ftv_layer_job *job, void *scratch) {
-    layer_scratch s = divide(job, scratch);
     uint32_t end = job->first_tile + job->tiles;
     for (uint32_t tile = job->first_tile; tile < end; tile += FTV_CHUNK_TILES) {
-        load_chunk(&s, job->layer, tile, ftv_min_u32(FTV_CHUNK_TILES, end - tile));
+        ftv_chunk chunk;
+        ftv_chunk_scalar(&chunk, job->layer, job->encoding, tile, ftv_min_u32(FTV_CHUNK_TILES, end - tile), scratch);
         for (uint32_t first = 0; first < job->tokens; first += FTV_EIGHT) {
             uint32_t count = ftv_min_u32(FTV_EIGHT, job->tokens - first);
-            ftv_eight_rows(&s.eight, job->x.codes + (size_t)first * job->x.stride, job->x.stride, count);
-            if (job->encoding == FTV_T2) {
-                ftv_tiles_s8t2_scalar(&s.eight);
-            } else {
-                ftv_tiles_s8t5_scalar(&s.eight);
-            }
+            ftv_chunk_sums_scalar(&chunk, &job->x, first, count);
             for (uint32_t token = 0; token < count; token++) {
-                put_token(job, &s, tile, first + token, s.eight.sums + token);
+                put_token(job, &chunk, tile, first + token, chunk.eight.sums + token);
             }
         }
     }

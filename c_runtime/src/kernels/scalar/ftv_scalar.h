@@ -69,6 +69,23 @@ static inline ftv_affine ftv_affine_of(const ftv_linear *layer, uint32_t first_r
                         layer->inputs, layer->per_channel};
 }
 
+/* ---- chunks ---- */
+
+/* Up to FTV_CHUNK_TILES tiles of a matrix: what a step keeps for all tokens. */
+typedef struct ftv_chunk {
+    ftv_eight eight;
+    ftv_affine affine;
+    ftv_encoding encoding;
+    int32_t *spare; /* [channels][FTV_PAIRS], where the words were that have become sums */
+} ftv_chunk;
+
+size_t ftv_chunk_bytes_scalar(uint32_t tiles, ftv_encoding encoding);
+/* Tiles `tile` .. `tile` + `tiles` - 1 of the layer; scratch: ftv_chunk_bytes_scalar(). */
+void ftv_chunk_scalar(ftv_chunk *chunk, const ftv_linear *layer, ftv_encoding encoding, uint32_t tile, uint32_t tiles,
+                      void *scratch);
+/* chunk->eight.sums of rows first .. first + count - 1 of x, count 1 .. 8. */
+void ftv_chunk_sums_scalar(ftv_chunk *chunk, const ftv_rows *x, uint32_t first, uint32_t count);
+
 /* ---- tables ---- */
 
 /* The rows of `count` tokens, 1 .. 8. */
@@ -82,10 +99,10 @@ static inline void ftv_eight_rows(ftv_eight *job, const int8_t *x, uint32_t stri
 #define FTV_TABLE_BYTES_T5 (256U * FTV_STRIDE * sizeof(uint32_t))
 #define FTV_TABLE_BYTES_T3 (27U * FTV_PAIRS * FTV_THREES * sizeof(uint32_t))
 
-/* ---- t3: few channels ----
+/* ---- t3: a tile alone ----
  *
- * A table of 81 or 243 sums pays for hundreds of channels, not for the 16 of a tile or the 64 of a head. Their weights
- * are recoded once for all tokens: three trits a byte, 27 sums. Eight bytes, 24 inputs, of a channel are neighbours:
+ * A table of 81 or 243 sums pays for a hundred channels and more, not for the 16 of a tile. Their weights are recoded
+ * once for all tokens: three trits a byte, 27 sums. Eight bytes, 24 inputs, of a channel are neighbours:
  * t3 [ceil(inputs / 24)][channels][8], 8 (w0 + 3 w1 + 9 w2 + 13). */
 #define FTV_THREES    8U
 #define FTV_T3_INPUTS (3U * FTV_THREES)
@@ -108,6 +125,7 @@ void ftv_linear_s8t3_scalar(int32_t *sums, const int8_t *x, uint32_t tokens, uin
 /* ---- the set ---- */
 
 size_t ftv_linear_scratch_bytes_scalar(uint32_t inputs);
+size_t ftv_scratch_bytes_scalar(const ftv_model *model); /* of any of the steps */
 void ftv_linear_s8t2_scalar(int32_t *sums, const int8_t *x, uint32_t tokens, uint32_t stride, const uint8_t *tile,
                             uint32_t inputs, void *scratch);
 void ftv_linear_s8t5_scalar(int32_t *sums, const int8_t *x, uint32_t tokens, uint32_t stride, const uint8_t *tile,
@@ -118,9 +136,7 @@ void ftv_mix_s16s8_scalar(int32_t *sums, const int16_t *weights, const int8_t *v
                           uint32_t head_dim);
 
 void ftv_layer_scalar(const ftv_layer_job *job, void *scratch);
-size_t ftv_layer_scratch_bytes_scalar(uint32_t tiles, ftv_encoding encoding);
-void ftv_qkv_scalar(const ftv_qkv_part *part, void *scratch);
-size_t ftv_qkv_scratch_bytes_scalar(uint32_t inputs, uint32_t head_rows);
+void ftv_parts_scalar(const ftv_qkv_part *parts, uint32_t count, void *scratch);
 void ftv_attend_scalar(const ftv_attend_job *job, void *scratch);
 size_t ftv_attend_scratch_bytes_scalar(uint32_t tokens, uint32_t head_rows);
 
@@ -138,6 +154,25 @@ size_t ftv_attend_scratch_bytes_scalar(uint32_t tokens, uint32_t head_rows);
 #define FTV_STORED(value)             ((void)0)
 #define FTV_NOW(value)                ((void)0)
 #define FTV_BOTH_NOW(a, b)            ((void)0)
+#endif
+
+/* sum0 += x * y0 and sum1 += x * y1, all uint32_t; x is used up. Where sums take all registers, GCC for Xtensa carries
+ * them from one to the next; here they stay. Both products come before both sums, because a product is ready a cycle
+ * late. */
+#if defined(__GNUC__) && defined(__XTENSA__)
+#define FTV_ADD_PRODUCTS(sum0, sum1, x, y0, y1)                                                                        \
+    do {                                                                                                               \
+        uint32_t product;                                                                                              \
+        __asm__ volatile("mull %2, %3, %4\n\tmull %3, %3, %5\n\tadd %0, %0, %2\n\tadd %1, %1, %3"                      \
+                         : "+r"(sum0), "+r"(sum1), "=&r"(product), "+r"(x)                                             \
+                         : "r"(y0), "r"(y1));                                                                          \
+    } while (0)
+#else
+#define FTV_ADD_PRODUCTS(sum0, sum1, x, y0, y1)                                                                        \
+    do {                                                                                                               \
+        (sum0) += (x) * (y0);                                                                                          \
+        (sum1) += (x) * (y1);                                                                                          \
+    } while (0)
 #endif
 
 /* ---- words ---- */

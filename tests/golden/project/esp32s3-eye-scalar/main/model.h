@@ -19,20 +19,20 @@ extern "C" {
 #define MODEL_PIXELS_BYTES 768U /* 3 image_size^2 */
 #define MODEL_MOST_INPUTS  192U
 #define MODEL_WORKERS      2U
-#define MODEL_NEAR_BYTES   19376U /* SRAM */
+#define MODEL_NEAR_BYTES   35248U /* SRAM */
 #define MODEL_FAR_BYTES    0U /* PSRAM */
 #define MODEL_SPARE_BYTES  0U /* SRAM, of the heap */
 
 /* Where every buffer of a pass lies. */
 extern const ftv_plan model_plan;
 
-/* The kernels for these shapes; any other shape goes to ftv_kernels_portable. */
+/* The kernels for chips without a vector unit. */
 extern const ftv_kernels model_kernels;
 
 /* Scratch of one call: linear_scratch_bytes of model_kernels for MODEL_MOST_INPUTS, its scratch_bytes, the most of both. */
-#define MODEL_LINEAR_SCRATCH_BYTES 7680U
-#define MODEL_STEPS_SCRATCH_BYTES  1152U
-#define MODEL_KERNEL_SCRATCH_BYTES 7680U
+#define MODEL_LINEAR_SCRATCH_BYTES 5472U
+#define MODEL_STEPS_SCRATCH_BYTES  15936U
+#define MODEL_KERNEL_SCRATCH_BYTES 15936U
 
 #ifdef __cplusplus
 }
