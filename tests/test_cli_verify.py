@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from c_compiler import RUNTIME
-from conftest import save_photo
 from line_board import ENGINE_SOURCES, build_board, running_board
+from photo_files import save_photo
 
 from ftervit_deploy.architecture import Architecture
 from ftervit_deploy.cli import main

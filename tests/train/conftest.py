@@ -1,4 +1,4 @@
-"""What the training tests share: made-up photos, a tiny preset, runs in a temporary folder."""
+"""What the training tests share: a tiny preset, runs in a temporary folder."""
 
 from __future__ import annotations
 
@@ -6,28 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
+from training_photos import TINY, write_photos
 
-from ftervit_deploy.architecture import PRESETS, Architecture
-
-TINY = Architecture(16, 4, 16, 2, 2, 32, 3)
-CLASSES = 3
-PER_CLASS = 16
-
-
-def write_photos(folder: Path, classes: int = CLASSES, per_class: int = PER_CLASS, side: int = 20) -> Path:
-    """Class folders of noisy photos, one colour per class, names IMG_1... running through the classes."""
-    generator = np.random.default_rng(7)
-    for number in range(classes * per_class):
-        label = number % classes
-        pixels = generator.integers(0, 80, (side, side + 4, 3))
-        pixels[..., label % 3] += 150
-        path = folder / f"sign{label}" / f"IMG_{number + 1}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels.astype(np.uint8)).save(path)
-    return folder
+from ftervit_deploy.architecture import PRESETS
 
 
 @pytest.fixture(scope="session")

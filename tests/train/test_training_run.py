@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import TINY, write_photos
+from training_photos import TINY, write_photos
 
 torch = pytest.importorskip("torch", reason='install PyTorch: pip install "ftervit[train]"')
 
@@ -119,7 +119,7 @@ import os, signal, sys
 from pathlib import Path
 from dataclasses import replace
 sys.path.insert(0, sys.argv[1])
-from conftest import TINY
+from training_photos import TINY
 from ftervit_deploy.architecture import PRESETS
 from ftervit_deploy.train import distill, loop, settings, starts
 
