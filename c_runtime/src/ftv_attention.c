@@ -146,7 +146,8 @@ typedef struct wave {
     uint32_t queries;
     uint32_t head;
     uint32_t heads;
-    uint32_t part_tokens;  /* tokens of one task that makes a part */
+    uint32_t parts;        /* that one task makes */
+    uint32_t part_tokens;  /* tokens of one such part */
     uint32_t query_tokens; /* query rows of one task */
 } wave;
 
@@ -168,27 +169,39 @@ static int32_t *part_absmax(const wave *w, uint32_t head, uint32_t part) {
     return w->pass->buffers.absmax + (size_t)((head - w->head) * FTV_PARTS + part) * w->pass->model->tokens;
 }
 
-static void make_part(void *argument, uint32_t task, uint32_t worker) {
-    const wave *w = argument;
+/* The rows of x that part `number` of the wave needs; count is 0 where it needs none. */
+static ftv_qkv_part part_of(const wave *w, uint32_t number) {
     const ftv_model *model = w->pass->model;
     uint32_t groups = ftv_ceil_div(model->tokens, w->part_tokens);
-    uint32_t head = w->head + task / groups / FTV_PARTS, part = task / groups % FTV_PARTS;
-    uint32_t needed = part == FTV_Q ? w->queries : model->tokens;
-    ftv_qkv_part job = {.part = (ftv_part)part,
-                        .layer = &w->block->qkv,
-                        .encoding = model->encoding,
-                        .first_row = (head * FTV_PARTS + part) * model->head_rows,
-                        .x = w->pass->buffers.rows,
-                        .tokens = model->tokens,
-                        .first = task % groups * w->part_tokens,
-                        .head_dim = model->head_dim,
-                        .head_rows = model->head_rows,
-                        .levels = part == FTV_Q ? FTV_QUERY_MAX : FTV_CODE_MAX,
-                        .codes = part_codes(w, head, part),
-                        .absmax = part_absmax(w, head, part)};
-    if (job.first < needed) {
-        job.count = ftv_min_u32(w->part_tokens, needed - job.first);
-        ftv_qkv(w->pass->kernels, &job, ftv_scratch(w->pass, worker));
+    uint32_t head = w->head + number / groups / FTV_PARTS, part = number / groups % FTV_PARTS;
+    uint32_t needed = part == FTV_Q ? w->queries : model->tokens, first = number % groups * w->part_tokens;
+    return (ftv_qkv_part){.part = (ftv_part)part,
+                          .layer = &w->block->qkv,
+                          .encoding = model->encoding,
+                          .first_row = (head * FTV_PARTS + part) * model->head_rows,
+                          .x = w->pass->buffers.rows,
+                          .tokens = model->tokens,
+                          .first = first,
+                          .count = first < needed ? ftv_min_u32(w->part_tokens, needed - first) : 0U,
+                          .head_dim = model->head_dim,
+                          .head_rows = model->head_rows,
+                          .levels = part == FTV_Q ? FTV_QUERY_MAX : FTV_CODE_MAX,
+                          .codes = part_codes(w, head, part),
+                          .absmax = part_absmax(w, head, part)};
+}
+
+static void make_parts(void *argument, uint32_t task, uint32_t worker) {
+    const wave *w = argument;
+    uint32_t groups = ftv_ceil_div(w->pass->model->tokens, w->part_tokens);
+    uint32_t first = task * w->parts, all = w->heads * FTV_PARTS * groups;
+    ftv_qkv_part before = {.count = 0};
+    for (uint32_t number = first; number < ftv_min_u32(first + w->parts, all); number++) {
+        ftv_qkv_part part = part_of(w, number);
+        if (part.count > 0U) {
+            part.again = part.first == before.first && part.count == before.count ? 1U : 0U;
+            ftv_qkv(w->pass->kernels, &part, ftv_scratch(w->pass, worker));
+            before = part;
+        }
     }
 }
 
@@ -230,7 +243,9 @@ void ftv_attention(const ftv_pass *pass, const ftv_block *block, uint32_t querie
         w.heads = ftv_min_u32(pass->buffers.wave, heads - w.head);
         w.part_tokens = ftv_round16(share_tokens(workers, w.heads * FTV_PARTS, tokens));
         w.query_tokens = share_tokens(workers, w.heads, queries);
-        ftv_for_each(pass->parallel, make_part, &w, w.heads * FTV_PARTS * ftv_ceil_div(tokens, w.part_tokens));
+        uint32_t parts = w.heads * FTV_PARTS * ftv_ceil_div(tokens, w.part_tokens);
+        w.parts = workers == 1U ? parts : 1U; /* of the same rows, where nobody shares them */
+        ftv_for_each(pass->parallel, make_parts, &w, ftv_ceil_div(parts, w.parts));
         ftv_for_each(pass->parallel, attend_group, &w, w.heads * ftv_ceil_div(queries, w.query_tokens));
     }
 }
