@@ -214,7 +214,8 @@ static void check_layer(const ftv_kernels *kernels, uint32_t tokens, uint32_t ro
 
 /* ---- attention ---- */
 
-/* The set's own codes of one part, made in ranges of tokens; returns Q16 y [tokens][head_dim]. */
+/* The set's own codes of one part, made in ranges of tokens, some of them twice, the second time with what the first left in
+ * the scratch; returns Q16 y [tokens][head_dim]. */
 static int32_t *make_part(const ftv_kernels *kernels, ftv_qkv_part *part, uint32_t count, void *scratch) {
     part->codes = allocate(ftv_part_bytes(kernels, part->part, part->tokens, part->head_rows));
     part->absmax = allocate(part->tokens * sizeof(int32_t));
@@ -223,6 +224,12 @@ static int32_t *make_part(const ftv_kernels *kernels, ftv_qkv_part *part, uint32
         part->first = first;
         part->count = some < count - first ? some : count - first;
         ftv_qkv(kernels, part, scratch);
+        if (random_below(2) == 1U) {
+            memset(part->absmax + part->first, 0, part->count * sizeof(int32_t));
+            part->again = 1;
+            ftv_qkv(kernels, part, scratch);
+            part->again = 0;
+        }
         first += part->count;
     }
     int32_t *stored = allocate((size_t)part->tokens * part->head_rows * sizeof *stored);
