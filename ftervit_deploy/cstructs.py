@@ -61,6 +61,7 @@ class QkvPart(ctypes.Structure):
         ("part", c_int), ("layer", c_void_p), ("encoding", c_int), ("first_row", c_uint32), ("x", Rows),
         ("tokens", c_uint32), ("first", c_uint32), ("count", c_uint32), ("head_dim", c_uint32),
         ("head_rows", c_uint32), ("levels", c_int32), ("codes", c_void_p), ("absmax", c_void_p),
+        ("again", c_uint32),
     )  # fmt: skip
 
 

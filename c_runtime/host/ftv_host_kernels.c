@@ -23,7 +23,7 @@ static bool always(void) {
 
 #if FTV_X86
 
-extern const ftv_kernels ftv_kernels_avx512vnni, ftv_kernels_avxvnni, ftv_kernels_avx2;
+extern const ftv_kernels ftv_kernels_avx512pairs, ftv_kernels_avx512vnni, ftv_kernels_avxvnni, ftv_kernels_avx2;
 
 /* CPUID's own bits where compilers' names for them are young. */
 static bool has_lzcnt(void) {
@@ -48,6 +48,16 @@ static bool has_avx512vnni(void) {
            __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("avx512vnni");
 }
 
+/* Vector pipes that add are twice those that multiply: Zen 4 was the first of AMD's with AVX-512, and all since are so.
+ * Intel's wide ones do either. */
+static bool adds_fast(void) {
+    return has_avx512vnni() && __builtin_cpu_is("amd");
+}
+
+static bool adds_slowly(void) {
+    return has_avx512vnni() && !adds_fast();
+}
+
 #elif FTV_ARM64
 
 extern const ftv_kernels ftv_kernels_neondot, ftv_kernels_neon;
@@ -66,11 +76,17 @@ static bool has_dot_product(void) {
 
 static const candidate candidates[] = {
 #if FTV_X86
-    {&ftv_kernels_avx512vnni, has_avx512vnni}, {&ftv_kernels_avxvnni, has_avxvnni}, {&ftv_kernels_avx2, has_avx2},
+    {&ftv_kernels_avx512pairs, adds_fast},
+    {&ftv_kernels_avx512vnni, has_avx512vnni},
+    {&ftv_kernels_avx512pairs, adds_slowly},
+    {&ftv_kernels_avxvnni, has_avxvnni},
+    {&ftv_kernels_avx2, has_avx2},
 #elif FTV_ARM64
     {&ftv_kernels_neondot, has_dot_product}, {&ftv_kernels_neon, always},
 #endif
-    {&ftv_kernels_portable, always},           {&ftv_kernels_scalar, always},       {&ftv_kernels_ref, always},
+    {&ftv_kernels_portable, always},
+    {&ftv_kernels_scalar, always},
+    {&ftv_kernels_ref, always},
 };
 
 const ftv_kernels *ftv_host_kernels(uint32_t index) {

@@ -201,6 +201,7 @@ typedef struct ftv_qkv_part {
     int32_t levels;     /* largest code: 63 for Q, 127 for K and V */
     int8_t *codes;      /* of all tokens: ftv_part_bytes() bytes, 16-byte aligned, laid out as the kernels like */
     int32_t *absmax;    /* [tokens], Q16 */
+    uint32_t again;     /* 1: the call before had these rows of this x, too, and left its scratch as it is */
 } ftv_qkv_part;
 
 /* Query rows first .. first + count - 1 of one head, NUMERICS.md, section 5, from its Q, K and V to its columns of the

@@ -250,11 +250,14 @@ static uint32_t share_tokens(uint32_t workers, uint32_t pieces, uint32_t tokens)
 }
 
 /* How many parts of a wave of heads one task makes: a set that makes several at a time gets whole heads, as many tiles
- * as it likes, and no fewer tasks than there are workers if there are heads enough. */
+ * as it likes, and no fewer tasks than there are workers if there are heads enough. Others get one part, but all that fit
+ * where nobody shares the work, so that rows need not be prepared for each part. */
 static uint32_t parts_together(const ftv_pass *pass, uint32_t heads) {
-    uint32_t tiles = FTV_PARTS * pass->model->head_rows / FTV_TILE;
-    uint32_t most = ftv_min_u32(pass->kernels->tiles / tiles, heads / pass->parallel->workers);
-    if (pass->kernels->parts == NULL) {
+    uint32_t workers = pass->parallel->workers, tiles = FTV_PARTS * pass->model->head_rows / FTV_TILE;
+    uint32_t most = heads / workers;
+    if (pass->kernels->parts != NULL) {
+        most = ftv_min_u32(pass->kernels->tiles / tiles, most);
+    } else if (workers > 1U) {
         return 1U;
     }
     return FTV_PARTS * ftv_min_u32(MOST_TOGETHER / FTV_PARTS, most > 0U ? most : 1U);

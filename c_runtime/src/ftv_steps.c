@@ -15,11 +15,13 @@ void ftv_parts(const ftv_kernels *kernels, const ftv_qkv_part *parts, uint32_t c
         kernels->parts(parts, count, scratch);
         return;
     }
-    for (const ftv_qkv_part *part = parts; part < parts + count; part++) {
+    for (uint32_t i = 0; i < count; i++) {
+        ftv_qkv_part part = parts[i];
+        part.again = i > 0U ? 1U : 0U;
         if (kernels->qkv != NULL) {
-            kernels->qkv(part, scratch);
+            kernels->qkv(&part, scratch);
         } else {
-            ftv_qkv_steps(kernels, part, scratch);
+            ftv_qkv_steps(kernels, &part, scratch);
         }
     }
 }

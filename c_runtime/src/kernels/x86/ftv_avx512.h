@@ -22,15 +22,28 @@
 enum {
     FTV_PANEL_TILES = 4,  /* tiles of 16 channels that are decoded and multiplied together: a panel */
     FTV_PANEL = 64,       /* its channels */
-    FTV_BLOCK_TOKENS = 6, /* tokens that share a panel's loads; 6 x 4 accumulators leave registers for operands */
+    FTV_BLOCK_TOKENS = 6, /* at most, that share a panel's loads; 6 x 4 accumulators leave registers for operands */
     FTV_VECTOR = 64       /* bytes */
 };
 
+/* Up to whole vectors. */
+static inline size_t ftv_vector_bytes(size_t bytes) {
+    return (bytes + FTV_VECTOR - 1U) & ~(size_t)(FTV_VECTOR - 1U);
+}
+
 /* ---- a matrix's product, in panels of 64 channels ---- */
 
-/* Bytes of a decoded panel: codes w + 1 = 0..2 as [k / 4][channel][k % 4], k up to a multiple of 16. */
+/* Bytes of a decoded panel: codes w + 1 = 0..2 as [k / 4][channel][k % 4], k up to a multiple of 16; and behind them, each
+ * channel's own sum, s32 [channel]. Decoding waits for its stores, so that the sums come for nothing. */
 static inline size_t ftv_panel_bytes(uint32_t inputs) {
-    return (size_t)ftv_round16(inputs) * FTV_PANEL;
+    return (size_t)ftv_round16(inputs) * FTV_PANEL + FTV_PANEL * sizeof(int32_t);
+}
+
+/* sum and, of sixteen channels' codes of four inputs k and of the next four l, the sum of w_k w_l + 128 w_k: what the
+ * products of ftv_pairs_avx512.h make of a row of zeros. */
+FTV_AVX512_INLINE __m512i ftv_own_sums(__m512i sum, __m512i k, __m512i l) {
+    return _mm512_dpbusd_epi32(sum, _mm512_add_epi8(l, _mm512_set1_epi8(127)),
+                               _mm512_add_epi8(k, _mm512_set1_epi8(-1)));
 }
 
 /* Decodes tiles 0 .. tiles - 1 (at most 4) at `tile`; the panel's other channels are undefined but safe to multiply.
@@ -42,6 +55,21 @@ void ftv_panel_t5_avx512vnni(uint8_t *panel, const uint8_t *tile, uint32_t tile_
  * groups = inputs / 16 rounded up. offsets[token]: minus the token's sum of codes. sums: 64-byte aligned. */
 void ftv_product_s8u2_avx512vnni(int32_t *sums, const int8_t *x, uint32_t stride, uint32_t tokens,
                                  const int32_t *offsets, const uint8_t *panel, uint32_t groups);
+
+/* Some tokens as a product wants them. */
+typedef struct ftv_operand_avx512 {
+    const int8_t *codes; /* [tokens][stride], as the product reads them */
+    uint32_t stride;
+    const int32_t *offsets;    /* [tokens]: what a token's sums begin with */
+    const int32_t *magnitudes; /* [tokens]: sum_k |x| */
+    ftv_rows x;                /* what the codes were made of */
+    const uint8_t *flags;      /* [tokens], of ftv_pairs_avx512.h */
+} ftv_operand_avx512;
+
+/* Bytes of a word for each of `tokens` tokens, in whole vectors. */
+static inline size_t ftv_words_bytes_avx512(uint32_t tokens) {
+    return ftv_vector_bytes(tokens * sizeof(int32_t));
+}
 
 /* offsets[token] = -sum_k x; magnitudes[token] = sum_k |x|. */
 void ftv_token_sums_avx512vnni(int32_t *offsets, int32_t *magnitudes, ftv_rows x, uint32_t tokens, uint32_t inputs);
@@ -61,16 +89,32 @@ void ftv_scores_s8s8_avx512vnni(int32_t *scores, const int8_t *q, const int8_t *
 void ftv_mix_s16s8_avx512vnni(int32_t *sums, const int16_t *weights, const int8_t *v, uint32_t rows, uint32_t stride,
                               uint32_t head_dim);
 void ftv_layer_avx512vnni(const ftv_layer_job *job, void *scratch);
+void ftv_layer_avx512pairs(const ftv_layer_job *job, void *scratch);
 void ftv_qkv_avx512vnni(const ftv_qkv_part *part, void *scratch);
+void ftv_qkv_avx512pairs(const ftv_qkv_part *part, void *scratch);
 void ftv_attend_avx512vnni(const ftv_attend_job *job, void *scratch);
 void ftv_norm_avx512vnni(const ftv_norm_job *job, void *scratch);
 void ftv_quantise_avx512vnni(const ftv_quantise_job *job, void *scratch);
 
 /* Their scratch, bytes. */
 size_t ftv_layer_scratch_avx512vnni(uint32_t tokens, uint32_t inputs);
+size_t ftv_layer_scratch_avx512pairs(uint32_t tokens, uint32_t inputs);
 size_t ftv_qkv_scratch_avx512vnni(uint32_t tokens, uint32_t head_rows, uint32_t inputs);
+size_t ftv_qkv_scratch_avx512pairs(uint32_t tokens, uint32_t head_rows, uint32_t inputs);
 size_t ftv_attend_scratch_avx512vnni(uint32_t tokens);
 size_t ftv_norm_scratch_avx512vnni(uint32_t columns);
+
+/* Of the steps of a set whose layer and qkv need so much: the most. */
+static inline size_t ftv_scratch_avx512(const ftv_model *model, size_t layer, size_t qkv) {
+    size_t attend = ftv_attend_scratch_avx512vnni(model->tokens), norm = ftv_norm_scratch_avx512vnni(model->width);
+    size_t attention = qkv > attend ? qkv : attend, rest = layer > norm ? layer : norm;
+    return attention > rest ? attention : rest;
+}
+
+static inline uint32_t ftv_most_inputs_avx512(const ftv_model *model) {
+    uint32_t inner = model->width > model->hidden ? model->width : model->hidden;
+    return model->patch.inputs > inner ? model->patch.inputs : inner;
+}
 
 static inline void ftv_panel_avx512vnni(uint8_t *panel, const ftv_linear *layer, ftv_encoding encoding,
                                         uint32_t first_tile, uint32_t tiles) {
@@ -99,10 +143,6 @@ static inline uint32_t ftv_next_block(uint32_t left, uint32_t most) {
 /* Scratch is 16-byte aligned; vectors want 64. */
 static inline uint8_t *ftv_align_vector(void *scratch) {
     return (uint8_t *)(((uintptr_t)scratch + FTV_VECTOR - 1U) & ~(uintptr_t)(FTV_VECTOR - 1U));
-}
-
-static inline size_t ftv_vector_bytes(size_t bytes) {
-    return (bytes + FTV_VECTOR - 1U) & ~(size_t)(FTV_VECTOR - 1U);
 }
 
 /* ---- NUMERICS.md, section 2, on a panel's sums ---- */

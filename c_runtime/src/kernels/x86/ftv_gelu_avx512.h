@@ -6,6 +6,8 @@
 
 #if FTV_X86
 
+enum { FTV_GELU_VECTORS = 10 }; /* at most, that take a step together */
+
 #define FTV_WORDS4(c) c, c, c, c
 #define FTV_WORDS32(c)                                                                                                 \
     {FTV_WORDS4(c), FTV_WORDS4(c), FTV_WORDS4(c), FTV_WORDS4(c),                                                       \
@@ -38,28 +40,45 @@ FTV_AVX512_INLINE const int16_t (*ftv_gelu_operands(void))[32] {
     return words;
 }
 
-FTV_AVX512_INLINE __m512i ftv_delta_first_avx512(__m512i unsigned_x) {
+/* r of `count` vectors after the first steps; all vectors take a step before any takes the next, as each waits for its own. */
+FTV_AVX512_INLINE void ftv_delta_first_avx512(__m512i *r, const __m512i *unsigned_x, const uint32_t count) {
     const int16_t (*words)[32] = ftv_gelu_operands();
-    __m512i x = _mm512_xor_si512(unsigned_x, _mm512_load_si512(words[0]));
-    __m512i r = _mm512_add_epi16(_mm512_mulhi_epi16(x, _mm512_load_si512(words[1])), _mm512_load_si512(words[2]));
-    r = ftv_horner_small(r, x, words[3]); /* r: -471 .. 2898 */
-    r = ftv_horner_small(r, x, words[4]); /* -9550 .. -6434 */
-    r = ftv_horner_small(r, x, words[5]); /* -4932 .. 10362 */
-    /* 8444 .. 18867: r x >> 15 = (r X >> 15) - r; becomes s = r + 2^15 */
-    __m512i high = _mm512_mulhi_epu16(_mm512_add_epi16(r, r), unsigned_x);
-    return _mm512_add_epi16(_mm512_sub_epi16(high, r), _mm512_load_si512(words[6]));
+    __m512i x[FTV_GELU_VECTORS];
+    FTV_UNROLL for (uint32_t i = 0; i < count; i++) {
+        x[i] = _mm512_xor_si512(unsigned_x[i], _mm512_load_si512(words[0]));
+        r[i] = _mm512_add_epi16(_mm512_mulhi_epi16(x[i], _mm512_load_si512(words[1])), _mm512_load_si512(words[2]));
+    }
+    FTV_UNROLL for (uint32_t step = 3; step < 6U; step++) { /* r: -471 .. 2898, -9550 .. -6434, -4932 .. 10362 */
+        FTV_UNROLL for (uint32_t i = 0; i < count; i++) {
+            r[i] = ftv_horner_small(r[i], x[i], words[step]);
+        }
+    }
+    FTV_UNROLL for (uint32_t i = 0; i < count; i++) {
+        /* 8444 .. 18867: r x >> 15 = (r X >> 15) - r; becomes s = r + 2^15 */
+        __m512i high = _mm512_mulhi_epu16(_mm512_add_epi16(r[i], r[i]), unsigned_x[i]);
+        r[i] = _mm512_add_epi16(_mm512_sub_epi16(high, r[i]), _mm512_load_si512(words[6]));
+    }
 }
 
-FTV_AVX512_INLINE __m512i ftv_delta_second_avx512(__m512i s, __m512i unsigned_x) {
+/* s of `count` vectors becomes delta. */
+FTV_AVX512_INLINE void ftv_delta_second_avx512(__m512i *s, const __m512i *unsigned_x, const uint32_t count) {
     const int16_t (*words)[32] = ftv_gelu_operands();
-    __m512i x = _mm512_xor_si512(unsigned_x, _mm512_load_si512(words[0]));
-    /* s - 2^15: -29338 .. -6099: r x >> 15 = (s X >> 15) - X - s + 2^15 */
-    __m512i high = _mm512_mulhi_epu16(_mm512_add_epi16(s, s), unsigned_x);
-    high = _mm512_sub_epi16(high, _mm512_add_epi16(s, unsigned_x));
-    __m512i r = _mm512_add_epi16(high, _mm512_load_si512(words[7]));
-    r = ftv_horner_any(r, x, words[8]);       /* -6149 .. 28433 */
-    r = ftv_horner_small(r, x, words[9]);     /* -14150 .. 14283 */
-    return ftv_horner_small(r, x, words[10]); /* delta: 2 .. 11137 */
+    __m512i x[FTV_GELU_VECTORS];
+    FTV_UNROLL for (uint32_t i = 0; i < count; i++) {
+        x[i] = _mm512_xor_si512(unsigned_x[i], _mm512_load_si512(words[0]));
+        /* s - 2^15: -29338 .. -6099: r x >> 15 = (s X >> 15) - X - s + 2^15 */
+        __m512i high = _mm512_mulhi_epu16(_mm512_add_epi16(s[i], s[i]), unsigned_x[i]);
+        high = _mm512_sub_epi16(high, _mm512_add_epi16(s[i], unsigned_x[i]));
+        s[i] = _mm512_add_epi16(high, _mm512_load_si512(words[7]));
+    }
+    FTV_UNROLL for (uint32_t i = 0; i < count; i++) {
+        s[i] = ftv_horner_any(s[i], x[i], words[8]); /* -6149 .. 28433 */
+    }
+    FTV_UNROLL for (uint32_t step = 9; step < 11U; step++) { /* -14150 .. 14283, and delta: 2 .. 11137 */
+        FTV_UNROLL for (uint32_t i = 0; i < count; i++) {
+            s[i] = ftv_horner_small(s[i], x[i], words[step]);
+        }
+    }
 }
 
 /* X of two vectors of Q16 values; packing saturates at 65535. */

@@ -5,15 +5,8 @@
 #if FTV_X86
 
 static size_t scratch_bytes(const ftv_model *model) {
-    uint32_t inner = model->width > model->hidden ? model->width : model->hidden;
-    uint32_t inputs = model->patch.inputs > inner ? model->patch.inputs : inner;
-    size_t layer = ftv_layer_scratch_avx512vnni(model->tokens, inputs);
-    size_t qkv = ftv_qkv_scratch_avx512vnni(model->tokens, model->head_rows, model->width);
-    size_t attend = ftv_attend_scratch_avx512vnni(model->tokens);
-    size_t norm = ftv_norm_scratch_avx512vnni(model->width);
-    size_t attention = qkv > attend ? qkv : attend;
-    size_t rest = layer > norm ? layer : norm;
-    return attention > rest ? attention : rest;
+    return ftv_scratch_avx512(model, ftv_layer_scratch_avx512vnni(model->tokens, ftv_most_inputs_avx512(model)),
+                              ftv_qkv_scratch_avx512vnni(model->tokens, model->head_rows, model->width));
 }
 
 const ftv_kernels ftv_kernels_avx512vnni = {

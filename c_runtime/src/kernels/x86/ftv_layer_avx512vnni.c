@@ -106,17 +106,21 @@ FTV_AVX512_INLINE void start_gelu(const block *b, uint32_t t) {
 FTV_AVX512_INLINE void first_half(const block *b, uint32_t t) {
     const int16_t *operands = b->scratch->operands + (size_t)t * FTV_PANEL;
     int16_t *halves = b->scratch->halves + (size_t)t * FTV_PANEL;
-    _mm512_store_si512(halves, ftv_delta_first_avx512(_mm512_load_si512(operands)));
-    _mm512_store_si512(halves + 32, ftv_delta_first_avx512(_mm512_load_si512(operands + 32)));
+    const __m512i x[2] = {_mm512_load_si512(operands), _mm512_load_si512(operands + 32)};
+    __m512i r[2];
+    ftv_delta_first_avx512(r, x, 2);
+    _mm512_store_si512(halves, r[0]);
+    _mm512_store_si512(halves + 32, r[1]);
 }
 
 FTV_AVX512_INLINE void second_half(const block *b, uint32_t t) {
     const int16_t *operands = b->scratch->operands + (size_t)t * FTV_PANEL;
     int16_t *halves = b->scratch->halves + (size_t)t * FTV_PANEL;
-    __m512i low = ftv_delta_second_avx512(_mm512_load_si512(halves), _mm512_load_si512(operands));
-    __m512i high = ftv_delta_second_avx512(_mm512_load_si512(halves + 32), _mm512_load_si512(operands + 32));
-    _mm512_store_si512(halves, low);
-    _mm512_store_si512(halves + 32, high);
+    const __m512i x[2] = {_mm512_load_si512(operands), _mm512_load_si512(operands + 32)};
+    __m512i s[2] = {_mm512_load_si512(halves), _mm512_load_si512(halves + 32)};
+    ftv_delta_second_avx512(s, x, 2);
+    _mm512_store_si512(halves, s[0]);
+    _mm512_store_si512(halves + 32, s[1]);
 }
 
 /* GELU makes something of the zeros of pad rows, which must not count. */

@@ -5,14 +5,17 @@
 #if FTV_X86
 
 /* Byte j * 16 + channel of a block becomes byte channel * 4 + j; each shift by two bits then yields four consecutive k
- * of all sixteen channels. */
-FTV_AVX512_INLINE void decode_block(uint8_t *panel, const uint8_t *block, __m512i order) {
+ * of all sixteen channels. Returns `own` and what the block adds. */
+FTV_AVX512_INLINE __m512i decode_block(uint8_t *panel, const uint8_t *block, __m512i order, __m512i own) {
     const __m512i three = _mm512_set1_epi8(3);
     __m512i packed = _mm512_permutexvar_epi8(order, _mm512_loadu_si512(block));
-    _mm512_store_si512(panel, _mm512_and_si512(packed, three));
-    _mm512_store_si512(panel + 4 * FTV_VECTOR, _mm512_and_si512(_mm512_srli_epi32(packed, 2), three));
-    _mm512_store_si512(panel + 8 * FTV_VECTOR, _mm512_and_si512(_mm512_srli_epi32(packed, 4), three));
-    _mm512_store_si512(panel + 12 * FTV_VECTOR, _mm512_and_si512(_mm512_srli_epi32(packed, 6), three));
+    const __m512i codes[4] = {_mm512_and_si512(packed, three), _mm512_and_si512(_mm512_srli_epi32(packed, 2), three),
+                              _mm512_and_si512(_mm512_srli_epi32(packed, 4), three),
+                              _mm512_and_si512(_mm512_srli_epi32(packed, 6), three)};
+    FTV_UNROLL for (uint32_t i = 0; i < 4U; i++) {
+        _mm512_store_si512(panel + (size_t)i * FTV_PANEL_TILES * FTV_VECTOR, codes[i]);
+    }
+    return ftv_own_sums(ftv_own_sums(own, codes[0], codes[1]), codes[2], codes[3]);
 }
 
 FTV_AVX512
@@ -23,9 +26,11 @@ void ftv_panel_t2_avx512vnni(uint8_t *panel, const uint8_t *tile, uint32_t tile_
         _mm512_add_epi8(_mm512_mullo_epi32(rows, _mm512_set1_epi32(0x01010101)), _mm512_set1_epi32(0x30201000));
     for (uint32_t i = 0; i < tiles; i++) {
         const uint8_t *blocks = tile + (size_t)i * tile_bytes;
+        __m512i own = _mm512_setzero_si512();
         for (uint32_t b = 0; b < ftv_ceil_div(inputs, 16U); b++) {
-            decode_block(panel + ((size_t)b * 16U + i) * FTV_VECTOR, blocks + (size_t)b * 64U, order);
+            own = decode_block(panel + ((size_t)b * 16U + i) * FTV_VECTOR, blocks + (size_t)b * 64U, order, own);
         }
+        _mm512_store_si512(panel + (size_t)ftv_round16(inputs) * FTV_PANEL + (size_t)i * FTV_VECTOR, own);
     }
 }
 

@@ -27,17 +27,20 @@ void ftv_panel_t5_avx512vnni(uint8_t *panel, const uint8_t *tile, uint32_t tile_
     uint32_t fours = ftv_round16(inputs) / 4U;
     for (uint32_t i = 0; i < tiles; i++) {
         const uint8_t *groups = tile + (size_t)i * tile_bytes;
+        __m512i own = _mm512_setzero_si512(), before = own;
         for (uint32_t first = 0; first < fours; first += SPAN / 4U) {
             uint32_t left = ftv_ceil_div(inputs, 5U) - first / (SPAN / 4U) * GROUPS;
             for (uint32_t g = 0; g < ftv_min_u32(GROUPS, left); g++) {
                 decode_group(rows + (size_t)g * 80U, groups + (first / (SPAN / 4U) * GROUPS + g) * 16U);
             }
             for (uint32_t f = 0; f < ftv_min_u32(SPAN / 4U, fours - first); f++) {
-                __m512i four = _mm512_load_si512(rows + (size_t)f * FTV_VECTOR);
-                _mm512_store_si512(panel + ((size_t)(first + f) * 4U + i) * FTV_VECTOR,
-                                   _mm512_permutexvar_epi8(order, four));
+                __m512i four = _mm512_permutexvar_epi8(order, _mm512_load_si512(rows + (size_t)f * FTV_VECTOR));
+                _mm512_store_si512(panel + ((size_t)(first + f) * 4U + i) * FTV_VECTOR, four);
+                own = f % 2U == 0U ? own : ftv_own_sums(own, before, four);
+                before = four;
             }
         }
+        _mm512_store_si512(panel + (size_t)ftv_round16(inputs) * FTV_PANEL + (size_t)i * FTV_VECTOR, own);
     }
 }
 

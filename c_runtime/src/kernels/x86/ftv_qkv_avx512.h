@@ -14,7 +14,7 @@ enum { FTV_QKV_TOKENS = 16 }; /* whose codes are put down together */
 
 /* What ftv_qkv_avx512vnni() does not do itself: more than 64 rows. */
 void ftv_qkv_wide_avx512vnni(const ftv_qkv_part *part, void *scratch);
-size_t ftv_qkv_wide_scratch_avx512vnni(uint32_t head_rows, uint32_t inputs);
+size_t ftv_qkv_wide_scratch_avx512vnni(uint32_t tokens, uint32_t head_rows, uint32_t inputs);
 
 /* Sixteen tokens' codes, `stride` bytes from one to the next, a multiple of 64. */
 

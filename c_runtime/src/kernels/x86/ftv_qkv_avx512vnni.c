@@ -32,7 +32,7 @@ static size_t sums_bytes(void) {
 
 size_t ftv_qkv_scratch_avx512vnni(uint32_t tokens, uint32_t head_rows, uint32_t inputs) {
     if (head_rows > FTV_PANEL) {
-        return ftv_qkv_wide_scratch_avx512vnni(head_rows, inputs);
+        return ftv_qkv_wide_scratch_avx512vnni(tokens, head_rows, inputs);
     }
     return FTV_VECTOR + ftv_panel_bytes(inputs) + 2U * sums_bytes() + FTV_BLOCK_TOKENS * FTV_VECTOR +
            FTV_QKV_TOKENS * FTV_PANEL + 2U * ftv_vector_bytes(tokens * sizeof(int32_t));
@@ -171,7 +171,9 @@ static void run_blocks(const ftv_qkv_part *part, void *scratch) {
     const ftv_affine_avx512 affine = ftv_panel_affine(part->layer, part->first_row, tiles);
     block before = {.tokens = 0};
     ftv_rows x = {part->x.codes + (size_t)part->first * part->x.stride, part->x.scales + part->first, part->x.stride};
-    ftv_token_sums_avx512vnni(s.offsets, s.magnitudes, x, part->count, part->layer->inputs);
+    if (part->again == 0U) {
+        ftv_token_sums_avx512vnni(s.offsets, s.magnitudes, x, part->count, part->layer->inputs);
+    }
     ftv_panel_avx512vnni(s.panel, part->layer, part->encoding, part->first_row / FTV_TILE, tiles);
     for (uint32_t first = 0; first < part->count; blocks++) { /* no block reaches from one sixteen into the next */
         uint32_t left = ftv_min_u32(part->count - first, FTV_QKV_TOKENS - first % FTV_QKV_TOKENS);
