@@ -48,7 +48,11 @@ Drive = Callable[[IntegerModel, Pixels, str, str, int], Trace]
 def _driver(folder: Path, *flags: str) -> Drive:
     """Builds run_image.c; returns a function that runs a model there and gives its trace."""
     program = build(
-        compiler(), folder / "run_image", (PROGRAMS / "run_image.c", *ENGINE_SOURCES), *FLAGS, *flags
+        compiler(),
+        folder / "run_image",
+        (PROGRAMS / "run_image.c", PROGRAMS / "late_copies.c", *ENGINE_SOURCES),
+        *FLAGS,
+        *flags,
     )
     image, rgb, trace = (folder / name for name in ("image", "pixels", "trace"))
 

@@ -8,13 +8,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from c_compiler import READER_SOURCES
+from c_compiler import READER_SOURCES, ROOT
 from fuzz_target import FUZZ, fuzz
 from image_models import TINY, random_model
 from line_board import ENGINE_SOURCES, FLAGS
 
 from ftervit_deploy.architecture import Architecture
 from ftervit_deploy.image import write_image
+
+PROGRAMS = ROOT / "tests" / "c"
 
 SMALL = (
     TINY,
@@ -46,6 +48,6 @@ def test_the_fuzzer_finds_no_image_or_plan_that_goes_wrong(tmp_path: Path) -> No
     for number in range(40):
         (corpus / str(number)).write_bytes(draw.randbytes(draw.choice((60, 150, 300))))
     fuzz(
-        tmp_path, "fuzz_run", ENGINE_SOURCES, *FLAGS, "-DFTV_NO_CLONES", corpus=corpus, longest=300,
-        FTV_IMAGES=images,
+        tmp_path, "fuzz_run", (PROGRAMS / "late_copies.c", *ENGINE_SOURCES), *FLAGS, f"-I{PROGRAMS}",
+        "-DFTV_NO_CLONES", corpus=corpus, longest=300, FTV_IMAGES=images,
     )  # fmt: skip

@@ -7,6 +7,7 @@
 #include "ftv.h"
 #include "ftv_host_kernels.h"
 #include "ftv_threads.h"
+#include "late_copies.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -154,75 +155,10 @@ static ftv_plan tiled(const ftv_model *model, const ftv_options *options, int ti
 
 /* ---- copies that are as late as they may be ---- */
 
-typedef struct late_copy {
-    uint8_t *to;
-    const uint8_t *from;
-    uint8_t *before; /* what the source was at the start; NULL: an earlier copy still has to read or write here */
-    size_t bytes;
-} late_copy;
-
-#define MOST_LATE 8U
-
-typedef struct late_copies {
-    late_copy waiting[MOST_LATE]; /* those that were started and not made */
-    uint32_t count;
-    uint32_t started;
-    uint32_t most; /* that ever waited together */
-} late_copies;
-
-static bool meets(const late_copy *copy, const uint8_t *start, size_t bytes) {
-    return (start < copy->to + copy->bytes && copy->to < start + bytes) ||
-           (start < copy->from + copy->bytes && copy->from < start + bytes);
-}
-
-/* Nothing may be read from where a copy goes, until it was waited for. */
-static uint32_t start_late(void *context, void *to, const void *from, size_t bytes) {
-    late_copies *copies = context;
-    if (copies->count == MOST_LATE || bytes % FTV_COPY_ALIGN != 0U) {
-        fail("no such copy can be started");
-    }
-    bool meets_earlier = false;
-    for (uint32_t i = 0; i < copies->count; i++) {
-        meets_earlier =
-            meets_earlier || meets(&copies->waiting[i], to, bytes) || meets(&copies->waiting[i], from, bytes);
-    }
-    late_copy *copy = &copies->waiting[copies->count++];
-    *copy = (late_copy){to, from, meets_earlier ? NULL : allocate(bytes), bytes};
-    if (!meets_earlier) {
-        memcpy(copy->before, from, bytes);
-        memset(to, 0x5A, bytes);
-    }
-    copies->most = copies->count > copies->most ? copies->count : copies->most;
-    return ++copies->started;
-}
-
-static void make(const late_copy *copy) {
-    for (size_t i = 0; copy->before != NULL && i < copy->bytes; i++) {
-        if (copy->to[i] != 0x5A || copy->from[i] != copy->before[i]) {
-            fail("what is being copied was touched");
-        }
-    }
-    memcpy(copy->to, copy->from, copy->bytes);
-    free(copy->before);
-}
-
-static void wait_late(void *context, uint32_t number) {
-    late_copies *copies = context;
-    uint32_t all = copies->started - copies->count, made = number > all ? number - all : 0U;
-    if (number == 0U || number > copies->started) {
-        fail("that copy was not started");
-    }
-    for (uint32_t i = 0; i < made; i++) {
-        make(&copies->waiting[i]);
-    }
-    copies->count -= made;
-    memmove(copies->waiting, copies->waiting + made, copies->count * sizeof copies->waiting[0]);
-}
-
 static void expect_same_from_late_copies(const ftv_model *model, const ftv_options *options, const uint8_t *pixels,
                                          const int32_t *expected, uint8_t *near) {
     late_copies late = {.count = 0};
-    ftv_copies copies = {&late, start_late, wait_late};
+    ftv_copies copies = {&late, late_start, late_wait};
     ftv_options with = *options;
     const ftv_plan *plan = options->plan;
     int32_t *logits = allocate(model->classes * sizeof *logits);
@@ -247,7 +183,7 @@ static void expect_same_from_late_copies(const ftv_model *model, const ftv_optio
 static void expect_same_beside_copies(const ftv_model *model, const ftv_options *options, const uint8_t *pixels,
                                       const int32_t *expected, uint8_t *near) {
     ftv_plan moved = *options->plan;
-    ftv_copies copies = {NULL, start_late, wait_late};
+    ftv_copies copies = {NULL, late_start, late_wait};
     ftv_options with = *options;
     ftv_plan_place *residual = &moved.places[FTV_BUFFER_RESIDUAL];
     with.plan = &moved;

@@ -4,6 +4,7 @@
 #include "ftv.h"
 #include "ftv_host_kernels.h"
 #include "ftv_sha256.h"
+#include "late_copies.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -25,7 +26,7 @@ static uint32_t images_count;
 /* NULL for nothing. */
 static void *allocate(size_t size) {
     void *memory = NULL;
-    if (size > 0U && posix_memalign(&memory, FTV_ALIGN, size) != 0) {
+    if (size > 0U && posix_memalign(&memory, FTV_COPY_ALIGN, size) != 0) {
         abort();
     }
     return memory;
@@ -124,8 +125,10 @@ static void serial_run(void *context, ftv_task_fn function, void *argument, uint
     }
 }
 
-/* Buffers side by side in their memories, now and then moved, cut or stretched. */
+/* Buffers side by side in their memories, each on lines of its own where there are copies; now and then moved, cut or
+ * stretched. */
 static ftv_plan draw_plan(const ftv_model *model, const ftv_options *options, reader *r) {
+    uint32_t align = options->copies != NULL ? FTV_COPY_ALIGN : FTV_ALIGN;
     ftv_plan plan = ftv_make_plan(model, options);
     uint32_t bytes[FTV_BUFFERS];
     plan.group = 1U + take(r) % model->tokens;
@@ -138,7 +141,7 @@ static ftv_plan draw_plan(const ftv_model *model, const ftv_options *options, re
     for (uint32_t i = 0; i < FTV_BUFFERS; i++) {
         uint32_t memory = take(r) % FTV_MEMORIES;
         plan.places[i] = (ftv_plan_place){memory, plan.bytes[memory], bytes[i]};
-        plan.bytes[memory] += bytes[i];
+        plan.bytes[memory] += (bytes[i] + align - 1U) / align * align;
     }
     for (uint32_t edits = take(r) % 4U; edits > 0U; edits--) {
         uint32_t *words = (uint32_t *)(void *)&plan;
@@ -190,7 +193,9 @@ static void run_all(const ftv_model *model, const uint8_t *pixels, reader *r) {
     for (uint32_t i = 0; set != NULL; set = ftv_host_kernels(i++)) {
         uint32_t workers = 1U + take(r) % 3U;
         ftv_parallel parallel = {serial_run, &workers, workers};
-        ftv_options options = {.kernels = set, .parallel = &parallel};
+        late_copies late = {.count = 0};
+        ftv_copies copies = {&late, late_start, late_wait};
+        ftv_options options = {.kernels = set, .parallel = &parallel, .copies = take(r) % 2U == 0U ? NULL : &copies};
         ftv_plan plan = draw_plan(model, &options, r);
         for (uint32_t own = 0; own < 2U; own++) {
             options.plan = own == 0U ? &plan : NULL;
@@ -198,6 +203,9 @@ static void run_all(const ftv_model *model, const uint8_t *pixels, reader *r) {
                 memcmp(logits, expected, model->classes * sizeof *logits) != 0) {
                 fprintf(stderr, "%s differs from ref\n", set->name);
                 abort();
+            }
+            if (late.count > 0U) {
+                abort(); /* a copy was not waited for */
             }
         }
     }
