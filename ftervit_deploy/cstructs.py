@@ -29,7 +29,7 @@ class Linear(ctypes.Structure):
 class Norm(ctypes.Structure):
     """ftv_norm: a ternary LayerNorm."""
 
-    _fields_ = (("gamma", c_void_p), ("beta", c_void_p), ("beta_ratio", Multiplier))
+    _fields_ = (("gamma", c_void_p), ("beta", c_void_p), ("beta_ratio", Multiplier), ("left_out", c_void_p))
 
 
 class Rows(ctypes.Structure):

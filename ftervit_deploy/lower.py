@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from .architecture import Architecture, Preprocessing
 from .checkpoint.contents import Provenance
 from .errors import CheckpointError
+from .folding import folded
 from .graph import Block, Graph, LayerNorm, Linear
 
 Int8 = npt.NDArray[np.int8]
@@ -144,26 +145,27 @@ def lower(graph: Graph) -> IntegerModel:
         patch=_linear(graph.patch, "patch_embed.proj"),
         cls=_embedding(graph.cls_token.reshape(1, -1), "cls_token"),
         position=_embedding(graph.position, "pos_embed"),
-        blocks=tuple(_block(block, f"blocks.{i}", arch.width) for i, block in enumerate(graph.blocks)),
+        blocks=tuple(_block(block, f"blocks.{i}") for i, block in enumerate(graph.blocks)),
         norm=_norm(graph.norm, "norm"),
-        head=_linear(graph.head, "head", _norm_gain(graph.norm, arch.width)),
+        head=_after_norm(graph.norm, graph.head, "head"),
     )
 
 
-def _block(block: Block, name: str, width: int) -> IntegerBlock:
+def _block(block: Block, name: str) -> IntegerBlock:
     return IntegerBlock(
         norm1=_norm(block.norm1, f"{name}.norm1"),
-        qkv=_linear(block.qkv, f"{name}.attn.qkv", _norm_gain(block.norm1, width)),
+        qkv=_after_norm(block.norm1, block.qkv, f"{name}.attn.qkv"),
         proj=_linear(block.proj, f"{name}.attn.proj", layer_scale=block.ls1),
         norm2=_norm(block.norm2, f"{name}.norm2"),
-        fc1=_linear(block.fc1, f"{name}.mlp.fc1", _norm_gain(block.norm2, width)),
+        fc1=_after_norm(block.norm2, block.fc1, f"{name}.mlp.fc1"),
         fc2=_linear(block.fc2, f"{name}.mlp.fc2", layer_scale=block.ls2),
     )
 
 
-def _norm_gain(norm: LayerNorm, width: int) -> float:
-    """What LayerNorm leaves to the next matrix's multiplier (NUMERICS.md, sections 2 and 4)."""
-    return norm.gamma_scale * math.sqrt(width) * Q16
+def _after_norm(norm: LayerNorm, linear: Linear, name: str) -> IntegerLinear:
+    """A matrix that reads LayerNorm's rows, which leave a gain to its multiplier (NUMERICS.md, 2 and 4)."""
+    layer = _linear(linear, name, norm.gamma_scale * math.sqrt(norm.gamma.size) * Q16)
+    return replace(layer, codes=folded(layer.codes, norm.gamma, norm.beta))
 
 
 def _linear(

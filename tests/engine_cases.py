@@ -10,6 +10,7 @@ from image_models import random_model
 
 from ftervit_deploy import reference
 from ftervit_deploy.architecture import PRESETS, Architecture
+from ftervit_deploy.folding import channels_read, left_out
 from ftervit_deploy.lower import Embedding, IntegerLinear, IntegerModel, IntegerNorm, Multiplier, lower
 from synthetic import random_graph
 
@@ -59,14 +60,24 @@ def constant(architecture: Architecture, value: int) -> Pixels:
 
 
 def reference_trace(model: IntegerModel, pixels: Pixels) -> Trace:
-    """What reference.forward computes on the way, by site and block."""
+    """What reference.forward computes on the way, by site and block, but for channels that are left out."""
     sites: Trace = {}
 
     def keep(site: str, block: int, values: np.ndarray) -> None:
-        sites[site, block] = values.copy()
+        reader = _reader(model, site, block)
+        shown = values if reader is None else values[:, channels_read(left_out(reader), values.shape[1])]
+        sites[site, block] = shown.copy()
 
     reference.forward(model, pixels[None], keep)
     return sites
+
+
+def _reader(model: IntegerModel, site: str, block: int) -> np.ndarray | None:
+    """Weights of the matrix that reads a LayerNorm's rows; None for another site."""
+    if site == "norm_codes":
+        return model.head.codes
+    layers = {"norm1_codes": "qkv", "norm2_codes": "fc1"}
+    return getattr(model.blocks[block], layers[site]).codes if site in layers else None
 
 
 def assert_same(got: Trace, expected: Trace) -> None:

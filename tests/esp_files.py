@@ -49,7 +49,7 @@ def shape_of(model: bytes) -> Shape:
     return Shape(header.encoding, *sizes)
 
 
-def descriptor_bytes(shape: Shape, board: str, numerics: int = 1, image_version: int = 1) -> bytes:
+def descriptor_bytes(shape: Shape, board: str, numerics: int = 1, image_version: int = 2) -> bytes:
     """`ftv_app_descriptor` of c_runtime/app/ftv_app.h."""
     sizes = (
         shape.image_size, shape.patch_size, shape.width, shape.depth, shape.heads, shape.hidden,

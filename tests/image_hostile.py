@@ -8,10 +8,12 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from folding_models import SMALL, folded_model
 from image_models import TINY, random_model
 
 from ftervit_deploy.image import read_info, write_image
 from ftervit_deploy.image.layout import NO_BLOCK, Role, Section
+from ftervit_deploy.lower import IntegerModel
 
 Bytes = bytearray
 
@@ -33,9 +35,9 @@ class Hostile:
 class _Maker:
     """Changes of one valid image."""
 
-    def __init__(self, encoding: str) -> None:
+    def __init__(self, encoding: str, model: IntegerModel) -> None:
         self.encoding = encoding
-        self.base = write_image(random_model(TINY), encoding)
+        self.base = write_image(model, encoding)
         self.sections = {(s.place.role, s.place.block): s for s in read_info(self.base).sections}
 
     def section(self, role: Role, block: int = NO_BLOCK) -> Section:
@@ -56,12 +58,13 @@ class _Maker:
 
 def hostile_images(encoding: str) -> list[Hostile]:
     """At least one image for every rule that can be broken."""
-    make = _Maker(encoding)
+    make, leaving_out = _Maker(encoding, random_model(TINY)), _Maker(encoding, folded_model())
     groups: tuple[Callable[[_Maker], Iterator[tuple[str, str, bytes]]], ...] = (
         _prefixes, _architectures, _constants, _tables, _paddings, _labels, _matrices, _affines, _norms,
         _embeddings,
     )  # fmt: skip
-    return [Hostile(rule, f"FTV_ERR_{code}", data) for group in groups for rule, code, data in group(make)]
+    broken = [*(image for group in groups for image in group(make)), *_left_out(leaving_out)]
+    return [Hostile(rule, f"FTV_ERR_{code}", data) for rule, code, data in broken]
 
 
 def _prefixes(m: _Maker) -> Iterator[tuple[str, str, bytes]]:
@@ -76,7 +79,8 @@ def _prefixes(m: _Maker) -> Iterator[tuple[str, str, bytes]]:
     yield "text-mode damage", "MAGIC", base.replace(b"\r\n\x1a\n", b"\n\x1a\n", 1)
     yield "another file", "MAGIC", b"\x89PNG\r\n\x1a\n" + bytes(200)
     yield "version 0", "VERSION", m.set(8, "H", 0)
-    yield "version 2", "VERSION", m.set(8, "H", 2)
+    yield "version 3", "VERSION", m.set(8, "H", 3)
+    yield "version 2, and no channels are left out", "TABLE", m.set(8, "H", 2)
     yield "numerics 2", "VERSION", m.set(10, "H", 2)
     yield "a byte more", "LENGTH", base + b"\0"
     yield "sixteen bytes more", "LENGTH", base + bytes(16)
@@ -274,6 +278,29 @@ def _norms(m: _Maker) -> Iterator[tuple[str, str, bytes]]:
                     "CODE",
                     m.in_section(role, block, at + 3, "B", value),
                 )
+
+
+def _left_out(m: _Maker) -> Iterator[tuple[str, str, bytes]]:
+    yield "channels are left out in version 1", "TABLE", m.set(8, "H", 1)
+    no_code = 0xFF if m.encoding == "t2" else 1
+    yield "no code in a matrix of fewer inputs", "CODE", m.in_section(Role.QKV_WEIGHT, 0, -1, "B", no_code)
+    shortest = 12 + 2 * -(-SMALL.width // 4)
+    for index, section in enumerate(m.sections.values()):
+        role, block = section.place.role, section.place.block
+        if role not in (Role.NORM1, Role.NORM2, Role.NORM):
+            continue
+        for length in (shortest - 2, shortest + 1, shortest + 2 * SMALL.width, section.length - 12):
+            yield f"{role.name} {block}, {length} bytes", "TABLE", m.row(index, 8, "I", length)
+        for value in (SMALL.width, 65535):
+            yield f"{role.name} leaves out {value}", "CODE", m.in_section(role, block, -2, "H", value)
+        for at in (shortest, -2):
+            yield (
+                f"{role.name} leaves out {at} too early",
+                "CODE",
+                m.in_section(role, block, at, "H", SMALL.width - 1 if at > 0 else 0),
+            )
+        twice = m.base[section.end - 4 : section.end - 2]
+        yield f"{role.name} leaves out one twice", "CODE", m.in_section(role, block, -2, "2s", twice)
 
 
 def _embeddings(m: _Maker) -> Iterator[tuple[str, str, bytes]]:

@@ -7,12 +7,14 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from c_compiler import ROOT, RUNTIME, SANITIZERS, WARNINGS, build, compiler
 from display_text import Draw, build_draw
+from folding_models import folded_model
 from line_board import APP_INCLUDE, APP_SOURCES, FLAGS, LINE_INCLUDE, LINE_SOURCES
 from PIL import Image
 
@@ -244,6 +246,8 @@ def run_app(tmp_path_factory: pytest.TempPathFactory) -> RunApp:
     for encoding in ("t2", "t5"):
         images[encoding] = folder / f"model.{encoding}"
         images[encoding].write_bytes(write_image(lower(random_graph(SHAPE, 3)), encoding))
+    images["folded"] = folder / "model.folded"
+    images["folded"].write_bytes(write_image(folded_model(replace(SHAPE, hidden=256))))
 
     def run(encoding: str = "t2", **options: object) -> Run:
         words = [f"{key}={value}" for key, value in options.items()]
@@ -256,7 +260,7 @@ def run_app(tmp_path_factory: pytest.TempPathFactory) -> RunApp:
     return run
 
 
-@pytest.mark.parametrize("encoding", ["t2", "t5"])
+@pytest.mark.parametrize("encoding", ["t2", "t5", "folded"])
 @pytest.mark.parametrize(
     "kernels", ["portable", "ref", "scalar", "fused", "layer", "attend", "norm", "quantise"]
 )

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from engine_cases import ODD, noise, preset_model
+from folding_models import folded_model
 
 from ftervit_deploy import cstructs as c
 from ftervit_deploy.architecture import PRESETS
 from ftervit_deploy.chip import ChipCycles, ChipKernels
 from ftervit_deploy.engine import _Options, load_library
+from ftervit_deploy.folding import BLOCK, OUTPUTS_MIN
 from ftervit_deploy.image import write_image
 from ftervit_deploy.lower import IntegerModel, lower
 from ftervit_deploy.plan import (
@@ -78,6 +80,13 @@ def test_shapes_that_the_vector_unit_does_not_take_are_exact_all_the_same(
     np.testing.assert_array_equal(logits_of(chip, model, "t2", pixels), forward(model, pixels[None])[0])
 
 
+@pytest.mark.parametrize("encoding", ["t2", "t5"])
+def test_a_model_that_leaves_out_channels_is_exact_too(chip: ChipKernels, encoding: str) -> None:
+    model = folded_model()
+    pixels = noise(model.architecture, 7)
+    np.testing.assert_array_equal(logits_of(chip, model, encoding, pixels), forward(model, pixels[None])[0])
+
+
 @pytest.mark.parametrize("output", ["store", "add", "activate"])
 def test_cycles_of_many_follow_from_those_of_few(cycles: ChipCycles, output: str) -> None:
     call = LayerCall(3, 192, 40, output, output == "add")  # type: ignore[arg-type]
@@ -90,6 +99,15 @@ def test_every_kind_of_call_runs_on_the_vector_unit(cycles: ChipCycles) -> None:
         NormCall(2, 64), QuantiseCall(2, 64), PatchCall(2, 8), EmbedCall(2, 64),
     ):  # fmt: skip
         assert cycles.assembly(call) > 0, call
+
+
+def test_leaving_out_channels_pays(cycles: ChipCycles) -> None:
+    """A block of them, by what it takes and what the smallest matrix that is folded gains."""
+    rows = 32
+    cost = cycles.of(NormCall(rows, 384, BLOCK)) - cycles.of(NormCall(rows, 384))
+    tiles = OUTPUTS_MIN // 16
+    wide, narrow = (LayerCall(tiles, inputs, rows, "activate", False) for inputs in (384, 384 - BLOCK))
+    assert 0 < cost < 1.1 * (cycles.of(wide) - cycles.of(narrow))
 
 
 def test_the_papers_layer_within_its_budget(cycles: ChipCycles) -> None:

@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from folding_models import folded_model
 from safetensors.numpy import load_file, save_file
 
 from ftervit_deploy.architecture import Architecture
 from ftervit_deploy.cli import main
 from ftervit_deploy.files import FileError, replacing, write_atomic
+from ftervit_deploy.image import read_image, read_info, write_image
 from synthetic import random_checkpoint_arrays
 
 TINY = Architecture(image_size=16, patch_size=8, width=64, depth=2, heads=1, hidden=128, classes=3)
@@ -188,6 +190,24 @@ def test_unpack_gives_back_a_checkpoint_that_packs_to_the_same_model(
     once, twice = load_file(weights), _unpacked(again, capsys)
     for name, array in once.items():
         np.testing.assert_allclose(twice[name], array, rtol=1e-6, atol=1e-4, err_msg=name)
+
+
+def test_a_folded_image_says_so_and_unpacks_to_what_packs_to_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image, again = tmp_path / "folded.ftv", tmp_path / "again.ftv"
+    image.write_bytes(write_image(folded_model()))
+    count = _json(capsys, "inspect", image)["channels_left_out"]
+    assert count == sum(read_info(image.read_bytes()).left_out.values()) > 0
+    assert main(["inspect", str(image)]) == 0
+    assert f"{count} of {5 * 90} inputs after LayerNorm" in capsys.readouterr().out
+    _unpacked(image, capsys)
+    _json(capsys, "pack", image.with_suffix(".safetensors"), "-o", again)
+    before, after = (read_image(path.read_bytes()) for path in (image, again))
+    np.testing.assert_array_equal(before.head.codes, after.head.codes)
+    for one, other in zip(before.blocks, after.blocks, strict=True):
+        np.testing.assert_array_equal(one.qkv.codes, other.qkv.codes)
+        np.testing.assert_array_equal(one.fc1.codes, other.fc1.codes)
 
 
 def _unpacked(image: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, np.ndarray]:

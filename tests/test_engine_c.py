@@ -22,6 +22,7 @@ from engine_cases import (
     noise,
     reference_trace,
 )
+from folding_models import folded_model
 
 from ftervit_deploy.engine import SITES, available_kernels
 from ftervit_deploy.image import write_image
@@ -109,6 +110,14 @@ def test_a_pass_stays_within_its_memory(sanitized: Drive, shape: str) -> None:
         assert_same(sanitized(model, pixels, ("t2", "t5")[number % 2], kernels, 1 + number % 3), expected)
 
 
+def test_a_pass_that_leaves_out_channels_stays_within_its_memory(sanitized: Drive) -> None:
+    model = folded_model()
+    pixels = noise(model.architecture, 4)
+    expected = reference_trace(model, pixels)
+    for number, kernels in enumerate(KERNELS):
+        assert_same(sanitized(model, pixels, ("t2", "t5")[number % 2], kernels, 1 + number % 3), expected)
+
+
 @pytest.mark.parametrize("case", EXTREMES)
 def test_nothing_overflows_at_the_ends_of_the_ranges(sanitized: Drive, case: str) -> None:
     model = EXTREMES[case]
@@ -128,10 +137,10 @@ def test_nothing_overflows_whatever_a_valid_image_holds(sanitized: Drive, seed: 
 
 @pytest.mark.parametrize("workers", [2, 3, 7])
 def test_workers_do_not_race(raced: Drive, workers: int) -> None:
-    architecture = ODD["nothing is a multiple of 16"]
-    model, pixels = lower(random_graph(architecture, 4)), noise(architecture, 4)
-    for kernels in KERNELS[:-1]:
-        assert_same(raced(model, pixels, "t2", kernels, workers), reference_trace(model, pixels))
+    for model in (lower(random_graph(ODD["nothing is a multiple of 16"], 4)), folded_model()):
+        pixels = noise(model.architecture, 4)
+        for kernels in KERNELS[:-1]:
+            assert_same(raced(model, pixels, "t2", kernels, workers), reference_trace(model, pixels))
 
 
 @pytest.mark.parametrize("name", ["gcc", "clang"])

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from engine_cases import noise
+from folding_models import FEW_BYTES, folded_model
 from projects import rendered, roomy_board
 from xtensa_board import BOARD, FLAGS, GCC, INCLUDES, MISSING, compile_engine, is_there, link, run
 
@@ -22,6 +23,7 @@ CASES = [(shape, encoding) for shape in ("square", "odd") for encoding in ("t2",
 SHAPES = {
     "square": Architecture(16, 4, 32, 2, 2, 64, 5),
     "odd": Architecture(10, 5, 40, 2, 5, 77, 3, layer_scale=True, position_on_class_token=False),
+    "folded": FEW_BYTES,
 }
 
 
@@ -41,7 +43,8 @@ def _run(objects: list[Path], folder: Path, *more: str | Path) -> list[list[int]
 
 def _prepare(folder: Path, shape: str, encoding: str) -> tuple[bytes, list[int]]:
     """Writes model.ftv and pixels.rgb; the image, and the logits as 32-bit words."""
-    model, pixels = lower(random_graph(SHAPES[shape], 6)), noise(SHAPES[shape], 6)
+    model = folded_model(SHAPES[shape]) if shape == "folded" else lower(random_graph(SHAPES[shape], 6))
+    pixels = noise(SHAPES[shape], 6)
     image = write_image(model, encoding)
     (folder / "model.ftv").write_bytes(image)
     (folder / "pixels.rgb").write_bytes(pixels.tobytes())

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from c_compiler import READER_SOURCES, ROOT, RUNTIME, SANITIZERS, build, compiler
+from folding_models import folded_model
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from image_hostile import hostile_images, hostile_metas, rehashed
@@ -100,7 +101,7 @@ class _Fields:
         assert shape is not None
         n, per_channel = shape.stored_rows, linear.mantissa.size > 1
         return [
-            *linear.codes.shape, n, weight.length * 16 // n, linear.exponent,
+            shape.rows, shape.inputs, n, weight.length * 16 // n, linear.exponent,
             linear.bias_shift, int(per_channel), weight.offset, affine.offset + 8, affine.end - 2 * n,
             int(linear.mantissa.sum(dtype=np.int64)), int(linear.bias.sum(dtype=np.int64)), self._sum(weight),
         ]  # fmt: skip
@@ -109,7 +110,10 @@ class _Fields:
         section, half = self._sections[role, block], -(-norm.gamma.size // 4)
         gamma, beta = section.offset + 12, section.offset + 12 + half
         sums = [int(self._data[start : start + half].sum()) for start in (gamma, beta)]
-        return [gamma, beta, norm.beta_ratio.mantissa, norm.beta_ratio.exponent, *sums]
+        left_out = self._data[beta + half : section.end].view("<u2").tolist()
+        return [
+            gamma, beta, norm.beta_ratio.mantissa, norm.beta_ratio.exponent, *sums, len(left_out), *left_out
+        ]  # fmt: skip
 
     def _embedding(self, cls: Embedding, position: Embedding) -> list[int]:
         start = self._sections[Role.EMBEDDING, NO_BLOCK].offset + 4
@@ -210,6 +214,11 @@ MODELS = st.lists(
 )
 
 
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_images_that_leave_out_channels_mean_the_same_to_both_readers(encoding: str, c_open: Open) -> None:
+    assert_agreement([write_image(folded_model(), encoding)], c_open)
+
+
 @given(models=MODELS)
 @RARELY
 def test_valid_images_mean_the_same_to_both_readers(models: list[tuple], c_open: Open) -> None:
@@ -241,10 +250,11 @@ def damaged(base: bytes, changes: list[tuple[int, int]], cut: int, rehash: bool)
     return bytes(data)
 
 
+@pytest.mark.parametrize("model", [MODEL, folded_model()], ids=["all channels", "some left out"])
 @given(batch=st.lists(damages(), min_size=40, max_size=40))
 @RARELY
-def test_random_damage_gets_the_same_status(batch: list[tuple], c_open: Open) -> None:
-    bases = {encoding: write_image(MODEL, encoding) for encoding in ENCODINGS}
+def test_random_damage_gets_the_same_status(model: IntegerModel, batch: list[tuple], c_open: Open) -> None:
+    bases = {encoding: write_image(model, encoding) for encoding in ENCODINGS}
     images = [damaged(bases[encoding], *rest) for encoding, *rest in batch]
     assert_agreement(images, c_open)
 

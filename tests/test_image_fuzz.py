@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from c_compiler import READER_SOURCES, ROOT
+from folding_models import folded_model
 from fuzz_target import FUZZ, fuzz
 from image_models import TINY, random_model
 from line_board import ENGINE_SOURCES, FLAGS
@@ -41,9 +42,10 @@ def test_the_fuzzer_finds_no_image_or_plan_that_goes_wrong(tmp_path: Path) -> No
     images, corpus = tmp_path / "images", tmp_path / "corpus"
     images.mkdir()
     corpus.mkdir()
-    for number, shape in enumerate(SMALL):
+    models = [*(random_model(shape, number) for number, shape in enumerate(SMALL)), folded_model()]
+    for number, model in enumerate(models):
         for encoding in ("t2", "t5"):
-            (images / f"{number}.{encoding}").write_bytes(write_image(random_model(shape, number), encoding))
+            (images / f"{number}.{encoding}").write_bytes(write_image(model, encoding))
     draw = random.Random(1)
     for number in range(40):
         (corpus / str(number)).write_bytes(draw.randbytes(draw.choice((60, 150, 300))))

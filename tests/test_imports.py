@@ -16,7 +16,7 @@ PACKAGE = Path(ftervit_deploy.__file__).parent
 
 FOUNDATIONS = ["errors", "architecture", "resources", "schemes", "ternary"]
 HELPERS = ["models", "files", "tomlfile", "boards", "config", "photos", "backtrace", "lx7"]
-ENGINES = ["checkpoint", "graph", "lower", "raising", "image", "reference", "engine", "evaluate"]
+ENGINES = ["checkpoint", "graph", "folding", "lower", "raising", "image", "reference", "engine", "evaluate"]
 STAGES = [
     *ENGINES,
     "lx7",

@@ -8,6 +8,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from folding_models import constant_graph, unfolded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from projects import TINY, board_named, rendered, tiny_image
@@ -20,6 +21,7 @@ from ftervit_deploy.plan import (
     Machine,
     Matrices,
     MemoryPlan,
+    NormCall,
     kernels_of,
     machine_of,
     pass_steps,
@@ -188,3 +190,20 @@ def test_the_bytes_of_the_smaller_encoding_are_exact(shape: Architecture) -> Non
 def test_a_board_without_psram_keeps_everything_in_sram() -> None:
     board = replace(board_named("esp32s3-eye"), psram=None)
     assert rendered(tiny_image(), board).memory.far_bytes == 0
+
+
+def test_a_pass_is_planned_with_the_inputs_that_an_image_has() -> None:
+    a = replace(PRESETS["deit_tiny_224"], depth=2)
+    graph = constant_graph(a, 0.4)
+    plain, folded = (
+        Matrices.of_image(read_info(write_image(model))) for model in (unfolded(graph), lower(graph))
+    )
+    assert not plain.left_out
+    assert set(folded.left_out) == {("qkv", 0), ("fc1", 0), ("qkv", 1), ("fc1", 1), ("head", -1)}
+    tiling = Tiling(2, 25, 1, True)
+    for one, other in zip(pass_steps(a, plain, tiling), pass_steps(a, folded, tiling), strict=True):
+        share = 1 - folded.left_out.get((one.name, one.block), 0) / a.width
+        assert other.macs == pytest.approx(one.macs * share)
+        assert other.weights_bytes == pytest.approx(one.weights_bytes * share)
+        norms = [call for _, call in other.calls if isinstance(call, NormCall)]
+        assert all(call.left_out > 0 for call in norms)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from c_compiler import RUNTIME, SANITIZERS, WARNINGS, build, compiler
 from engine_cases import ODD, extreme_models, hostile_model, noise, preset_model
+from folding_models import SMALL, constant_graph, folded_model
 from projects import rendered, roomy_board
 
 from ftervit_deploy.image import write_image
@@ -59,11 +60,12 @@ def compiled(project: Project, folder: Path, objects: Objects, *flags: str, harn
 
 
 def check(
-    objects: Objects, model: IntegerModel, encoding: str, folder: Path, *flags: str, near_bytes: int = 310_000
-) -> None:
-    """Compiles what is rendered for the model and compares its logits with the definition's."""
-    image = write_image(model, encoding)
-    program = compiled(rendered(image, roomy_board(near_bytes, vector=False)), folder, objects, *flags)
+    objects: Objects, model: IntegerModel, encoding: str, folder: Path, *flags: str,
+    near_bytes: int = 310_000, made_for: IntegerModel | None = None,
+) -> None:  # fmt: skip
+    """Compiles what is rendered for a model, or another, and compares its logits with the definition's."""
+    image, other = (write_image(each, encoding) for each in (model, made_for or model))
+    program = compiled(rendered(other, roomy_board(near_bytes, vector=False)), folder, objects, *flags)
     pixels = noise(model.architecture, 3)
     (folder / "model.ftv").write_bytes(image)
     (folder / "pixels.rgb").write_bytes(pixels.tobytes())
@@ -93,6 +95,23 @@ def test_odd_shapes_under_sanitizers(objects: Objects, number: int, tmp_path: Pa
 def test_wherever_the_plan_puts_a_buffer(objects: Objects, near_bytes: int, tmp_path: Path) -> None:
     model = lower(random_graph(ODD["head of 24 channels, patch of 7"], 4))
     check(objects, model, "t2", tmp_path, *CHECKED, near_bytes=near_bytes)
+
+
+@pytest.mark.parametrize("near_bytes", [60_000, 310_000])
+@pytest.mark.parametrize("encoding", ["t2", "t5"])
+def test_models_that_leave_out_channels(
+    objects: Objects, encoding: str, near_bytes: int, tmp_path: Path
+) -> None:
+    check(objects, folded_model(), encoding, tmp_path, *CHECKED, near_bytes=near_bytes)
+
+
+@pytest.mark.parametrize("folds", [True, False])
+def test_what_was_rendered_for_one_share_of_constants_serves_any_other(
+    objects: Objects, folds: bool, tmp_path: Path
+) -> None:
+    models = folded_model(), lower(constant_graph(SMALL, 0.0))
+    model, made_for = models if folds else models[::-1]
+    check(objects, model, "t2", tmp_path, *CHECKED, near_bytes=60_000, made_for=made_for)
 
 
 @pytest.mark.parametrize("seed", range(4))

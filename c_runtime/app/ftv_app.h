@@ -97,7 +97,7 @@ typedef struct ftv_app_descriptor {
     char board[32];   /* UTF-8, zeros behind it */
     ftv_app_shape shape;
     uint32_t numerics;      /* version of NUMERICS.md that the engine computes */
-    uint32_t image_version; /* version of IMAGE_FORMAT.md that it reads */
+    uint32_t image_version; /* latest version of IMAGE_FORMAT.md that it reads */
     uint32_t reserved[2];   /* 0 */
 } ftv_app_descriptor;
 

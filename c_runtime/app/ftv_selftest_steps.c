@@ -243,12 +243,13 @@ static const char *attention_differs(trial t) {
     if (t.kernels->qkv == NULL && t.kernels->parts == NULL) {
         return NULL;
     }
-    ftv_rows x = take_rows(&t, TOKENS, t.model->width);
+    uint32_t inputs = t.model->blocks[0].qkv.inputs;
+    ftv_rows x = take_rows(&t, TOKENS, inputs);
     const head_trial h[2] = {take_head(&t, t.kernels), take_head(&t, &ftv_kernels_ref)};
     void *scratch = take(&t, scratch_bytes(&t));
     const char *differs = NULL;
     for (uint32_t kind = FTV_MADE_AT_RANDOM; kind < FTV_MADE_KINDS && differs == NULL; kind++) {
-        fill_rows(&x, TOKENS, t.model->width, (ftv_made_up)kind);
+        fill_rows(&x, TOKENS, inputs, (ftv_made_up)kind);
         for (uint32_t i = 0; i < 2U; i++) {
             spoil_narrow(&h[i].out, TOKENS, (uint8_t)(0x5AU + i));
             make_parts(&t, &h[i], &x, scratch);

@@ -72,11 +72,13 @@ typedef struct ftv_linear {
     uint8_t per_channel;
 } ftv_linear;
 
-/* A ternary LayerNorm: codes w + 1, four a byte, low bits first. */
+/* A ternary LayerNorm: codes w + 1, four a byte, low bits first. Where the matrix that reads its rows has fewer inputs
+ * than there are channels, some are left out of each row, and others take their places (IMAGE_FORMAT.md). */
 typedef struct ftv_norm {
     const uint8_t *gamma;
     const uint8_t *beta;
     ftv_multiplier beta_ratio;
+    const uint16_t *left_out; /* channels, ascending [width - inputs]; NULL: none */
 } ftv_norm;
 
 typedef struct ftv_block {
@@ -219,7 +221,7 @@ typedef struct ftv_attend_job {
     uint32_t column;          /* of the head in out: head * head_rows */
 } ftv_attend_job;
 
-/* LayerNorm of Q16 rows, NUMERICS.md, section 4. */
+/* LayerNorm of Q16 rows, NUMERICS.md, section 4; all channels. */
 typedef struct ftv_norm_job {
     const int32_t *x;  /* [rows][x_stride], 16-byte aligned */
     uint32_t x_stride; /* words, a multiple of 4 */
@@ -316,13 +318,13 @@ FTV_API extern const ftv_kernels ftv_kernels_scalar; /* for chips without a vect
 typedef enum ftv_site {
     FTV_SITE_PATCH_CODES = 1,     /* int8 [patches][3 patch^2] */
     FTV_SITE_EMBEDDED = 2,        /* int32 Q16 [tokens][width], start of the residual stream */
-    FTV_SITE_NORM1_CODES = 3,     /* int8 [tokens][width] */
+    FTV_SITE_NORM1_CODES = 3,     /* int8 [tokens][inputs of qkv], without channels that are left out */
     FTV_SITE_ATTENTION_CODES = 5, /* int8 [query tokens][width], heads side by side */
     FTV_SITE_PROJ_RESIDUAL = 6,   /* int32 Q16 [query tokens][width] */
-    FTV_SITE_NORM2_CODES = 7,     /* int8 [query tokens][width] */
+    FTV_SITE_NORM2_CODES = 7,     /* int8 [query tokens][inputs of fc1], the same */
     FTV_SITE_HIDDEN_CODES = 8,    /* int8 [query tokens][hidden] */
     FTV_SITE_FC2_RESIDUAL = 9,    /* int32 Q16 [query tokens][width] */
-    FTV_SITE_NORM_CODES = 10,     /* int8 [1][width] */
+    FTV_SITE_NORM_CODES = 10,     /* int8 [1][inputs of head], the same */
     FTV_SITE_LOGITS = 11          /* int32 Q16 [1][classes] */
 } ftv_site;
 

@@ -142,7 +142,8 @@ void ftv_embed_steps(const ftv_embed_job *job);
 /* ---- the same for whole sets of rows or tiles, shared out among workers ---- */
 
 void ftv_attention(const ftv_pass *pass, const ftv_block *block, uint32_t queries);
-void ftv_norm_all(const ftv_pass *pass, const ftv_parallel *parallel, const ftv_norm_job *job);
+/* inputs: of the matrix that reads the rows; norm->left_out says which channels these are. */
+void ftv_norm_all(const ftv_pass *pass, const ftv_parallel *parallel, const ftv_norm_job *job, uint32_t inputs);
 void ftv_quantise_all(const ftv_pass *pass, const ftv_parallel *parallel, const ftv_quantise_job *job);
 /* The same in place: job->out.codes is job->in.values. */
 void ftv_quantise_in_place(const ftv_pass *pass, const ftv_parallel *parallel, const ftv_quantise_job *job);

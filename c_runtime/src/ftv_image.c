@@ -15,6 +15,9 @@
 #define ROWS_PER_BLOCK  10u
 #define LAST_ROWS       3u
 
+#define LATEST_VERSION     2u
+#define LEAVES_OUT_VERSION 2u /* of images that leave out channels */
+
 #define FLAG_POSITION_ON_CLASS_TOKEN 1u
 #define FLAG_LAYER_SCALE             2u
 
@@ -54,13 +57,17 @@ static bool has_its_hash(const uint8_t *image, uint32_t bytes) {
     return differs == 0;
 }
 
+static uint32_t version_of(const uint8_t *image) {
+    return ftv_load16(image + 8);
+}
+
 /* Everything before byte 48. */
 static ftv_status check_prefix(const uint8_t *image, size_t bytes) {
     if (!has_magic(image, bytes))
         return FTV_ERR_MAGIC;
     if (bytes < HEADER_BYTES)
         return FTV_ERR_TRUNCATED;
-    if (ftv_load16(image + 8) != 1 || ftv_load16(image + 10) != 1)
+    if (!ftv_within(version_of(image), 1, LATEST_VERSION) || ftv_load16(image + 10) != 1)
         return FTV_ERR_VERSION;
     uint32_t file_bytes = ftv_load32(image + 12);
     if (bytes < file_bytes)
@@ -132,11 +139,15 @@ static ftv_status load_header(ftv_model *m, const uint8_t *image) {
 
 /* ---- what the architecture prescribes ---- */
 
+static void shape_inputs(const ftv_model *m, ftv_linear *linear, uint32_t inputs) {
+    linear->inputs = inputs;
+    linear->tile_bytes = m->encoding == FTV_T2 ? (inputs + 15u) / 16u * 64u : (inputs + 4u) / 5u * 16u;
+}
+
 static void shape(const ftv_model *m, ftv_linear *linear, uint32_t rows, uint32_t inputs) {
     linear->rows = rows;
-    linear->inputs = inputs;
     linear->stored_rows = ftv_round_up(rows, FTV_TILE);
-    linear->tile_bytes = m->encoding == FTV_T2 ? (inputs + 15u) / 16u * 64u : (inputs + 4u) / 5u * 16u;
+    shape_inputs(m, linear, inputs);
 }
 
 static void shape_all(ftv_model *m) {
@@ -157,9 +168,11 @@ static ftv_place place_text(ftv_section_kind kind, uint32_t role, uint32_t longe
     return p;
 }
 
-static ftv_place place_norm(const ftv_model *m, ftv_norm *norm, uint32_t role, uint32_t block) {
+/* reader: of its rows. */
+static ftv_place place_norm(const ftv_model *m, ftv_norm *norm, ftv_linear *reader, uint32_t role, uint32_t block) {
     uint32_t bytes = 12u + 2u * ((m->width + 3u) / 4u);
-    ftv_place p = {FTV_SECTION_NORM, role, block, 16, bytes, bytes, NULL, norm, 0};
+    uint32_t most = version_of(m->image) < LEAVES_OUT_VERSION ? 0u : m->width - 1u; /* channels that are left out */
+    ftv_place p = {FTV_SECTION_NORM, role, block, 16, bytes, bytes + 2u * most, reader, norm, 0};
     return p;
 }
 
@@ -184,7 +197,8 @@ static ftv_place place_in_block(ftv_model *m, uint32_t index, uint32_t row) {
     uint32_t role = ROLE_NORM1 + row, half = ROWS_PER_BLOCK / 2u;
     uint32_t in_half = row < half ? row : row - half;
     if (in_half == 0)
-        return place_norm(m, row == 0 ? &block->norm1 : &block->norm2, role, index);
+        return row == 0 ? place_norm(m, &block->norm1, &block->qkv, role, index)
+                        : place_norm(m, &block->norm2, &block->fc1, role, index);
     uint32_t part = (in_half - 1u) & 1u, pair = (in_half - 1u) >> 1;
     ftv_place p = place_linear(linears[(row < half ? 0u : 2u) + pair], part, role, index);
     if (p.linear == &block->qkv)
@@ -212,7 +226,7 @@ static ftv_place place_of(ftv_model *m, uint32_t row) {
         return place_in_block(m, index, in_blocks - index * ROWS_PER_BLOCK);
     uint32_t last = in_blocks - m->depth * ROWS_PER_BLOCK;
     if (last == 0)
-        return place_norm(m, &m->norm, ROLE_NORM, NO_BLOCK);
+        return place_norm(m, &m->norm, &m->head, ROLE_NORM, NO_BLOCK);
     return place_linear(&m->head, last - 1u, ROLE_HEAD + last - 1u, NO_BLOCK);
 }
 
@@ -237,10 +251,19 @@ static uint32_t section_bytes(const ftv_model *m, uint32_t row) {
 static bool length_fits(const ftv_place *p, uint32_t bytes) {
     if (p->kind == FTV_SECTION_META || p->kind == FTV_SECTION_LABELS)
         return ftv_within(bytes, p->shortest, p->longest);
+    if (p->kind == FTV_SECTION_NORM)
+        return ftv_within(bytes, p->shortest, p->longest) && (bytes - p->shortest) % 2u == 0;
     return bytes == p->shortest || bytes == p->longest;
 }
 
+/* Channels that a norm's section of this length leaves out. */
+static uint32_t left_out(const ftv_place *p, uint32_t bytes) {
+    return p->kind == FTV_SECTION_NORM ? (bytes - p->shortest) / 2u : 0u;
+}
+
+/* A norm comes before the matrix that reads its rows, which has as many inputs less as that leaves out. */
 static ftv_status check_table(ftv_model *m) {
+    bool leaves_out = false;
     uint32_t end = HEADER_BYTES + ROW_BYTES * table_rows(m);
     if (end > m->image_bytes)
         return FTV_ERR_TABLE;
@@ -255,7 +278,13 @@ static ftv_status check_table(ftv_model *m) {
         end = offset + bytes;
         if (end > m->image_bytes)
             return FTV_ERR_TABLE;
+        if (left_out(&p, bytes) > 0) {
+            shape_inputs(m, p.linear, m->width - left_out(&p, bytes));
+            leaves_out = true;
+        }
     }
+    if (leaves_out != (version_of(m->image) >= LEAVES_OUT_VERSION))
+        return FTV_ERR_TABLE;
     return ftv_round_up(end, FTV_ALIGN) == m->image_bytes ? FTV_OK : FTV_ERR_TABLE;
 }
 

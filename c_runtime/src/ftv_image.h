@@ -28,9 +28,9 @@ typedef struct ftv_place {
     uint32_t role;
     uint32_t block;
     uint32_t align;
-    uint32_t shortest; /* bytes; text may have any length between the two, all else one of the two */
+    uint32_t shortest; /* bytes; text may have any length between the two, a norm any even one, all else either */
     uint32_t longest;
-    ftv_linear *linear;
+    ftv_linear *linear; /* a norm's: the matrix that reads its rows */
     ftv_norm *norm;
     uint32_t group_rows; /* of the checkpoint; each group of the matrix starts with a new tile */
 } ftv_place;

@@ -144,12 +144,29 @@ void ftv_norm_steps(const ftv_norm_job *job, void *scratch) {
     }
 }
 
+/* ---- rows without the channels that nobody reads ---- */
+
+/* Channels beyond `inputs`, from the last on, move to where others are left out; those that are left out themselves do
+ * not. There are as many of these gaps as channels beyond, so that one is left for each. */
+static void fill_gaps(int8_t *codes, const uint16_t *gaps, uint32_t inputs, uint32_t columns) {
+    const uint16_t *first = gaps, *end = gaps + (columns - inputs);
+    for (uint32_t channel = columns; channel-- > inputs;) {
+        if (end[-1] == channel) {
+            end--;
+        } else {
+            codes[*first++] = codes[channel];
+        }
+        codes[channel] = 0;
+    }
+}
+
 /* ---- many rows, some a task ---- */
 
 typedef struct norm_tasks {
     const ftv_pass *pass;
     const ftv_norm_job *all;
-    uint32_t rows; /* of one task */
+    uint32_t inputs; /* of the matrix that reads the rows */
+    uint32_t rows;   /* of one task */
 } norm_tasks;
 
 static void norm_task(void *argument, uint32_t task, uint32_t worker) {
@@ -161,9 +178,12 @@ static void norm_task(void *argument, uint32_t task, uint32_t worker) {
     job.out.scales += first;
     job.rows = ftv_min_u32(tasks->rows, job.rows - first);
     ftv_norm_rows(tasks->pass->kernels, &job, ftv_scratch(tasks->pass, worker));
+    for (uint32_t row = 0; row < job.rows && tasks->inputs < job.columns; row++) {
+        fill_gaps(job.out.codes + (size_t)row * job.out.stride, job.norm->left_out, tasks->inputs, job.columns);
+    }
 }
 
-void ftv_norm_all(const ftv_pass *pass, const ftv_parallel *parallel, const ftv_norm_job *job) {
-    norm_tasks tasks = {pass, job, ftv_share_rows(parallel, job->rows)};
+void ftv_norm_all(const ftv_pass *pass, const ftv_parallel *parallel, const ftv_norm_job *job, uint32_t inputs) {
+    norm_tasks tasks = {pass, job, inputs, ftv_share_rows(parallel, job->rows)};
     ftv_for_each(parallel, norm_task, &tasks, ftv_ceil_div(job->rows, tasks.rows));
 }

@@ -65,7 +65,8 @@ static void add_to_residual(const ftv_group *group, const group_view *view, cons
                     .x = x, .output = FTV_ADD, .out = view->residual, .out_stride = group->pass->buffers.width_stride});
 }
 
-static void norm_group(const ftv_group *group, const group_view *view, const ftv_norm *norm) {
+/* reader: of the rows. */
+static void norm_group(const ftv_group *group, const group_view *view, const ftv_norm *norm, const ftv_linear *reader) {
     const ftv_model *model = group->pass->model;
     ftv_norm_job job = {.x = view->residual,
                         .x_stride = group->pass->buffers.width_stride,
@@ -74,7 +75,7 @@ static void norm_group(const ftv_group *group, const group_view *view, const ftv
                         .norm = norm,
                         .eps_q32 = model->eps_q32,
                         .out = view->rows};
-    ftv_norm_all(group->pass, group->parallel, &job);
+    ftv_norm_all(group->pass, group->parallel, &job, reader->inputs);
 }
 
 static void project_and_norm(const ftv_group *group, const group_view *view, const ftv_block *block, uint32_t index) {
@@ -91,8 +92,8 @@ static void project_and_norm(const ftv_group *group, const group_view *view, con
     add_to_residual(group, view, &block->proj, view->rows);
     ftv_trace_s32(pass, FTV_SITE_PROJ_RESIDUAL, index, view->residual, group->count, model->width,
                   pass->buffers.width_stride);
-    norm_group(group, view, &block->norm2);
-    ftv_trace_s8(pass, FTV_SITE_NORM2_CODES, index, view->rows, group->count, model->width);
+    norm_group(group, view, &block->norm2, &block->fc1);
+    ftv_trace_s8(pass, FTV_SITE_NORM2_CODES, index, view->rows, group->count, block->fc1.inputs);
 }
 
 /* fc2 is left to do. */
@@ -120,10 +121,14 @@ static void mlp_from_codes(const ftv_group *group, const group_view *view, const
 /* The first norm of block `next`, or the last norm of all. */
 static void norm_next(const ftv_group *group, const group_view *view, uint32_t next) {
     const ftv_model *model = group->pass->model;
-    bool last = next == model->depth;
-    norm_group(group, view, last ? &model->norm : &model->blocks[next].norm1);
-    ftv_trace_s8(group->pass, last ? FTV_SITE_NORM_CODES : FTV_SITE_NORM1_CODES, last ? FTV_NO_BLOCK : next, view->rows,
-                 group->count, model->width);
+    if (next == model->depth) {
+        norm_group(group, view, &model->norm, &model->head);
+        ftv_trace_s8(group->pass, FTV_SITE_NORM_CODES, FTV_NO_BLOCK, view->rows, group->count, model->head.inputs);
+        return;
+    }
+    const ftv_block *block = &model->blocks[next];
+    norm_group(group, view, &block->norm1, &block->qkv);
+    ftv_trace_s8(group->pass, FTV_SITE_NORM1_CODES, next, view->rows, group->count, block->qkv.inputs);
 }
 
 /* ---- windows: residual rows come and go while kernels compute ---- */

@@ -194,7 +194,17 @@ static bool vector_is_ternary(const uint8_t *codes, uint32_t channels) {
     return t2_is_ternary(codes, bytes) && ((codes[bytes - 1u] ^ T2_ZEROS) & padding) == 0;
 }
 
-static ftv_status load_norm(const ftv_model *m, ftv_norm *norm, const uint8_t *section) {
+/* Ascending, and below `width`. */
+static bool channels_are_possible(const uint16_t *channels, uint32_t count, uint32_t width) {
+    bool possible = true;
+    for (uint32_t i = 0; i < count; i++)
+        possible = possible && channels[i] < width && (i == 0 || channels[i] > channels[i - 1u]);
+    return possible;
+}
+
+static ftv_status load_norm(const ftv_model *m, const ftv_place *p, const uint8_t *section, uint32_t bytes) {
+    ftv_norm *norm = p->norm;
+    uint32_t left_out = (bytes - p->shortest) / 2u;
     norm->beta_ratio.mantissa = (uint16_t)ftv_load16(section + 8);
     norm->beta_ratio.exponent = ftv_load_s16(section + 10);
     if (!is_scale(ftv_load32(section)) || !is_scale(ftv_load32(section + 4)) ||
@@ -203,8 +213,9 @@ static ftv_status load_norm(const ftv_model *m, ftv_norm *norm, const uint8_t *s
         return FTV_ERR_SCALE;
     norm->gamma = section + 12;
     norm->beta = norm->gamma + (m->width + 3u) / 4u;
+    norm->left_out = left_out > 0 ? (const uint16_t *)(const void *)(section + p->shortest) : NULL; /* both even */
     bool ternary = vector_is_ternary(norm->gamma, m->width) && vector_is_ternary(norm->beta, m->width);
-    return ternary ? FTV_OK : FTV_ERR_CODE;
+    return ternary && channels_are_possible(norm->left_out, left_out, m->width) ? FTV_OK : FTV_ERR_CODE;
 }
 
 static ftv_status load_embedding(ftv_model *m, const uint8_t *section) {
@@ -232,7 +243,7 @@ ftv_status ftv_load_section(ftv_model *m, const ftv_place *p, const uint8_t *sec
     case FTV_SECTION_AFFINE:
         return load_affine(p, section, bytes);
     case FTV_SECTION_NORM:
-        return load_norm(m, p->norm, section);
+        return load_norm(m, p, section, bytes);
     case FTV_SECTION_EMBEDDING:
         return load_embedding(m, section);
     }

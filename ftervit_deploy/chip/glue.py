@@ -27,6 +27,9 @@ KEY_PADDING = 1
 
 ATTEND, ATTEND_KEY, ATTEND_KEY_PADDING, ATTEND_ROW, ATTEND_FOUR_ROWS = 905, 17, 6, 107, 28
 NORM, QUANTISE, EMBED, PATCHES, PATCHES_PATCH = 207, 90, 73, 74, 128
+NORM_ROW, LEFT_OUT = 14, 13
+"""Where channels are left out of LayerNorm's rows: of each row, and of each such channel of it. Read off the
+compiled loop, not counted."""
 
 
 def glue_instructions(call: Call) -> int:
@@ -41,7 +44,7 @@ def glue_instructions(call: Call) -> int:
     if isinstance(call, PatchCall):
         return PATCHES + PATCHES_PATCH * call.patches
     if isinstance(call, NormCall):
-        return NORM
+        return NORM + (call.rows * (NORM_ROW + LEFT_OUT * call.left_out) if call.left_out else 0)
     return QUANTISE if isinstance(call, QuantiseCall) else EMBED
 
 

@@ -59,6 +59,7 @@ def describe(path: Path, image: bytes) -> Description:
         "architecture": asdict(model.architecture),
         "ternary_weights": weights,
         "zero_fraction": sum(layer["zeros"] for layer in layers) / weights,
+        "channels_left_out": sum(info.left_out.values()),
         "components": [asdict(component) for component in image_components(image)],
         "comparison": _comparison(model, image),
         "layers": layers,
@@ -172,6 +173,9 @@ def _facts(description: Description) -> Iterator[tuple[str, str]]:
     yield "classes", f"{a['classes']}: {_labels(description)}"
     zeros = percent(description["zero_fraction"])
     yield "ternary weights", f"{description['ternary_weights']:,}, {zeros} of them zero"
+    if description["channels_left_out"]:
+        inputs = (2 * a["depth"] + 1) * a["width"]
+        yield "constants folded", f"{description['channels_left_out']:,} of {inputs:,} inputs after LayerNorm"
     yield "scheme", description["scheme"]
     yield "from", p["source"] or p["file"]
     if p["repo"]:

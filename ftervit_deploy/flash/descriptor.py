@@ -24,7 +24,7 @@ class AppDescriptor:
         board: the board's name.
         shape: the models that it can run.
         numerics: version of c_runtime/NUMERICS.md that its engine computes.
-        image_version: version of c_runtime/IMAGE_FORMAT.md that it reads.
+        image_version: latest version of c_runtime/IMAGE_FORMAT.md that it reads.
     """
 
     board: str

@@ -58,13 +58,13 @@ def check_runs(model: Model, app: AppDescriptor, where: str) -> None:
     Raises:
         FlashError: it cannot; the sentence says what differs and what the application was built for.
     """
-    from ..image.header import NUMERICS, VERSION
+    from ..image.header import NUMERICS
 
-    where = f"{where}, built for {app.board}"
-    if (app.image_version, app.numerics) != (VERSION, NUMERICS):
+    where, version = f"{where}, built for {app.board}", model.header.version
+    if app.image_version < version or app.numerics != NUMERICS:
         raise FlashError(
-            f"{model.path} has format version {VERSION} and numerics version {NUMERICS}, and {where}, "
-            f"reads {app.image_version} and {app.numerics}.",
+            f"{model.path} has format version {version} and numerics version {NUMERICS}, and {where}, "
+            f"reads up to {app.image_version}, and {app.numerics}.",
             _BUILD,
         )
     check_shape(model, app.shape, where)

@@ -17,7 +17,8 @@ from .layout import ENCODINGS, FILE_ALIGN, FILE_MAX, HEADER_BYTES, table_rows
 Bytes = npt.NDArray[np.uint8]
 
 MAGIC = b"FTVI\r\n\x1a\n"
-VERSION = 1
+VERSION = 2
+"""Of the format: the latest. An image that leaves out no channels is of version 1."""
 NUMERICS = 1
 HASHED_FROM = 48
 """Offset of the first byte that the header's SHA-256 covers."""
@@ -40,12 +41,14 @@ class Header:
     """The header's fields; see c_runtime/IMAGE_FORMAT.md for ranges.
 
     Attributes:
+        version: of the format, 1 or 2.
         content_sha256: hex digest of the bytes from 48 to the end, as stored.
         eps_q32, attention, pixel_scale, pixel_offset: as in `IntegerModel`.
     """
 
     architecture: Architecture
     encoding: str
+    version: int
     file_bytes: int
     content_sha256: str
     eps_q32: int
@@ -54,7 +57,7 @@ class Header:
     pixel_offset: tuple[int, int, int]
 
 
-def pack_header(model: IntegerModel, encoding: str, rest: Bytes) -> bytes:
+def pack_header(model: IntegerModel, encoding: str, version: int, rest: Bytes) -> bytes:
     """The header of an image whose bytes from 144 on are `rest`."""
     a, attention = model.architecture, model.attention
     flags = POSITION_ON_CLASS_TOKEN * a.position_on_class_token | LAYER_SCALE * a.layer_scale
@@ -66,7 +69,7 @@ def pack_header(model: IntegerModel, encoding: str, rest: Bytes) -> bytes:
     )  # fmt: skip
     digest = hashlib.sha256(fields)
     digest.update(rest.data)
-    return _PREFIX.pack(MAGIC, VERSION, NUMERICS, HEADER_BYTES + rest.size, digest.digest()) + fields
+    return _PREFIX.pack(MAGIC, version, NUMERICS, HEADER_BYTES + rest.size, digest.digest()) + fields
 
 
 def unpack_header(data: Bytes) -> Header:
@@ -75,7 +78,7 @@ def unpack_header(data: Bytes) -> Header:
     Raises:
         ImageFormatError: FTV_ERR_TRUNCATED to FTV_ERR_PADDING.
     """
-    file_bytes, stored = _check_prefix(data)
+    version, file_bytes, stored = _check_prefix(data)
     fields = _FIELDS.unpack(data[HASHED_FROM:HEADER_BYTES].tobytes())
     encoding, flags = fields[:2]
     known = encoding in ENCODINGS.values()
@@ -88,11 +91,11 @@ def unpack_header(data: Bytes) -> Header:
     require(fields[20] == RESERVED, Defect.PADDING, "The image's header uses bytes that are reserved.")
     name = next(name for name, number in ENCODINGS.items() if number == encoding)
     attention = Multiplier(mantissa, exponent)
-    return Header(architecture, name, file_bytes, stored.hex(), eps_q32, attention, scale, offset)
+    return Header(architecture, name, version, file_bytes, stored.hex(), eps_q32, attention, scale, offset)
 
 
-def _check_prefix(data: Bytes) -> tuple[int, bytes]:
-    """Checks magic, versions, length and hash; returns the length in bytes and the digest."""
+def _check_prefix(data: Bytes) -> tuple[int, int, bytes]:
+    """Checks magic, versions, length and hash; returns version, length in bytes and digest."""
     start = data[: len(MAGIC)].tobytes()
     if start != MAGIC[: len(start)]:
         raise defect(
@@ -106,15 +109,15 @@ def _check_prefix(data: Bytes) -> tuple[int, bytes]:
     _check_length(data.size, file_bytes)
     actual = hashlib.sha256(data[HASHED_FROM:].data).digest()
     require(actual == digest, Defect.HASH, "The image is damaged: its SHA-256 does not fit its content.")
-    return int(file_bytes), bytes(digest)
+    return int(version), int(file_bytes), bytes(digest)
 
 
 def _check_version(version: int, numerics: int) -> None:
-    if (version, numerics) != (VERSION, NUMERICS):
+    if version not in range(1, VERSION + 1) or numerics != NUMERICS:
         raise defect(
             Defect.VERSION,
             f"The image has format version {version} and numerics version {numerics}; "
-            f"this program reads {VERSION} and {NUMERICS}.",
+            f"this program reads up to {VERSION}, and {NUMERICS}.",
             "Pack the model again, or use the ftervit that made it.",
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,13 +51,20 @@ class Role(enum.IntEnum):
     FC2_AFFINE = 25
 
 
+NORM_OF = {Role.QKV_WEIGHT: Role.NORM1, Role.FC1_WEIGHT: Role.NORM2, Role.HEAD_WEIGHT: Role.NORM}
+"""The LayerNorm whose rows a matrix reads."""
+
+LeftOut = Mapping[tuple[Role, int], int]
+"""How many channels a LayerNorm leaves out of its rows, by its role and block; only where there are any."""
+
+
 @dataclass(frozen=True)
 class MatrixShape:
     """A matrix as it is stored.
 
     Attributes:
         rows: output channels N of the checkpoint.
-        inputs: K.
+        inputs: K, channels that are left out not counted.
         heads: of a fused QKV matrix, whose rows are grouped by head; 0 for all others.
     """
 
@@ -145,31 +152,43 @@ def table_end(architecture: Architecture) -> int:
     return HEADER_BYTES + ROW.itemsize * table_rows(architecture)
 
 
-def norm_bytes(width: int) -> int:
-    """Length of a LayerNorm's section."""
-    return 12 + 2 * -(-width // 4)
+def norm_bytes(width: int, left_out: int = 0) -> int:
+    """Length of a LayerNorm's section of which so many channels are left out."""
+    return 12 + 2 * -(-width // 4) + 2 * left_out
 
 
-def prescribed(architecture: Architecture, encoding: str) -> Iterator[Place]:
+def count_left_out(length: int, width: int) -> int:
+    """How many channels a LayerNorm's section of this length leaves out; 0 for a length that cannot be."""
+    count, odd = divmod(length - norm_bytes(width), 2)
+    return count if 0 < count < width and not odd else 0
+
+
+def prescribed(architecture: Architecture, encoding: str, left_out: LeftOut | None = None) -> Iterator[Place]:
     """The sections of an image in their order."""
-    a = architecture
+    a, out = architecture, left_out or {}
     yield Place(Role.META, NO_BLOCK, 16, META_BYTES)
     yield Place(Role.LABELS, NO_BLOCK, 16, LABELS_BYTES)
     yield from _linear(Role.PATCH_WEIGHT, NO_BLOCK, MatrixShape(a.width, a.patch_values), encoding)
     yield Place(Role.EMBEDDING, NO_BLOCK, 16, (4 + 2 * a.width * (1 + a.position_rows),))
     for block in range(a.depth):
-        yield from _block(a, block, encoding)
-    yield Place(Role.NORM, NO_BLOCK, 16, (norm_bytes(a.width),))
-    yield from _linear(Role.HEAD_WEIGHT, NO_BLOCK, MatrixShape(a.classes, a.width), encoding)
+        yield from _block(a, block, encoding, out)
+    head = a.width - out.get((Role.NORM, NO_BLOCK), 0)
+    yield _norm(a, Role.NORM, NO_BLOCK, out)
+    yield from _linear(Role.HEAD_WEIGHT, NO_BLOCK, MatrixShape(a.classes, head), encoding)
 
 
-def _block(a: Architecture, block: int, encoding: str) -> Iterator[Place]:
-    yield Place(Role.NORM1, block, 16, (norm_bytes(a.width),))
-    yield from _linear(Role.QKV_WEIGHT, block, MatrixShape(3 * a.width, a.width, a.heads), encoding)
+def _block(a: Architecture, block: int, encoding: str, out: LeftOut) -> Iterator[Place]:
+    qkv, fc1 = (a.width - out.get((norm, block), 0) for norm in (Role.NORM1, Role.NORM2))
+    yield _norm(a, Role.NORM1, block, out)
+    yield from _linear(Role.QKV_WEIGHT, block, MatrixShape(3 * a.width, qkv, a.heads), encoding)
     yield from _linear(Role.PROJ_WEIGHT, block, MatrixShape(a.width, a.width), encoding)
-    yield Place(Role.NORM2, block, 16, (norm_bytes(a.width),))
-    yield from _linear(Role.FC1_WEIGHT, block, MatrixShape(a.hidden, a.width), encoding)
+    yield _norm(a, Role.NORM2, block, out)
+    yield from _linear(Role.FC1_WEIGHT, block, MatrixShape(a.hidden, fc1), encoding)
     yield from _linear(Role.FC2_WEIGHT, block, MatrixShape(a.width, a.hidden), encoding)
+
+
+def _norm(a: Architecture, role: Role, block: int, out: LeftOut) -> Place:
+    return Place(role, block, 16, (norm_bytes(a.width, out.get((role, block), 0)),))
 
 
 def _linear(weight: Role, block: int, shape: MatrixShape, encoding: str) -> Iterator[Place]:
@@ -179,11 +198,23 @@ def _linear(weight: Role, block: int, shape: MatrixShape, encoding: str) -> Iter
     yield Place(Role(weight + 1), block, 16, affine, shape)
 
 
+def left_out_by(architecture: Architecture, lengths: Sequence[int]) -> LeftOut:
+    """How many channels the LayerNorms leave out, given the lengths of all sections in bytes."""
+    places = zip(prescribed(architecture, "t2"), lengths, strict=True)
+    counts = {
+        (place.role, place.block): count_left_out(length, architecture.width)
+        for place, length in places
+        if place.role in NORM_OF.values()
+    }
+    return {norm: count for norm, count in counts.items() if count}
+
+
 def placed(architecture: Architecture, encoding: str, lengths: Sequence[int]) -> tuple[Section, ...]:
     """Every section at its offset, given their lengths in bytes."""
     sections: list[Section] = []
     end = table_end(architecture)
-    for place, length in zip(prescribed(architecture, encoding), lengths, strict=True):
+    places = prescribed(architecture, encoding, left_out_by(architecture, lengths))
+    for place, length in zip(places, lengths, strict=True):
         sections.append(Section(place, round_up(end, place.align), length))
         end = sections[-1].end
     return tuple(sections)

@@ -7,17 +7,21 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..lower import IntegerBlock, IntegerLinear, IntegerModel, IntegerNorm
+from ..folding import channels_read
+from ..lower import Int8, IntegerBlock, IntegerLinear, IntegerModel, IntegerNorm, UInt16
 from .defects import Defect, require
 from .header import Header, unpack_header
 from .layout import (
     FILE_ALIGN,
     HEADER_BYTES,
     NO_BLOCK,
+    NORM_OF,
     ROW,
+    LeftOut,
     Place,
     Role,
     Section,
+    left_out_by,
     prescribed,
     round_up,
     table_end,
@@ -44,6 +48,11 @@ class ImageInfo:
     sections: tuple[Section, ...]
     labels: tuple[str, ...]
     meta: Meta
+
+    @property
+    def left_out(self) -> LeftOut:
+        """How many channels each LayerNorm leaves out; only those that leave out some."""
+        return left_out_by(self.header.architecture, [section.length for section in self.sections])
 
 
 def read_image(data: ImageData) -> IntegerModel:
@@ -91,7 +100,9 @@ def _sections(data: Bytes, header: Header) -> tuple[Section, ...]:
     require(end <= data.size, Defect.TABLE, "The image ends within its table.")
     rows = data[HEADER_BYTES:end].view(ROW).tolist()
     sections: list[Section] = []
-    for place, row in zip(prescribed(header.architecture, header.encoding), rows, strict=True):
+    left_out = left_out_by(header.architecture, [row[3] for row in rows]) if header.version > 1 else {}
+    places = prescribed(header.architecture, header.encoding, left_out)
+    for place, row in zip(places, rows, strict=True):
         offset = round_up(end, place.align)
         length = row[3]
         valid = row[:3] == (place.role, place.block, offset) and length in place.lengths
@@ -101,6 +112,8 @@ def _sections(data: Bytes, header: Header) -> tuple[Section, ...]:
         sections.append(Section(place, offset, length))
     fits = round_up(end, FILE_ALIGN) == data.size
     require(fits, Defect.TABLE, "The image goes on after its last section.")
+    needed = bool(left_out) == (header.version > 1)
+    require(needed, Defect.TABLE, "The image leaves out no channels, and its format version is not 1.")
     return tuple(sections)
 
 
@@ -134,6 +147,7 @@ class _Tensors:
         self._data = data
         self._header, self._sections = _outline(data)
         self._by_role = {(s.place.role, s.place.block): s for s in self._sections}
+        self._left_out: dict[tuple[Role, int], UInt16] = {}
 
     def model(self) -> IntegerModel:
         a = self._header.architecture
@@ -166,11 +180,22 @@ class _Tensors:
         assert shape is not None
         name = _name(section.place).removesuffix(" weight")
         codes = unpack_matrix(self._bytes(section), shape, self._header.encoding, name)
+        if weight in NORM_OF:
+            codes = _whole(codes, self._left_out[NORM_OF[weight], block])
         return unpack_affine(self._bytes(affine), shape, codes, name)
 
     def _norm(self, role: Role, block: int = NO_BLOCK) -> IntegerNorm:
         section = self._by_role[role, block]
-        return unpack_norm(self._bytes(section), self._header.architecture.width, _name(section.place))
+        width = self._header.architecture.width
+        norm, self._left_out[role, block] = unpack_norm(self._bytes(section), width, _name(section.place))
+        return norm
 
     def _bytes(self, section: Section) -> Bytes:
         return self._data[section.offset : section.end]
+
+
+def _whole(codes: Int8, left_out: UInt16) -> Int8:
+    """A matrix with the columns of zeros that its image leaves out."""
+    whole = np.zeros((codes.shape[0], codes.shape[1] + left_out.size), np.int8)
+    whole[:, channels_read(left_out, whole.shape[1])] = codes
+    return whole

@@ -12,7 +12,7 @@ from ..architecture import Architecture
 from ..lower import Embedding, Int8, Int16, IntegerLinear, IntegerNorm, Multiplier, UInt16
 from .defects import Defect, require
 from .header import MANTISSA_MAX, MANTISSA_MIN
-from .layout import MatrixShape
+from .layout import MatrixShape, norm_bytes
 from .trits import pack_vector, unpack_vector
 
 Bytes = npt.NDArray[np.uint8]
@@ -74,15 +74,16 @@ def _is_scale(value: float) -> bool:
     return math.isfinite(value) and value > 0
 
 
-def pack_norm(norm: IntegerNorm) -> bytes:
-    """The section of a LayerNorm."""
+def pack_norm(norm: IntegerNorm, left_out: UInt16) -> bytes:
+    """The section of a LayerNorm; left_out: channels, ascending, that its rows leave out."""
     ratio = norm.beta_ratio
     start = _NORM.pack(norm.gamma_scale, norm.beta_scale, ratio.mantissa, ratio.exponent)
-    return start + pack_vector(norm.gamma).tobytes() + pack_vector(norm.beta).tobytes()
+    affine = pack_vector(norm.gamma).tobytes() + pack_vector(norm.beta).tobytes()
+    return start + affine + left_out.astype("<u2").tobytes()
 
 
-def unpack_norm(section: Bytes, width: int, name: str) -> IntegerNorm:
-    """A LayerNorm from its section.
+def unpack_norm(section: Bytes, width: int, name: str) -> tuple[IntegerNorm, UInt16]:
+    """A LayerNorm from its section, and the channels that its rows leave out.
 
     Raises:
         ImageFormatError: FTV_ERR_SCALE, FTV_ERR_CODE.
@@ -91,14 +92,21 @@ def unpack_norm(section: Bytes, width: int, name: str) -> IntegerNorm:
     valid = _is_scale(gamma_scale) and _is_scale(beta_scale)
     valid = valid and MANTISSA_MIN <= mantissa <= MANTISSA_MAX and exponent in EXPONENTS
     require(valid, Defect.SCALE, f"The scales of {name} are impossible.")
-    gamma, beta = section[_NORM.size :].reshape(2, -1)
-    return IntegerNorm(
+    gamma, beta = section[_NORM.size : norm_bytes(width)].reshape(2, -1)
+    norm = IntegerNorm(
         unpack_vector(gamma, width, f"{name}'s gamma"),
         unpack_vector(beta, width, f"{name}'s beta"),
         gamma_scale,
         beta_scale,
         Multiplier(mantissa, exponent),
     )
+    return norm, _left_out(section[norm_bytes(width) :].view("<u2").astype(np.uint16), width, name)
+
+
+def _left_out(channels: UInt16, width: int, name: str) -> UInt16:
+    ascending = (np.diff(channels.astype(np.int32)) > 0).all() and (channels < width).all()
+    require(bool(ascending), Defect.CODE, f"The list of channels that {name} leaves out is impossible.")
+    return channels
 
 
 def pack_embedding(cls: Embedding, position: Embedding) -> bytes:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from ..lower import IntegerBlock, IntegerLinear, IntegerModel
+from ..folding import channels_read, left_out
+from ..lower import IntegerBlock, IntegerLinear, IntegerModel, UInt16
 from .defects import Defect, defect
 from .header import check_architecture, pack_header
 from .layout import (
@@ -17,6 +18,8 @@ from .layout import (
     HEADER_BYTES,
     LABELS_BYTES,
     META_BYTES,
+    NO_BLOCK,
+    NORM_OF,
     ROW,
     Place,
     Role,
@@ -32,6 +35,8 @@ from .text import meta_of, pack_labels, pack_meta
 from .trits import pack_matrix
 
 Bytes = npt.NDArray[np.uint8]
+Gaps = dict[tuple[Role, int], UInt16]
+"""Channels that are left out, by LayerNorm and block."""
 
 
 def write_image(model: IntegerModel, encoding: str = "t2") -> bytes:
@@ -47,10 +52,12 @@ def write_image(model: IntegerModel, encoding: str = "t2") -> bytes:
     sections = layout_of(model, encoding)
     data = np.zeros(round_up(sections[-1].end, FILE_ALIGN), np.uint8)
     data[HEADER_BYTES : table_end(model.architecture)] = _table(sections)
-    contents = _contents(model, encoding)
+    gaps = _gaps(model)
+    contents = _contents(model, encoding, gaps)
     for section, content in zip(sections, contents, strict=True):
         data[section.offset : section.end] = np.frombuffer(content, np.uint8)
-    header = pack_header(model, encoding, data[HEADER_BYTES:])
+    version = 2 if any(channels.size for channels in gaps.values()) else 1
+    header = pack_header(model, encoding, version, data[HEADER_BYTES:])
     data[:HEADER_BYTES] = np.frombuffer(header, np.uint8)
     read_image(data)
     return data.tobytes()
@@ -74,12 +81,27 @@ def layout_of(model: IntegerModel, encoding: str) -> tuple[Section, ...]:
     return sections
 
 
+def _gaps(model: IntegerModel) -> Gaps:
+    """Which channels the image leaves out of the rows of each LayerNorm."""
+    gaps = {(Role.NORM, NO_BLOCK): left_out(model.head.codes)}
+    for index, block in enumerate(model.blocks):
+        gaps[Role.NORM1, index] = left_out(block.qkv.codes)
+        gaps[Role.NORM2, index] = left_out(block.fc1.codes)
+    return gaps
+
+
+def _places(model: IntegerModel, encoding: str, gaps: Gaps) -> list[Place]:
+    """Every section but the text."""
+    counts = {norm: channels.size for norm, channels in gaps.items()}
+    return list(prescribed(model.architecture, encoding, counts))[2:]
+
+
 def _lengths(model: IntegerModel, encoding: str) -> Iterator[int]:
     """Length of every section in bytes, in order."""
     yield len(pack_meta(meta_of(model)))
     yield len(pack_labels(model.labels, model.architecture.classes))
     linears = iter(_linears(model))
-    for place in list(prescribed(model.architecture, encoding))[2:]:
+    for place in _places(model, encoding, _gaps(model)):
         yield _affine_length(place, next(linears)) if _is_affine(place) else _only(place)
 
 
@@ -110,24 +132,27 @@ def _table(sections: tuple[Section, ...]) -> Bytes:
     return np.array(rows, ROW).view(np.uint8)
 
 
-def _contents(model: IntegerModel, encoding: str) -> Iterator[bytes | Bytes]:
+def _contents(model: IntegerModel, encoding: str, gaps: Gaps) -> Iterator[bytes | Bytes]:
     """Content of every section, in order."""
-    places = {(p.role, p.block): p for p in prescribed(model.architecture, encoding)}
     yield pack_meta(meta_of(model))
     yield pack_labels(model.labels, model.architecture.classes)
-    for place in list(places.values())[2:]:
-        yield _content(model, place, encoding)
+    for place in _places(model, encoding, gaps):
+        yield _content(model, place, encoding, gaps)
 
 
-def _content(model: IntegerModel, place: Place, encoding: str) -> bytes | Bytes:
+def _content(model: IntegerModel, place: Place, encoding: str, gaps: Gaps) -> bytes | Bytes:
     if place.role == Role.EMBEDDING:
         return pack_embedding(model.cls, model.position)
     part: IntegerModel | IntegerBlock = model if place.role < Role.NORM1 else model.blocks[place.block]
     layer, _, kind = place.role.name.lower().partition("_")
     if not kind:
-        return pack_norm(getattr(part, layer))
+        return pack_norm(getattr(part, layer), gaps[place.role, place.block])
     assert place.matrix is not None
     linear: IntegerLinear = getattr(part, layer)
     if kind == "affine":
         return pack_affine(linear, place.matrix)
-    return pack_matrix(linear.codes, place.matrix, encoding)
+    codes = linear.codes
+    if place.role in NORM_OF:
+        channels = channels_read(gaps[NORM_OF[place.role], place.block], model.architecture.width)
+        codes = codes[:, channels]
+    return pack_matrix(codes, place.matrix, encoding)

@@ -65,10 +65,11 @@ class AttendCall:
 
 @dataclass(frozen=True)
 class NormCall:
-    """LayerNorm of some rows: `ftv_norm_job`."""
+    """LayerNorm of some rows: `ftv_norm_job`; left_out: channels that are left out of each row then."""
 
     rows: int
     columns: int
+    left_out: int = 0
     macs: int = 0
 
 

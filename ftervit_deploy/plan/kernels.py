@@ -16,6 +16,9 @@ from .calls import (
     QuantiseCall,
 )  # fmt: skip
 
+LEFT_OUT = 17
+"""Cycles that leaving a channel out of a row takes."""
+
 
 @dataclass(frozen=True)
 class KernelSet:
@@ -72,7 +75,7 @@ class RoughCycles:
             scores = call.tokens * call.rows
             return call.macs * self.attend_mac + scores * self.score + call.rows * call.head_dim * self.value
         if isinstance(call, NormCall):
-            return 3 * call.rows * call.columns * self.value
+            return 3 * call.rows * call.columns * self.value + LEFT_OUT * call.rows * call.left_out
         if isinstance(call, QuantiseCall):
             return call.rows * call.columns * self.value
         if isinstance(call, PatchCall):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ..architecture import Architecture
 from ..image import ImageInfo
-from ..image.layout import TILE, Role, Section, round_up
+from ..image.layout import NO_BLOCK, NORM_OF, TILE, Role, Section, round_up
 from .buffers import FIRST_IN_PLACE, MULTIPLIER, ROW_GROUP, WORD, Tiling, comes_ahead, narrow_bytes
 from .calls import (
     AttendCall,
@@ -32,6 +32,8 @@ AFFINES = {
     Role.FC2_AFFINE: "fc2", Role.HEAD_AFFINE: "head",
 }  # fmt: skip
 """The matrix that each section of multipliers and biases belongs to."""
+READERS = {norm: weight.name.removesuffix("_WEIGHT").lower() for weight, norm in NORM_OF.items()}
+"""The matrix that reads each LayerNorm's rows."""
 
 
 def _is_per_channel(section: Section) -> bool:
@@ -47,17 +49,28 @@ class Matrices:
     Attributes:
         encoding: ``t2`` or ``t5``.
         per_channel: names among ``patch qkv proj fc1 fc2 head`` whose channels have multipliers of their own.
+        left_out: channels that LayerNorms leave out, by the matrix that reads their rows and its block, -1
+            outside blocks.
     """
 
     encoding: str
     per_channel: frozenset[str]
+    left_out: Mapping[tuple[str, int], int] = field(default_factory=dict)
 
     @classmethod
     def of_image(cls, info: ImageInfo) -> Matrices:
         """Those of an image."""
         affines = (section for section in info.sections if section.place.role in AFFINES)
         names = frozenset(AFFINES[section.place.role] for section in affines if _is_per_channel(section))
-        return cls(info.header.encoding, names)
+        left_out = {
+            (READERS[norm], -1 if block == NO_BLOCK else block): count
+            for (norm, block), count in info.left_out.items()
+        }
+        return cls(info.header.encoding, names, left_out)
+
+    def kept(self, matrix: str, block: int, channels: int) -> int:
+        """Inputs of a matrix, of so many channels."""
+        return channels - self.left_out.get((matrix, block), 0)
 
     def weight_bytes(self, inputs: int, tiles: int) -> int:
         """Bytes of packed weights of some tiles (c_runtime/IMAGE_FORMAT.md)."""
@@ -147,7 +160,7 @@ class _Steps:
             weights_bytes=2 * (a.position_rows + 1) * a.width,
             read_bytes=residual, written_bytes=residual, dispatches=len(groups),
         )  # fmt: skip
-        yield self._norm(-1, a.tokens, "first norm")
+        yield self._norm(-1, a.tokens, "first norm", "qkv", 0)
         behind = self._behind_window(a.tokens)
         if behind:
             left = behind[:-1] if self._tiling.stays else behind
@@ -163,18 +176,19 @@ class _Steps:
         for first in range(0, a.heads, wave):
             heads = min(wave, a.heads - first)
             share = round_up(shared_tokens(workers, 3 * heads, a.tokens), TILE)
-            qkv += self._parts(heads, share, queries)
+            qkv += self._parts(block, heads, share, queries)
             fetched += heads * sum(-(-tokens // share) for tokens in (queries, a.tokens, a.tokens))
             rows = shared_tokens(workers, heads, queries)
             tasks = heads * -(-queries // rows)
             attend.append((self._busier(tasks), AttendCall(a.tokens, min(rows, queries), a.head_dim)))
             dispatches += 1
-        rows_bytes = self._width + MULTIPLIER
+        inputs = self._matrices.kept("qkv", block, a.width)
+        rows_bytes = round_up(inputs, TILE) + MULTIPLIER
         kept = {"qkv": 3 * a.heads * codes, "absmax": 3 * a.heads * a.tokens * WORD}
         coming, going = self._attention_copies(block, queries)
         yield Step(
             "qkv", block, tuple(qkv),
-            weights_bytes=fetched * self._matrices.weight_bytes(a.width, self._head_rows // TILE),
+            weights_bytes=fetched * self._matrices.weight_bytes(inputs, self._head_rows // TILE),
             read_bytes={"rows": fetched * a.tokens * rows_bytes}, written_bytes=kept,
             coming_bytes=coming, going_bytes=going, settles=False,
             dispatches=dispatches + (1 if coming else 0) + (1 if going else 0),
@@ -199,7 +213,7 @@ class _Steps:
         yield replace(
             proj, going_bytes=sum(copies.gone), settles=False, dispatches=proj.dispatches + len(copies.gone)
         )
-        yield self._norm(block, queries, "norm2")
+        yield self._norm(block, queries, "norm2", "fc1", block)
         if copies.moved:
             yield Step("window moved", block, (), moved_bytes=sum(copies.moved), dispatches=len(copies.moved))
         yield self._layer("fc1", block, "fc1", a.width, a.hidden, queries, "activate", "rows", "hidden")
@@ -208,7 +222,8 @@ class _Steps:
         yield replace(
             fc2, coming_bytes=sum(copies.ahead), settles=False, dispatches=fc2.dispatches + len(copies.ahead)
         )
-        yield self._norm(block, queries, "next norm")
+        last = block == a.depth - 1
+        yield self._norm(block, queries, "next norm", *(("head", -1) if last else ("qkv", block + 1)))
         if copies.last:
             yield Step("window out", block, (), going_bytes=sum(copies.last), dispatches=len(copies.last))
 
@@ -258,6 +273,7 @@ class _Steps:
         source: str, target: str = "",
     ) -> Step:  # fmt: skip
         tiles = -(-channels // TILE)
+        inputs = self._matrices.kept(matrix, block, inputs)
         per_channel = matrix in self._matrices.per_channel
         groups = list(self._tiling.groups(rows))
         share = self._busier(tiles)
@@ -275,9 +291,12 @@ class _Steps:
             read_bytes=read, written_bytes=written, dispatches=len(groups),
         )  # fmt: skip
 
-    def _norm(self, block: int, rows: int, name: str) -> Step:
+    def _norm(self, block: int, rows: int, name: str, reader: str, its_block: int) -> Step:
+        """LayerNorm of what the matrix `reader` reads next."""
         a = self._a
-        calls = tuple((1, NormCall(self._busy_rows(tokens), a.width)) for tokens in self._tiling.groups(rows))
+        left_out = self._matrices.left_out.get((reader, its_block), 0)
+        groups = self._tiling.groups(rows)
+        calls = tuple((1, NormCall(self._busy_rows(tokens), a.width, left_out)) for tokens in groups)
         return Step(
             name, block, calls, read_bytes=self._residual(rows),
             written_bytes={"rows": rows * (self._width + MULTIPLIER)}, dispatches=len(calls),
@@ -311,13 +330,14 @@ class _Steps:
             written_bytes={"hidden": rows * (self._hidden + MULTIPLIER)}, dispatches=len(calls),
         )  # fmt: skip
 
-    def _parts(self, heads: int, share: int, queries: int) -> Iterator[tuple[int, Call]]:
+    def _parts(self, block: int, heads: int, share: int, queries: int) -> Iterator[tuple[int, Call]]:
         """Q, K and V of a wave of heads on the busier core, tasks dealt out in turn."""
         a = self._a
         per_channel = "qkv" in self._matrices.per_channel
+        inputs = self._matrices.kept("qkv", block, a.width)
         needs: tuple[tuple[Part, int], ...] = (("q", queries), ("k", a.tokens), ("v", a.tokens))
         tasks = [
-            QkvCall(part, a.width, min(share, needed - first), a.head_dim, per_channel)
+            QkvCall(part, inputs, min(share, needed - first), a.head_dim, per_channel)
             for _ in range(heads)
             for part, needed in needs
             for first in range(0, needed, share)

@@ -360,7 +360,7 @@ static void check_norm(const ftv_kernels *kernels, uint32_t rows, uint32_t colum
     uint8_t *gamma = allocate((columns + 3U) / 4U), *beta = allocate((columns + 3U) / 4U);
     make_trits(gamma, columns);
     make_trits(beta, columns);
-    ftv_norm norm = {gamma, beta, {(uint16_t)random_between(1 << 14, 32767), (int16_t)random_between(-32, 62)}};
+    ftv_norm norm = {gamma, beta, {(uint16_t)random_between(1 << 14, 32767), (int16_t)random_between(-32, 62)}, NULL};
     job.x = x;
     job.norm = &norm;
     job.eps_q32 = 1U + random_below(1U << random_below(25));

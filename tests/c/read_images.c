@@ -53,7 +53,13 @@ static void print_linear(const ftv_linear *linear) {
     print(sum_bytes(linear->tiles, (size_t)linear->stored_rows / 16 * linear->tile_bytes));
 }
 
-static void print_norm(const ftv_model *model, const ftv_norm *norm) {
+static void print_left_out(const uint16_t *channels, uint32_t count) {
+    print(count);
+    for (uint32_t i = 0; i < count; i++)
+        print(channels[i]);
+}
+
+static void print_norm(const ftv_model *model, const ftv_norm *norm, const ftv_linear *reader) {
     size_t bytes = (model->width + 3) / 4;
     print_offset(norm->gamma);
     print_offset(norm->beta);
@@ -61,6 +67,7 @@ static void print_norm(const ftv_model *model, const ftv_norm *norm) {
     print(norm->beta_ratio.exponent);
     print(sum_bytes(norm->gamma, bytes));
     print(sum_bytes(norm->beta, bytes));
+    print_left_out(norm->left_out, model->width - reader->inputs);
 }
 
 static void print_header(const ftv_model *m) {
@@ -111,14 +118,14 @@ static void print_model(const ftv_model *m) {
     print(sum_s16(m->cls, m->width));
     print(sum_s16(m->position, (size_t)rows * m->width));
     for (uint32_t i = 0; i < m->depth; i++) {
-        print_norm(m, &m->blocks[i].norm1);
+        print_norm(m, &m->blocks[i].norm1, &m->blocks[i].qkv);
         print_linear(&m->blocks[i].qkv);
         print_linear(&m->blocks[i].proj);
-        print_norm(m, &m->blocks[i].norm2);
+        print_norm(m, &m->blocks[i].norm2, &m->blocks[i].fc1);
         print_linear(&m->blocks[i].fc1);
         print_linear(&m->blocks[i].fc2);
     }
-    print_norm(m, &m->norm);
+    print_norm(m, &m->norm, &m->head);
     print_linear(&m->head);
 }
 

@@ -18,7 +18,10 @@ from esp_files import (
     write_project,
 )
 from flash_project import BOARD, TINY, Flash, Refused, did, holds, large_model
+from folding_models import FEW_BYTES, constant_graph, folded_model, unfolded
 from rom_standin import Chip
+
+from ftervit_deploy.image import write_image
 
 
 def test_model_only_writes_the_model_alone_and_needs_no_project(
@@ -89,6 +92,23 @@ def test_model_only_refuses_an_app_of_other_numerics(
     app = app_image(descriptor_bytes(shape_of(TINY), BOARD, numerics=2))
     chip.flash[APP_OFFSET : APP_OFFSET + len(app)] = app
     assert "numerics version 1" in refused("--model-only")
+
+
+def test_model_only_refuses_a_model_of_a_later_format_than_the_app_reads(
+    chip: Chip, project: Path, flash: Flash, refused: Refused
+) -> None:
+    folded = write_image(folded_model(FEW_BYTES))
+    plain = write_image(unfolded(constant_graph(FEW_BYTES, 0.8)))
+    write_project(project, plain)
+    flash()
+    old = app_image(descriptor_bytes(shape_of(folded), BOARD, image_version=1))
+    chip.flash[APP_OFFSET : APP_OFFSET + len(old)] = old
+    assert did(flash("--model-only")) == {"model": 0}
+    (project / "model.ftv").write_bytes(folded)
+    assert "format version 2" in refused("--model-only")
+    new = app_image(descriptor_bytes(shape_of(plain), BOARD))
+    chip.flash[APP_OFFSET : APP_OFFSET + len(new)] = new
+    assert did(flash("--model-only")) != {"model": 0}
 
 
 def test_an_app_for_more_classes_runs_a_model_with_fewer(chip: Chip, project: Path, flash: Flash) -> None:

@@ -26,7 +26,9 @@ static void touch_linear(const ftv_linear *linear) {
     touch(linear->bias, 2 * rows);
 }
 
-static void touch_norm(const ftv_model *model, const ftv_norm *norm) {
+static void touch_norm(const ftv_model *model, const ftv_norm *norm, const ftv_linear *reader) {
+    if (norm->left_out != NULL)
+        touch(norm->left_out, 2 * (size_t)(model->width - reader->inputs));
     touch(norm->gamma, (model->width + 3) / 4);
     touch(norm->beta, (model->width + 3) / 4);
 }
@@ -49,14 +51,14 @@ static void touch_model(const ftv_model *model) {
     touch(model->cls, 2u * model->width);
     touch(model->position, (size_t)2 * rows * model->width);
     for (uint32_t i = 0; i < model->depth; i++) {
-        touch_norm(model, &model->blocks[i].norm1);
+        touch_norm(model, &model->blocks[i].norm1, &model->blocks[i].qkv);
         touch_linear(&model->blocks[i].qkv);
         touch_linear(&model->blocks[i].proj);
-        touch_norm(model, &model->blocks[i].norm2);
+        touch_norm(model, &model->blocks[i].norm2, &model->blocks[i].fc1);
         touch_linear(&model->blocks[i].fc1);
         touch_linear(&model->blocks[i].fc2);
     }
-    touch_norm(model, &model->norm);
+    touch_norm(model, &model->norm, &model->head);
     touch_linear(&model->head);
 }
 
@@ -71,7 +73,9 @@ static void open_image(const uint8_t *image, size_t bytes) {
 
 static void make_prefix_right(uint8_t *image, size_t bytes) {
     static const uint8_t start[12] = {0x46, 0x54, 0x56, 0x49, 0x0D, 0x0A, 0x1A, 0x0A, 1, 0, 1, 0};
+    uint8_t version = image[8] == 2 ? 2 : 1;
     memcpy(image, start, sizeof start);
+    image[8] = version;
     for (int i = 0; i < 4; i++)
         image[12 + i] = (uint8_t)(bytes >> (8 * i));
     ftv_sha256(image + 16, image + HASHED_FROM, bytes - HASHED_FROM);

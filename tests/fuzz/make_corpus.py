@@ -11,6 +11,7 @@ from pathlib import Path
 TESTS = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(TESTS.parent), str(TESTS)]
 
+from folding_models import FEW_BYTES, folded_model  # noqa: E402
 from image_hostile import hostile_images  # noqa: E402
 from image_models import TINY, random_model  # noqa: E402
 
@@ -22,7 +23,7 @@ def make_corpus(folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     images: list[bytes] = []
     for encoding in ("t2", "t5"):
-        images.append(write_image(random_model(TINY), encoding))
+        images += [write_image(model, encoding) for model in (random_model(TINY), folded_model(FEW_BYTES))]
         images += [hostile.data for hostile in hostile_images(encoding)]
     for index, data in enumerate(images):
         (folder / f"{index:04d}.ftv").write_bytes(data)

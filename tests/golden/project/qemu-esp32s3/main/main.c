@@ -20,7 +20,7 @@ __attribute__((section(".rodata_custom_desc"))) const ftv_app_descriptor ftv_des
               .hidden = MODEL_HIDDEN,
               .most_classes = MODEL_MOST_CLASSES},
     .numerics = 1,
-    .image_version = 1,
+    .image_version = 2,
 };
 
 static const ftv_line_fact facts[] = {{"app", "ftervit"}, {"version", "golden"}, {"board", "qemu-esp32s3"}};
