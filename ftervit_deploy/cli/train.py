@@ -100,6 +100,7 @@ def train(
     student.safetensors, the packed ternary checkpoint that `ftervit pack` reads.
     """
     _require_torch()
+    output.hush_the_hub()
     from ..train.distill import run_phase
     from ..train.phase import RunOptions
     from ..train.starts import Sources

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
-from accelerate import Accelerator
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 
 def new_accelerator() -> Accelerator:
@@ -18,6 +21,8 @@ def new_accelerator() -> Accelerator:
 
     Mixed precision is a setting of the phase, so that of the launcher does not count.
     """
+    from accelerate import Accelerator
+
     return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="no")
 
 

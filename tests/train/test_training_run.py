@@ -122,6 +122,7 @@ from dataclasses import replace
 sys.path.insert(0, sys.argv[1])
 from conftest import TINY
 from ftervit_deploy.architecture import PRESETS
+from ftervit_deploy import files
 from ftervit_deploy.train import distill, loop, phase, settings, starts
 
 PRESETS["tiny"] = TINY
@@ -132,7 +133,17 @@ def killed(trainer, batch, epoch):
         os.kill(os.getpid(), signal.SIGKILL)
     return take_step(trainer, batch, epoch)
 
-loop.Trainer._take_step = killed
+def killed_while_writing(path):
+    if path.name.startswith(".state") and len(written) == 11:
+        path.write_bytes(b"half of it")
+        os.kill(os.getpid(), signal.SIGKILL)
+    written.append(path)
+
+written = []
+if sys.argv[5] == "write":
+    files._sync = killed_while_writing
+else:
+    loop.Trainer._take_step = killed
 memory = settings.RunMemory(sys.argv[2], "tiny", "random", 0.25, 3, "ftervit-s8", True)
 chosen = replace(
     settings.PHASES["teacher"], epochs=5, batch_size=8, seed=3, lr=3e-3, warmup_epochs=0, patch_drop=0.5
@@ -143,19 +154,22 @@ distill.run_phase(Path(sys.argv[3]), memory, chosen, starts.Sources(), options)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="hardware: this system has no SIGKILL")
-@pytest.mark.parametrize("save_seconds", [0, 3600], ids=["kept every step", "kept every epoch"])
+@pytest.mark.parametrize(
+    ("save_seconds", "moment", "step"),
+    [(0, "step", 12), (0, "write", 7), (3600, "step", 10)],
+    ids=["kept every step", "killed while writing", "kept every epoch"],
+)
 def test_a_killed_run_continues_with_the_losses_of_an_unbroken_one(
-    run: Run, photo_folder: Path, tmp_path: Path, save_seconds: int
+    run: Run, photo_folder: Path, tmp_path: Path, save_seconds: int, moment: str, step: int
 ) -> None:
     settings = {"epochs": 5, "patch_drop": 0.5}
     whole = run("teacher", out=tmp_path / "whole", **settings)
     broken = tmp_path / "broken"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    arguments = [sys.executable, "-c", KILLED, str(TESTS), str(photo_folder), str(broken), str(save_seconds)]
+    arguments = [sys.executable, "-c", KILLED, str(TESTS), str(photo_folder), str(broken)]
+    arguments += [str(save_seconds), moment]
     assert subprocess.run(arguments, env=environment).returncode == -signal.SIGKILL
-    assert len(_losses(broken / "teacher")) == 2
-    steps = 5
-    assert _state_step(broken / "teacher") == (2 * steps + 2 if save_seconds == 0 else 2 * steps)
+    assert _state_step(broken / "teacher") == step
     resumed = run("teacher", out=broken, resume=True, **settings)
     assert _losses(broken / "teacher") == _losses(tmp_path / "whole" / "teacher")
     first, second = (read_checkpoint(str(result.checkpoint)).arrays for result in (whole, resumed))
