@@ -1,7 +1,7 @@
 """`python -m bench.training`: a step of distillation beside a step of plain FP32 training of the same model.
 
-Both with augmentation and optimiser, on noise, turn by turn, one thread on the CPU; median of the rounds' ratios.
-There the processor's seconds count, since other programs disturb the clock's.
+Both with augmentation and optimiser, on noise, turn by turn; median of the ratios. On the CPU with one
+thread, and there the processor's seconds count, since other programs disturb the clock's.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ REMEMBERED: dict[str, Any] = {
 @click.option("--init", "init_source", default="", metavar="SOURCE", help="Weights to start from.")
 @click.option("--threads", type=click.IntRange(0), default=0, help="0: PyTorch's choice.")
 @click.option("--memory-mb", type=click.IntRange(1), default=4000, show_default=True,
-              help="Most memory for decoded photos; more are decoded again for every batch.")
+              help="Most memory for decoded photos, in each process; more are decoded for every batch.")
 @click.option("--unlabelled", metavar="FOLDER", help="More photos for the student, whatever they show.")
 @click.option("--image-column", metavar="NAME", help="Of a dataset.  [default: the only one]")
 @click.option("--label-column", metavar="NAME", help="Of a dataset.  [default: the only one]")

@@ -119,6 +119,7 @@ class Phase:
         self.split, self.options, self.preprocessing = split, options, start.preprocessing
         self.sources, self.accelerator = start.sources, accelerator
         self.main = accelerator.is_main_process
+        self.records = Records(folder, options.tensorboard and self.main, options.plot if self.main else None)
         self.training, self.validation = self._open_photos(start.model.arch)
         self.trainer = Trainer(
             start.model, start.teacher, self.training, settings, self.preprocessing, accelerator,
@@ -129,7 +130,6 @@ class Phase:
             folder / STATE_NAME, self.trainer.model, self.trainer.average, self.trainer.optimiser,
             {**asdict(memory), **asdict(settings), "preprocessing": asdict(self.preprocessing)},
         )  # fmt: skip
-        self.records = Records(folder, options.tensorboard and self.main, options.plot if self.main else None)
         self.progress = Progress()
         self.teacher_top1: float | None = None
         self.saved_at = time.monotonic()
