@@ -40,7 +40,7 @@ RANK = {name: rank for rank, name in enumerate([*FOUNDATIONS, *HELPERS, *STAGES,
 ENTRY_POINTS = {"__init__", "__main__"}
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 HEAVY = {"torch", "numpy", "PIL", "rich", "huggingface_hub", "safetensors", "jinja2"}
-HEAVY |= {"serial", "esptool", "elftools", "ppk2_api"}
+HEAVY |= {"serial", "esptool", "elftools", "ppk2_api", "accelerate", "datasets", "tensorboard", "matplotlib"}
 
 
 def _stage(path: Path) -> str:

@@ -114,3 +114,55 @@ def test_normalising_is_minus_mean_over_deviation() -> None:
     setting = Preprocessing(mean=(0.5, 0.25, 0.0), std=(0.5, 1.0, 2.0))
     white = torch.full((1, 3, 2, 2), 255, dtype=torch.uint8)
     assert normalise(white, setting)[0, :, 0, 0].tolist() == [1.0, 0.75, 0.5]
+
+
+def _smooth(count: int, size: int) -> torch.Tensor:
+    """Images in which each of the three changes shows: colours from dark to bright along one side."""
+    ramp = torch.linspace(0, 255, size).expand(count, 3, size, size).clone()
+    ramp[:, 1] = ramp[:, 1].flip(-1)
+    ramp[:, 2, ::2] = 0
+    return ramp.to(torch.uint8)
+
+
+def test_three_augment_does_one_of_three_things_to_every_image() -> None:
+    images = _smooth(300, 16)
+    plain = images / 255
+    pixels = augment(images, 16, Augmentation(one_of_three=1.0, blur_sigma=2.0), 1.0, _generator())
+    grey = (pixels[:, 0] - pixels[:, 2]).abs().amax(dim=(1, 2)) < 1e-4
+    solarised = torch.tensor(
+        [
+            torch.allclose(p, torch.where(i > 0.5, 1 - i, i), atol=1e-4)
+            for p, i in zip(pixels, plain, strict=True)
+        ]
+    )
+    same = torch.tensor([torch.allclose(p, i, atol=1e-4) for p, i in zip(pixels, plain, strict=True)])
+    blurred = ~grey & ~solarised
+    assert not (grey & solarised).any()
+    assert int(same.sum()) < 15, "a blur of a tenth of a pixel changes nothing"
+    assert all(60 < int(kind.sum()) < 140 for kind in (grey, solarised, blurred))
+    means = (pixels[blurred].mean(dim=(2, 3)) - plain[blurred].mean(dim=(2, 3))).abs()
+    assert means.max() < 0.02, "a blur keeps what it spreads"
+
+
+def test_random_crops_show_a_part_of_what_is_there() -> None:
+    size = 32
+    ramp = torch.linspace(0, 255, size).expand(64, 3, size, size).to(torch.uint8)
+    pixels = augment(ramp, size, Augmentation(crop_area=0.08), 1.0, _generator())
+    widths = pixels[:, 0, 0, -1] - pixels[:, 0, 0, 0]
+    assert 0.15 < widths.min() < 0.35
+    assert 0.85 < widths.max() <= 1.0
+    assert (pixels[:, 0, 0, :-1] <= pixels[:, 0, 0, 1:] + 1e-6).all(), "nothing is mirrored unasked"
+
+
+def test_neighbours_are_mixed_and_no_targets_are_needed() -> None:
+    images = torch.arange(7.0).view(7, 1, 1, 1).expand(7, 3, 4, 4)
+    targets = torch.eye(7)
+    for seed in range(20):
+        mixed, shares = mix(images, targets, Augmentation(mix=1.0, mix_alpha=0.8), _generator(seed))
+        assert shares is not None
+        torch.testing.assert_close(mixed.mean(dim=(1, 2, 3)), shares @ torch.arange(7.0))
+        pairs = {(i, i ^ 1) for i in range(6)} | {(6, 6)} | {(i, i) for i in range(6)}
+        assert {tuple(index) for index in shares.nonzero().tolist()} <= pairs
+        again, nothing = mix(images, None, Augmentation(mix=1.0, mix_alpha=0.8), _generator(seed))
+        assert nothing is None
+        assert torch.equal(again, mixed)

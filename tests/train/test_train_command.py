@@ -61,7 +61,25 @@ def test_mistakes_get_one_sentence(
     assert "no augmentation 'wild'" in _error(capsys, photo_folder, *out, "--augment", "wild")
     assert "no split 'thirds'" in _error(capsys, photo_folder, *out, "--split", "thirds")
     assert "exclude each other" in _error(capsys, photo_folder, *out, "--resume", "--overwrite")
+    assert "--epoch-photos is for streams" in _error(capsys, photo_folder, *out, "--epoch-photos", 9)
+    assert "are for datasets" in _error(capsys, photo_folder, *out, "--stream")
+    assert "There is no folder" in _error(capsys, photo_folder, *out, "--unlabelled", tmp_path / "nowhere")
+    assert "is none of .png" in _error(capsys, photo_folder, *out, "--plot", tmp_path / "curves.txt")
     assert not (tmp_path / "run").exists()
+
+
+def test_more_photos_may_come_with_a_later_phase_and_are_remembered(
+    tiny_preset: str, photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = ["--out", str(tmp_path / "run"), *FAST]
+    teacher = ["train", str(photo_folder), "--phase", "teacher", "--preset", tiny_preset, *out]
+    assert main(teacher) == 0
+    assert main(["train", "--phase", "training", "--unlabelled", str(photo_folder / "sign0"), *out]) == 0
+    assert "(16 without labels)" in capsys.readouterr().err
+    assert main(["train", "--phase", "recovery", *out]) == 0
+    assert "(16 without labels)" in capsys.readouterr().err
+    other = ["--phase", "recovery", "--unlabelled", photo_folder / "sign1", *out, "--overwrite"]
+    assert "has unlabelled" in _error(capsys, *other)
 
 
 def test_a_damaged_memory_is_refused(
