@@ -58,12 +58,12 @@ class PhaseResult:
     Attributes:
         phase: its name.
         checkpoint: the best weights; a student's are latent floats.
-        packed: the packed ternary checkpoint of a student.
+        packed: the packed ternary checkpoint of a student that the engine can run.
         top1: on the validation photos, 0 to 1.
         teacher_top1: the same of the model it learned from, if any.
         epoch: the epoch that was kept.
         epochs: epochs trained.
-        zero_fraction: share of zeros among the ternary weights.
+        zero_fraction: share of zeros among the quantised weights.
         seconds: time spent in epochs.
     """
 
@@ -268,10 +268,13 @@ class Phase:
         arrays, description = read_run_checkpoint(self.folder / BEST_NAME)
         packed, zeros = None, 0.0
         if self.settings.phase in STUDENT_PHASES:
-            best = build_student(description.architecture, scheme_named(self.memory.scheme))
+            scheme = scheme_named(self.memory.scheme)
+            best = build_student(description.architecture, scheme)
             load_arrays(best, arrays, ternary=False)
-            packed, zeros = self.folder / PACKED_NAME, zero_fraction(best)
-            export_packed(packed, best, description)
+            zeros = zero_fraction(best)
+            if not scheme.obstacle():
+                packed = self.folder / PACKED_NAME
+                export_packed(packed, best, description)
         return PhaseResult(
             self.settings.phase, self.folder / BEST_NAME, packed, self.progress.best_top1, self.teacher_top1,
             self.progress.best_epoch, self.progress.epoch, zeros, self.progress.seconds,

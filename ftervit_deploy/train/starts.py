@@ -13,7 +13,7 @@ from ..schemes import SCHEMES, Scheme, scheme_named
 from .guide import GuideNet, build_guide
 from .initialise import build_student
 from .loop import Classifier
-from .model import load_arrays
+from .model import load_arrays, start_student
 from .settings import PhaseSettings, RunMemory
 from .state import arrays_of, read_run_checkpoint
 
@@ -62,18 +62,18 @@ def start_of(
     load_arrays(teacher, teacher_arrays, ternary=False)
     student = build_student(arch, scheme, settings.seed)
     if settings.phase == "training" and not sources.init:
-        load_arrays(student, teacher_arrays, ternary=False)
+        start_student(student, teacher_arrays)
     else:
         arrays, student_arch, _ = _weights(sources.init, out / "training" / BEST_NAME, "training")
         _check_same_shape(student_arch, arch, memory.preset)
-        load_arrays(student, arrays, ternary=False)
+        start_student(student, arrays)
     return Start(student, teacher, preprocessing, sources)
 
 
 def _student_scheme(name: str) -> Scheme:
     scheme = scheme_named(name)
     if scheme.linear is None:
-        raise ConfigError(f"Scheme {name} leaves a student nothing ternary.", "Choose another --scheme.")
+        raise ConfigError(f"Scheme {name} leaves a student nothing to quantise.", "Choose another --scheme.")
     return scheme
 
 

@@ -60,9 +60,10 @@ def run(tiny_preset: str, photo_folder: Path, tmp_path: Path) -> Callable[..., A
         memory_bytes: int = 10**9,
         preset: str = tiny_preset,
         quiet: bool = True,
+        scheme: str = "ftervit-s8",
         **settings: Any,
     ) -> Any:
-        memory = RunMemory(str(data), preset, "random", 0.25, 3, "ftervit-s8", True)
+        memory = RunMemory(str(data), preset, "random", 0.25, 3, scheme, True)
         chosen = {"epochs": 2, "batch_size": 8, "seed": 3, "lr": 3e-3, "warmup_epochs": 0, **settings}
         options = RunOptions(1, memory_bytes, quiet, resume, overwrite)
         return run_phase(out, memory, replace(PHASES[phase], **chosen), sources, options)
