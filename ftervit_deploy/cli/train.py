@@ -28,6 +28,18 @@ REMEMBERED: dict[str, Any] = {
 """Options that the run folder remembers, and their defaults in a new one."""
 
 
+def epochs_listed(
+    context: click.Context, option: click.Parameter, text: str | None
+) -> tuple[int, ...] | None:
+    """Epochs from ``40,80``."""
+    if text is None:
+        return None
+    parts = text.split(",")
+    if not all(part.isascii() and part.isdigit() and int(part) for part in parts):
+        raise click.BadParameter(f"{text!r} is no list of epochs such as 40,80.")
+    return tuple(int(part) for part in parts)
+
+
 # fmt: off
 @click.command()
 @click.argument("data", required=False, type=click.Path(path_type=Path))
@@ -52,6 +64,9 @@ REMEMBERED: dict[str, Any] = {
 @click.option("--ramp-epochs", type=click.IntRange(0), help="Epochs in which augmentation grows to full.")
 @click.option("--patch-drop", type=click.FloatRange(0, 1, max_open=True),
               help="Share of patches left out in training: faster.")
+@click.option("--loss", type=click.Choice(("kl", "kl+ce")), help="Of the student's phases.  [default: kl]")
+@click.option("--keep-epochs", callback=epochs_listed, metavar="N,N,...",
+              help="Keep the weights of these epochs too, as epoch-0040.safetensors.")
 @click.option("--teacher", "teacher_source", default="", metavar="SOURCE",
               help="Teacher's weights: alias, hub name or file.  [default: from the run folder]")
 @click.option("--init", "init_source", default="", metavar="SOURCE", help="Weights to start from.")

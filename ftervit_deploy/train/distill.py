@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from ..architecture import PRESETS, Architecture
-from ..errors import ConfigError, TrainError
+from ..errors import ConfigError, StoppedError, TrainError
 from ..files import write_atomic
 from ..schemes import scheme_named
 from .data import PhotoSet, Split, SplitRule, open_photos, split_photos, training_decoder, validation_decoder
@@ -29,6 +29,7 @@ from .state import Description, Progress, ResumableState, arrays_of, read_run_ch
 STATE_NAME = "state.safetensors"
 PACKED_NAME = "student.safetensors"
 LOG_NAME = "log.jsonl"
+KEPT_NAME = "epoch-{:04}.safetensors"
 SPLIT_NAME = "split.json"
 
 
@@ -190,7 +191,7 @@ class Phase:
                 while not self.progress.finished:
                     self._epoch(log, reporter)
             except KeyboardInterrupt:
-                raise TrainError(
+                raise StoppedError(
                     f"Stopped; {counted(self.progress.epoch, 'complete epoch')} kept in {self.folder}.",
                     "Continue with --resume.",
                 ) from None
@@ -213,7 +214,7 @@ class Phase:
             "skipped_photos": len(self.training.skipped) + len(self.validation.skipped),
             "device": str(self.device),
             "threads": torch.get_num_threads(),
-            "versions": _versions(),
+            "versions": versions(),
         }
 
     def _introduce(self, reporter: Reporter) -> None:
@@ -240,7 +241,9 @@ class Phase:
         zeros = zero_fraction(self.trainer.kept)
         if (checked.top1, -checked.loss) > (progress.best_top1, -progress.best_loss):
             progress.best_epoch, progress.best_top1, progress.best_loss = epoch, checked.top1, checked.loss
-            write_checkpoint(self.folder / BEST_NAME, arrays_of(self.trainer.kept), self._description())
+            self._keep(BEST_NAME, epoch, checked.top1)
+        if epoch in self.settings.keep_epochs:
+            self._keep(KEPT_NAME.format(epoch), epoch, checked.top1)
         progress.epoch, progress.step = epoch, self.trainer.step
         progress.seconds += result.seconds
         saturated = bool(self.settings.patience) and epoch - progress.best_epoch >= self.settings.patience
@@ -255,11 +258,12 @@ class Phase:
         left = progress.seconds / epoch * (self.settings.epochs - epoch)
         reporter.epoch(values, left)
 
-    def _description(self) -> Description:
-        return Description(
+    def _keep(self, name: str, epoch: int, top1: float) -> None:
+        description = Description(
             self.trainer.model.arch, self.split.labels, self.preprocessing, self._scheme_name(),
-            self.settings.phase, self.progress.best_epoch, self.progress.best_top1,
+            self.settings.phase, epoch, top1,
         )  # fmt: skip
+        write_checkpoint(self.folder / name, arrays_of(self.trainer.kept), description)
 
     def _scheme_name(self) -> str:
         return self.memory.scheme if self.settings.phase in STUDENT_PHASES else "fp32"
@@ -281,7 +285,8 @@ class Phase:
         )  # fmt: skip
 
 
-def _versions() -> Mapping[str, str]:
+def versions() -> Mapping[str, str]:
+    """Versions of what decides a run's numbers, by name."""
     import PIL
     import safetensors
 

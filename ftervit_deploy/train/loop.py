@@ -13,12 +13,12 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from ..architecture import Preprocessing
-from ..errors import TrainError
+from ..errors import ConfigError, TrainError
 from .augment import Augmentation, augment, augmentation_named, mix, normalise, weakened
 from .data import PhotoSet
 from .guide import GuideNet
 from .model import DeiT, logits
-from .settings import LR_FLOOR, WHOLE_IMAGES_SHARE, PhaseSettings
+from .settings import LOSSES, LR_FLOOR, WHOLE_IMAGES_SHARE, PhaseSettings
 
 EVALUATION_BATCH = 128
 
@@ -29,7 +29,8 @@ Classifier = DeiT | GuideNet
 def distillation_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """Forward Kullback-Leibler divergence KL(teacher || student), mean over the batch, in nats.
 
-    The only loss of the student's phases: no cross-entropy with labels (arXiv 2605.21171).
+    The only loss of the student's phases, unless they ask for ``kl+ce``: no cross-entropy with labels
+    (arXiv 2605.21171).
 
     Args:
         student: logits, float [B, classes].
@@ -101,6 +102,19 @@ def validate(
     return Validation(correct / len(photos), loss / len(photos))
 
 
+def _check_settings(settings: PhaseSettings, taught: bool) -> None:
+    if settings.loss not in LOSSES:
+        raise ConfigError(f"There is no loss {settings.loss!r}.", f"Known losses: {', '.join(LOSSES)}.")
+    if settings.loss != "kl" and not taught:
+        raise ConfigError(
+            f"The phase {settings.phase} learns from labels alone and has no loss {settings.loss}.",
+            "Leave --loss out.",
+        )
+    late = [epoch for epoch in settings.keep_epochs if epoch > settings.epochs]
+    if late:
+        raise ConfigError(f"Epoch {late[0]} cannot be kept: the phase has {settings.epochs}.")
+
+
 class Trainer:
     """A model, its average, its optimiser, and how they take a step.
 
@@ -121,6 +135,7 @@ class Trainer:
         preprocessing: Preprocessing,
         device: torch.device,
     ) -> None:
+        _check_settings(settings, teacher is not None)
         self.model = model.to(device)
         self.teacher = teacher.to(device).eval().requires_grad_(False) if teacher is not None else None
         self.average = copy.deepcopy(self.model).requires_grad_(False) if settings.ema_decay else None
@@ -212,7 +227,9 @@ class Trainer:
             )
         with torch.no_grad():
             taught = self.teacher(images, kept)
-        return distillation_loss(self.model(images, kept), taught)
+        learned = self.model(images, kept)
+        loss = distillation_loss(learned, taught)
+        return loss + F.cross_entropy(learned.float(), targets) if self.settings.loss == "kl+ce" else loss
 
     def _follow(self) -> None:
         """Move the average towards the weights; faster in the first steps."""

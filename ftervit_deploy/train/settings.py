@@ -34,6 +34,8 @@ class PhaseSettings:
             0 to 1; less to compute, and none is left out in the last fifth of the epochs.
         flip: mirror images keep their class.
         seed: of weights, order and augmentation.
+        loss: of a model that learns from another one, a name in LOSSES.
+        keep_epochs: epochs after which the weights are also kept, as ``epoch-0040.safetensors``.
     """
 
     phase: str
@@ -51,8 +53,13 @@ class PhaseSettings:
     patch_drop: float = 0.0
     flip: bool = True
     seed: int = 0
+    loss: str = "kl"
+    keep_epochs: tuple[int, ...] = ()
 
 
+LOSSES = ("kl", "kl+ce")
+"""Forward KL divergence from the teacher's probabilities alone, as FTerViT has it, or the sum of it and the
+cross-entropy with the labels."""
 WHOLE_IMAGES_SHARE = 0.2
 """The last share of the epochs, in which no patch is left out."""
 LR_FLOOR = 0.01
