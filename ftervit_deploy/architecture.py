@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from .errors import ConfigError
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -84,6 +86,17 @@ PRESETS: dict[str, Architecture] = {
     "deit3_small_384": _vit(384, 16, 384, 12, 6, 1000, deit3=True),
 }
 """Presets by name; `classes` is replaced by that of the data."""
+
+
+def preset_named(name: str) -> Architecture:
+    """The preset called `name`.
+
+    Raises:
+        ConfigError: there is none; the message lists those that exist.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"There is no preset {name!r}.", f"Known presets: {', '.join(PRESETS)}.")
+    return PRESETS[name]
 
 
 @dataclass(frozen=True)

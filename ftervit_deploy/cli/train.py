@@ -90,7 +90,7 @@ def train(
     the run folder. Each leaves best.safetensors and log.jsonl in its folder; the last two also leave
     student.safetensors, the packed ternary checkpoint that `ftervit pack` reads.
     """
-    _require_torch()
+    require_torch()
     from ..train.distill import RunOptions, run_phase
     from ..train.starts import Sources
 
@@ -107,7 +107,8 @@ def train(
     output.result(_payload(result), lambda: _summary(result))
 
 
-def _require_torch() -> None:
+def require_torch() -> None:
+    """Raises FtervitError where PyTorch is not installed."""
     if importlib.util.find_spec("torch") is None:
         raise FtervitError("Training needs PyTorch, which is not installed.", 'pip install "ftervit[train]"')
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..architecture import PRESETS, Architecture
-from ..errors import ConfigError, StoppedError, TrainError
+from ..architecture import Architecture, preset_named
+from ..errors import StoppedError, TrainError
 from ..files import write_atomic
 from ..schemes import scheme_named
 from .data import PhotoSet, Split, SplitRule, open_photos, split_photos, training_decoder, validation_decoder
@@ -103,17 +103,6 @@ def run_phase(
     remember(out, memory)
     write_atomic(out / SPLIT_NAME, _split_json(split, Path(memory.data)))
     return phase.run()
-
-
-def preset_named(name: str) -> Architecture:
-    """The preset called `name`.
-
-    Raises:
-        ConfigError: there is none; the message lists those that exist.
-    """
-    if name not in PRESETS:
-        raise ConfigError(f"There is no preset {name!r}.", f"Known presets: {', '.join(PRESETS)}.")
-    return PRESETS[name]
 
 
 def _check_folder(folder: Path, options: RunOptions) -> None:
