@@ -22,9 +22,9 @@ BITS = {  # encoder, patch, head, LayerNorm
     "ftervit-patch-tensor": (2, 2, 2, 2), "ftervit-norm-fp32": (2, 2, 2, 32), "ftervit-absmax": (2, 2, 2, 2),
 }  # fmt: skip
 SCALES = {  # of a layer with N outputs: encoder, patch, head, and of each LayerNorm vector
-    "fp32": "0000", "int8": "NNN0", "tervit": "N000", "vit-1.58b": "1000", "q-vit": "0000", "q-vit-a8": "0000",
-    "ftervit": "1N11", "ftervit-s8": "1N11", "ftervit-patch-tensor": "1111", "ftervit-norm-fp32": "1N10",
-    "ftervit-absmax": "1N11",
+    "fp32": "0000", "int8": "NNN0", "tervit": "N000", "vit-1.58b": "1000", "q-vit": "0000",
+    "q-vit-a8": "0000", "ftervit": "1N11", "ftervit-s8": "1N11", "ftervit-patch-tensor": "1111",
+    "ftervit-norm-fp32": "1N10", "ftervit-absmax": "1N11",
 }  # fmt: skip
 
 

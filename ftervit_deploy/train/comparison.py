@@ -19,7 +19,7 @@ from ..lower import lower
 from ..schemes import SCHEMES, rules_of, scheme_named
 from .distill import KEPT_NAME, SPLIT_NAME, STATE_NAME, PhaseResult, RunOptions, run_phase, versions
 from .results import ABLATIONS, METHODS, Results, Row
-from .settings import PHASES, PhaseSettings, RunMemory
+from .settings import PHASES, PhaseSettings, RunMemory, recall
 from .starts import BEST_NAME, Sources
 from .state import Description, read_run_checkpoint
 
@@ -261,10 +261,18 @@ class Comparison:
         return Results(
             finished=finished, commands=self.commands, seed=memory.seed, data=Path(memory.data).name,
             split=memory.split, photos={**photos, "guarded": split["guarded"]}, preset=memory.preset,
-            teacher=self.task.teacher or "trained for this comparison",
+            teacher=_in_words(self.task.teacher),
             settings={name: asdict(settings) for name, settings in self.task.phases.items()},
             versions=dict(versions()), rows=tuple(rows),
         )  # fmt: skip
+
+
+def _in_words(teacher: str) -> str:
+    """Where the teacher came from, and whether its photos are known."""
+    run = Path(teacher).parent.parent
+    if not teacher:
+        return "trained for this comparison"
+    return f"of the run {run.name}" if recall(run) else f"{teacher}, which may know the validation photos"
 
 
 def _description(checkpoint: Path) -> Description:

@@ -76,6 +76,7 @@ def test_all_methods_and_ablations_stand_in_one_table(
         else:
             assert row["obstacle"]
             assert not image.exists()
+            _check_refused(tmp_path / "all" / row["name"], row, capsys)
     assert rows["fp32"]["epochs"] == {"teacher": 3}
     assert rows["int8"]["epochs"] == {"training": 2, "recovery": 1}
     assert rows["ftervit-recovery-from-1"]["epochs"] == {"recovery": 1}
@@ -89,6 +90,16 @@ def test_all_methods_and_ablations_stand_in_one_table(
     assert "- left out of its training: training in 8 bits first" in text
     assert payload["commands"][0] in text
     assert f"torch {torch.__version__}" in text
+
+
+def _check_refused(folder: Path, row: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    """`ftervit pack` says in one sentence why not."""
+    if row["name"] == "fp32":
+        return
+    best = folder / "recovery" / "best.safetensors"
+    assert main(["pack", str(best), "-o", str(folder / "model.ftv")]) == 2
+    assert f"of the scheme '{row['scheme']}' cannot be packed: {row['obstacle']}." in capsys.readouterr().err
+    assert not (folder / "model.ftv").exists()
 
 
 def _configuration(folder: Path) -> dict[str, Any]:
@@ -167,7 +178,7 @@ def test_a_teacher_can_come_from_a_run(
     used = [word for word in used if word not in ("--val-fraction", "0.25")]
     assert main(["compare", str(photo_folder), "--out", str(tmp_path / "out"), *used]) == 0
     results = _results(tmp_path / "out")
-    assert (results["seed"], results["preset"]) == (4, "tiny")
+    assert (results["seed"], results["preset"], results["teacher"]) == (4, "tiny", "of the run run")
     assert not (tmp_path / "out" / "teacher").exists()
     split = (run / "split.json").read_text()
     assert (tmp_path / "out" / "ftervit" / "split.json").read_text() == split

@@ -35,8 +35,9 @@ def test_packing_loses_nothing(count: int, inputs: int, seed: int) -> None:
     assert (parts[count:] == 1).all()
 
 
-def test_every_ternary_tensor_is_packed_with_its_scale_and_others_are_float() -> None:
-    student = build_student(ARCH, SCHEMES["ftervit"], seed=2)
+@pytest.mark.parametrize("scheme", ["ftervit", "ftervit-absmax"])
+def test_every_ternary_tensor_is_packed_with_its_scale_and_others_are_float(scheme: str) -> None:
+    student = build_student(ARCH, SCHEMES[scheme], seed=2)
     arrays = packed_arrays(student)
     names = ternary_parameter_rules(student)
     assert arrays["patch_embed.proj.weight_scale"].shape == (18,)
