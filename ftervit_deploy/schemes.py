@@ -49,8 +49,8 @@ class Weights:
 
     def __str__(self) -> str:
         width = "ternary" if self.ternary else f"{self.bits} bits"
-        scale = "learned step" if self.scale == "lsq" else self.scale
-        return f"{width}, {scale} per {self.granularity}"
+        words = {"lsq": "learned step", "twn": f"threshold {TWN_THRESHOLD} mean|W|"}
+        return f"{width}, {words.get(self.scale, self.scale)} per {self.granularity}"
 
 
 @dataclass(frozen=True)
@@ -138,10 +138,12 @@ class Scheme:
                 return f"its {group} weights have {rule.bits} bits, and an image holds ternary ones"
         if self.inner_norm:
             return "it has a LayerNorm inside every matrix, which the engine does not compute"
-        if self.norm != Weights("tensor", self.norm.scale if self.norm else ""):
+        if self.norm is not None and self.norm.granularity != "tensor":
             return "its LayerNorms have more than one scale, and an image holds one"
         inputs = (self.inputs, self.patch_inputs, self.head_inputs)
-        if any(rule not in (None, Activations()) for rule in inputs) or self.attention is not None:
+        rows = (self.query, self.key, self.value)
+        learned = any(rule is not None and rule.scale == "lsq" for rule in rows)
+        if learned or self.attention is not None or any(rule not in (None, Activations()) for rule in inputs):
             return "its activations are rounded in another way than the engine's 8-bit rows"
         return ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -13,7 +14,7 @@ from ftervit_deploy.checkpoint.shapes import parameter_shapes, scheme_shapes
 from ftervit_deploy.cli import main
 from ftervit_deploy.image import encoder_only_components, scheme_bytes, scheme_parts, write_image
 from ftervit_deploy.lower import lower
-from ftervit_deploy.schemes import SCHEMES, rules_of, scheme_named
+from ftervit_deploy.schemes import SCHEMES, Activations, Weights, rules_of, scheme_named
 from synthetic import random_graph
 
 BITS = {  # encoder, patch, head, LayerNorm
@@ -84,10 +85,29 @@ def test_every_scheme_names_its_source_and_rules(name: str) -> None:
 
 def test_rules_are_told_in_words() -> None:
     assert rules_of(SCHEMES["tervit"]) == (
-        "encoder: ternary, twn per channel", "encoder inputs: 8 bits, absmax per token",
+        "encoder: ternary, threshold 0.7 mean|W| per channel", "encoder inputs: 8 bits, absmax per token",
     )  # fmt: skip
     assert rules_of(SCHEMES["vit-1.58b"])[-1] == "a LayerNorm before each encoder matrix"
     assert rules_of(SCHEMES["fp32"]) == ("nothing",)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"inner_norm": True}, "a LayerNorm inside every matrix"),
+        ({"head": None}, "leaves the head weights in full precision"),
+        ({"patch": Weights("channel", "absmax", -127, 127)}, "its patch weights have 8 bits"),
+        ({"norm": Weights("channel")}, "more than one scale"),
+        ({"inputs": Activations(-7, 7)}, "another way than the engine's 8-bit rows"),
+        ({"key": Activations(-128, 127, "lsq")}, "another way than the engine's 8-bit rows"),
+        ({"attention": Activations(0, 255)}, "another way than the engine's 8-bit rows"),
+        ({"linear": Weights("channel", "twn"), "value": Activations()}, ""),
+    ],
+)
+def test_why_the_engine_cannot_run_a_scheme(change: dict[str, Any], sentence: str) -> None:
+    obstacle = replace(SCHEMES["ftervit"], **change).obstacle()
+    assert sentence in obstacle
+    assert bool(obstacle) == bool(sentence)
 
 
 def _json(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:

@@ -10,10 +10,11 @@ from typing import Any
 
 from ..errors import TrainError
 from ..files import write_atomic
+from .log import duration
 
 RESULTS_NAME, TEXT_NAME = "results.json", "results.md"
 METHODS, ABLATIONS = "methods", "ablations"
-HEADINGS = ("scheme", "bytes", "image", "phase 1", "top-1", "to teacher", "zeros", "hours")
+HEADINGS = ("scheme", "bytes", "image", "phase 1", "top-1", "to teacher", "zeros", "time")
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ class Results:
             row.name, f"{row.bytes:,}", f"{row.image_bytes:,}" if row.image_bytes else "-",
             _percent(row.phase1_top1), _percent(row.top1),
             "-" if row is teacher else f"{100 * (row.top1 - teacher.top1):+.2f}",
-            _percent(row.zero_fraction), f"{row.seconds / 3600:.2f}",
+            _percent(row.zero_fraction), duration(row.seconds),
         ]  # fmt: skip
 
     @property
@@ -145,7 +146,8 @@ class Results:
             f"Top-1 on {count} validation photos, best epoch on them: one photo is {100 / count:.2f} %.",
             f"{self.photos['train']} training photos of {self.data}, split {self.split}, seed {self.seed}, "
             f"preset {self.preset}, teacher {self.teacher}.",
-            "Bytes: codes in whole bits, all else 32 bits each. Image: the .ftv that the engine runs.",
+            "Bytes: codes in whole bits, all else 32 bits each. Image: the .ftv that the engine runs. "
+            "Time: of the training steps.",
         ]
         if not self.finished:
             lines.append("Not finished: the same command continues.")
