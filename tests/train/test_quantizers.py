@@ -157,7 +157,7 @@ def test_a_step_follows_its_gradient_to_a_smaller_error() -> None:
     for _ in range(60):
         error = (learned_step(values, step, -2, 1, 1) - values).square().sum()
         (gradient,) = torch.autograd.grad(error, step)
-        errors.append(float(error))
+        errors.append(error.item())
         with torch.no_grad():
             step -= 1e-4 * gradient
     assert errors[-1] < 0.5 * errors[0]
