@@ -18,15 +18,13 @@ from ..image import scheme_bytes, write_image
 from ..lower import lower
 from ..schemes import SCHEMES, rules_of, scheme_named
 from .distill import KEPT_NAME, SPLIT_NAME, STATE_NAME, PhaseResult, RunOptions, run_phase, versions
-from .results import ABLATIONS, METHODS, Results, Row
+from .results import ABLATIONS, BASE_NAME, METHODS, Results, Row
 from .settings import PHASES, PhaseSettings, RunMemory, recall
 from .starts import BEST_NAME, Sources
 from .state import Description, read_run_checkpoint
 
 TASK_NAME, ROW_NAME, IMAGE_NAME = "comparison.json", "row.json", "model.ftv"
 TEACHER_NAME, TEACHER_FOLDER = "fp32", "teacher"
-BASE_NAME = "ftervit"
-"""The scheme that the ablations change."""
 METHOD_NAMES = ("fp32", "int8", "tervit", "vit-1.58b", "q-vit", "q-vit-a8", "ftervit")
 """What is compared unless others are named."""
 ABLATED_SCHEMES = ("ftervit-patch-tensor", "ftervit-norm-fp32", "ftervit-absmax")

@@ -14,6 +14,8 @@ from .log import duration
 
 RESULTS_NAME, TEXT_NAME = "results.json", "results.md"
 METHODS, ABLATIONS = "methods", "ablations"
+BASE_NAME = "ftervit"
+"""The scheme that the ablations change."""
 HEADINGS = ("scheme", "bytes", "image", "phase 1", "top-1", "to teacher", "zeros", "time")
 
 
@@ -122,9 +124,10 @@ class Results:
         write_atomic(folder / TEXT_NAME, self.markdown().encode())
 
     def lines(self, group: str) -> list[list[str]]:
-        """The cells of a group's table, under HEADINGS; the teacher stands first in each."""
+        """The cells of a group's table, under HEADINGS: the teacher first, then what ablations change."""
         teacher = self.rows[0]
-        return [self._cells(row, teacher) for row in self.rows if row.group == group or row is teacher]
+        beside = (teacher.name, BASE_NAME) if group == ABLATIONS else (teacher.name,)
+        return [self._cells(row, teacher) for row in self.rows if row.group == group or row.name in beside]
 
     def _cells(self, row: Row, teacher: Row) -> list[str]:
         return [

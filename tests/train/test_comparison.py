@@ -87,6 +87,12 @@ def test_all_methods_and_ablations_stand_in_one_table(
     assert [c["loss"] for c in losses.values()] == ["kl", "kl+ce"]
     assert len({(c["seed"], c["train_photos"], c["lr"], c["teacher_source"]) for c in losses.values()}) == 1
     text = (tmp_path / "all" / "results.md").read_text()
+    ablations = text.split("## Ablations")[1].split("## What")[0].splitlines()
+    assert [line.split(" | ")[0] for line in ablations[4:7]] == [
+        "| fp32",
+        "| ftervit",
+        "| ftervit-patch-tensor",
+    ]
     assert "- left out of its training: training in 8 bits first" in text
     assert payload["commands"][0] in text
     assert f"torch {torch.__version__}" in text
