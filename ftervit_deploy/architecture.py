@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from dataclasses import dataclass, replace
 
 from .errors import ConfigError
@@ -87,16 +89,60 @@ PRESETS: dict[str, Architecture] = {
 }
 """Presets by name; `classes` is replaced by that of the data."""
 
+_TIMM_SIZES: dict[str, tuple[int, int, int]] = {
+    "tiny": (192, 12, 3),
+    "small": (384, 12, 6),
+    "medium": (512, 12, 8),
+    "base": (768, 12, 12),
+    "large": (1024, 24, 16),
+    "huge": (1280, 32, 16),
+}
+"""Width, depth and heads of timm's sizes."""
+_TIMM_NAME = re.compile(
+    r"(?:timm/)?(?P<kind>deit3?)_(?P<size>[a-z]+)_patch(?P<patch>14|16)_(?P<image>224|384)(?P<tag>\.[a-z0-9_]+)?"
+)
+_TIMM_TAG = ".fb_in1k"
+"""The weights that timm itself takes for these names."""
 
-def preset_named(name: str) -> Architecture:
-    """The preset called `name`.
+
+def timm_architecture(name: str) -> Architecture | None:
+    """The DeiT that timm calls `name`, with or without ``timm/`` and a tag; None if it is none."""
+    found = _TIMM_NAME.fullmatch(name)
+    if found is None or found["size"] not in _TIMM_SIZES:
+        return None
+    width, depth, heads = _TIMM_SIZES[found["size"]]
+    return _vit(int(found["image"]), int(found["patch"]), width, depth, heads, 1000, found["kind"] == "deit3")
+
+
+def timm_repository(name: str) -> str | None:
+    """The hub repository of the weights that timm calls `name`; None if it is no DeiT's name."""
+    found = _TIMM_NAME.fullmatch(name)
+    if found is None or timm_architecture(name) is None:
+        return None
+    return f"timm/{name.removeprefix('timm/')}" + ("" if found["tag"] else _TIMM_TAG)
+
+
+def architecture_named(name: str) -> Architecture:
+    """The preset called `name`, or timm's DeiT of that name.
 
     Raises:
-        ConfigError: there is none; the message lists those that exist.
+        ConfigError: there is none; the message names the nearest.
     """
-    if name not in PRESETS:
-        raise ConfigError(f"There is no preset {name!r}.", f"Known presets: {', '.join(PRESETS)}.")
-    return PRESETS[name]
+    known = PRESETS.get(name) or timm_architecture(name)
+    if known is not None:
+        return known
+    near = difflib.get_close_matches(name, [*PRESETS, *_TIMM_EXAMPLES], n=2)
+    hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
+    raise ConfigError(f"There is no preset {name!r}.", f"{hint}There are: {', '.join(PRESETS)}; timm's DeiT.")
+
+
+_TIMM_EXAMPLES = (
+    "deit_tiny_patch16_224", "deit_small_patch16_224", "deit_base_patch16_224", "deit_base_patch16_384",
+    "deit3_small_patch16_224", "deit3_small_patch16_384", "deit3_medium_patch16_224",
+    "deit3_base_patch16_224", "deit3_base_patch16_384", "deit3_large_patch16_224",
+    "deit3_large_patch16_384", "deit3_huge_patch14_224",
+)  # fmt: skip
+"""Those that have weights on the hub."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,6 +116,54 @@ def _memories(found: Estimate) -> list[tuple[str, int, int]]:
         if board.psram is not None:
             rows.append(("PSRAM", found.far_bytes, board.psram.size_bytes))
     return rows
+
+
+_CURVE_COLOURS = ("#3b6ea8", "#b5403f", "#d98e32", "#8a8a8a")
+
+
+def draw_curves(phases: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None:
+    """Loss, top-1 and zeros of the phases of a training run, one after the other, as one picture.
+
+    Args:
+        phases: epoch lines of each phase's ``log.jsonl``, by the phase's name, in order.
+        path: the picture.
+
+    Raises:
+        ChartError: see `check_chart`.
+        FileError: it cannot be written.
+    """
+    check_chart(path)
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 7), layout="constrained")
+    losses, right, zeros = figure.subplots(3, 1, height_ratios=(3, 3, 1), sharex=True)
+    first = 0
+    for (name, epochs), colour in zip(phases.items(), _CURVE_COLOURS, strict=False):
+        numbers = [first + int(line["epoch"]) for line in epochs]
+        _curve(losses, numbers, epochs, "loss", label=name, color=colour)
+        labelled = any(line.get("val_top1") is not None for line in epochs)
+        _curve(right, numbers, epochs, "val_top1" if labelled else "val_agreement", color=colour)
+        _curve(right, numbers, epochs, "teacher_top1", color=colour, linestyle=":")
+        _curve(zeros, numbers, epochs, "zero_fraction", color=colour)
+        first = numbers[-1] if numbers else first
+    losses.set_yscale("log")
+    losses.set_ylabel("loss, nats")
+    right.set_ylabel("validation top-1\n(dotted: teacher)")
+    zeros.set_ylabel("zeros")
+    zeros.set_xlabel("epochs")
+    if phases:
+        losses.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(phases), frameon=False)
+    for axes in (losses, right, zeros):
+        _plain(axes)
+    _save(figure, path)
+
+
+def _curve(
+    axes: Any, numbers: Sequence[int], epochs: Sequence[Mapping[str, Any]], name: str, **look: Any
+) -> None:
+    points = [(n, line[name]) for n, line in zip(numbers, epochs, strict=True) if line.get(name) is not None]
+    if points:
+        axes.plot(*zip(*points, strict=True), **look)
 
 
 def _plain(axes: Any) -> None:

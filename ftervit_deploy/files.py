@@ -80,7 +80,7 @@ def replacing(path: Path) -> Iterator[Path]:
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise _cannot_write(path, error) from error
+        raise cannot_write(path, error) from error
 
 
 def _check_replaceable(path: Path) -> None:
@@ -115,7 +115,8 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
-def _cannot_write(path: Path, error: OSError) -> FileError:
+def cannot_write(path: Path, error: OSError) -> FileError:
+    """What to tell about an `error` met while `path` was written."""
     hints = {
         errno.ENOSPC: (
             f"There is no room on the disk for {path}.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import re
@@ -99,22 +100,35 @@ def load_photo(path: Path) -> Image.Image:
     Raises:
         DataError: no such file, no photo, damaged, or too large (MAX_PIXELS).
     """
+    return _load(str(path), path)
+
+
+def load_photo_bytes(name: str, content: bytes) -> Image.Image:
+    """Decode the bytes of a photo's file as `load_photo` does; `name` is for errors.
+
+    Raises:
+        DataError: see `load_photo`.
+    """
+    return _load(name, io.BytesIO(content))
+
+
+def _load(name: str, source: Path | io.BytesIO) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path, formats=_FORMATS) as opened:
-                _check_size(path, opened)
+            with Image.open(source, formats=_FORMATS) as opened:
+                _check_size(name, opened)
                 return _as_rgb(ImageOps.exif_transpose(opened))
     except FileNotFoundError:
-        raise DataError(f"There is no photo {path}.") from None
+        raise DataError(f"There is no photo {name}.") from None
     except PermissionError:
-        raise DataError(f"Photo {path} may not be read.", "Check its permissions.") from None
+        raise DataError(f"Photo {name} may not be read.", "Check its permissions.") from None
     except Image.DecompressionBombError:
-        raise _too_large(path) from None
+        raise _too_large(name) from None
     except (DataError, MemoryError):
         raise
     except Exception as defect:  # decoders of hostile bytes raise whatever they like
-        reason = f"{path} is not a readable photo ({_reason(defect)})."
+        reason = f"{name} is not a readable photo ({_reason(defect)})."
         raise DataError(reason, "Use a JPEG or PNG file.") from None
 
 
@@ -124,14 +138,14 @@ def _reason(defect: Exception) -> str:
     return (isinstance(defect, OSError) and defect.strerror) or str(defect) or type(defect).__name__
 
 
-def _check_size(path: Path, photo: Image.Image) -> None:
+def _check_size(name: str, photo: Image.Image) -> None:
     if photo.width * photo.height > MAX_PIXELS:
-        raise _too_large(path)
+        raise _too_large(name)
 
 
-def _too_large(path: Path) -> DataError:
+def _too_large(name: str) -> DataError:
     return DataError(
-        f"Photo {path} has more than {MAX_PIXELS // 1_000_000} million pixels.", "Shrink it first."
+        f"Photo {name} has more than {MAX_PIXELS // 1_000_000} million pixels.", "Shrink it first."
     )
 
 

@@ -43,8 +43,8 @@ def read_checkpoint(
     """Reads a checkpoint: hub, .pth or .safetensors; it is data, and none of it is executed.
 
     Args:
-        source: an alias of models.py; ``user/repo[:file][@revision]`` on the hub; or a local path,
-            which comes first where it exists.
+        source: an alias of models.py; timm's name of a DeiT; ``user/repo[:file][@revision]`` on the hub;
+            or a local path, which comes first where it exists.
         revision: branch, tag or commit on the hub, where the source does not name one.
         heads: number of attention heads, over what the file says; by default width / 64.
         offline: use nothing but the hub's cache.
@@ -180,7 +180,8 @@ def _all_ternary(arrays: Mapping[str, Floats]) -> bool:
 
 def _scheme(statements: Statements, located: Located) -> str:
     """What the file states; a published full-precision teacher must not pass for a ternary model."""
-    teacher = located.model is not None and not located.model.ternary
+    published = located.model is not None and not located.model.ternary
+    teacher = published or (located.model is None and located.provenance.repo.startswith("timm/"))
     return scheme_named(statements.scheme or ("fp32" if teacher else DEFAULT_SCHEME)).name
 
 

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..architecture import timm_repository
 from ..errors import CheckpointError
 from ..files import user_path
 from ..models import MODELS, Model, model_at
@@ -40,7 +41,8 @@ class Located:
 def locate(source: str, revision: str | None = None, offline: bool = False) -> Located:
     """Finds the file, and downloads it where it is on the hub.
 
-    A local file comes first, then an alias, even where a folder bears its name, then the hub.
+    A local file comes first, then an alias, even where a folder bears its name, then timm's name of a
+    DeiT, then the hub.
 
     Raises:
         CheckpointError: neither a file nor a name that could be on the hub.
@@ -52,6 +54,9 @@ def locate(source: str, revision: str | None = None, offline: bool = False) -> L
         return _local(source, path)
     if source in MODELS:
         return _alias(source, MODELS[source], revision, offline)
+    repository = timm_repository(source)
+    if repository is not None:
+        return _from_hub(source, repository, "model.safetensors", revision, offline)
     parts = _hub_parts(source)
     wanted = parts["revision"] or revision
     return _from_hub(source, parts["repo"], parts["file"], wanted, offline)
@@ -64,7 +69,7 @@ def check_form(source: str) -> None:
         CheckpointError: it is none of these; nothing is downloaded to find out.
     """
     path = _typed_path(source)
-    if source in MODELS:
+    if source in MODELS or timm_repository(source) is not None:
         return
     if source and _exists(path):
         _local(source, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import ConfigError, TrainError
+from ..files import user_path
 from .output import Output, bold, output_options, table
-from .train import REMEMBERED, epochs_listed, require_torch
+from .train import DATASET, REMEMBERED, epochs_listed, require_torch
 
 if TYPE_CHECKING:
     from ..train.comparison import Task
@@ -33,7 +35,7 @@ WARMUP_SHARE, RAMP_SHARE = 10, 3
 
 # fmt: off
 @click.command()
-@click.argument("data", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("data")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for all that it makes.")
 @click.option("--schemes", metavar="A,B,C", help="What to compare; `ftervit schemes` lists them.")
 @click.option("--ablations", is_flag=True, help="Also change one rule of `ftervit` at a time.")
@@ -64,7 +66,7 @@ WARMUP_SHARE, RAMP_SHARE = 10, 3
 @output_options
 @click.pass_context
 def compare(
-    context: click.Context, /, data: Path, out: Path, schemes: str | None, ablations: bool, teacher: str,
+    context: click.Context, /, data: str, out: Path, schemes: str | None, ablations: bool, teacher: str,
     recover_from: tuple[int, ...] | None, threads: int, memory_mb: int, overwrite: bool, **chosen: Any,
 ) -> None:
     # fmt: on
@@ -76,8 +78,10 @@ def compare(
     and, where the engine can run the model, NAME/model.ftv.
     """
     require_torch()
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise TrainError("A comparison runs in one process.", "Start it without `accelerate launch`.")
     from ..train.comparison import METHOD_NAMES, Comparison, entries_of
-    from ..train.distill import RunOptions
+    from ..train.phase import RunOptions
 
     output: Output = context.obj
     task = _task(data, teacher, recover_from, chosen)
@@ -87,17 +91,18 @@ def compare(
     output.result(results.payload(), lambda: _text(results, out))
 
 
-def _task(data: Path, teacher: str, recover_from: tuple[int, ...] | None, chosen: dict[str, Any]) -> Task:
+def _task(data: str, teacher: str, recover_from: tuple[int, ...] | None, chosen: dict[str, Any]) -> Task:
     from ..train.comparison import Task
     from ..train.settings import RunMemory, recall
     from ..train.starts import BEST_NAME
 
-    if not data.is_dir():
-        raise TrainError(f"There is no folder {data}.", "Name a folder of class folders.")
+    source = data if data.startswith(DATASET) else str(user_path(data).resolve())
+    if not data.startswith(DATASET) and not Path(source).is_dir():
+        raise TrainError(f"There is no folder {data}.", "Name a folder of class folders, or hub:user/name.")
     known = recall(Path(teacher)) if teacher and Path(teacher).is_dir() else {}
     values = {**REMEMBERED, **known}
     values.update({name: chosen[name] for name in REMEMBERED if chosen.get(name) is not None})
-    values.update(data=str(data.resolve()), scheme="")
+    values.update(data=source, scheme="")
     for name, value in known.items():
         if name != "scheme" and value != values[name]:
             raise TrainError(
@@ -106,8 +111,8 @@ def _task(data: Path, teacher: str, recover_from: tuple[int, ...] | None, chosen
             )
     memory = RunMemory(**values)
     phases = _phases(memory.flip, memory.seed, bool(teacher), chosen)
-    source = str(Path(teacher) / "teacher" / BEST_NAME) if Path(teacher).is_dir() and teacher else teacher
-    return Task(memory, phases, source, _recovery_starts(phases["training"].epochs, recover_from))
+    weights = str(Path(teacher) / "teacher" / BEST_NAME) if Path(teacher).is_dir() and teacher else teacher
+    return Task(memory, phases, weights, _recovery_starts(phases["training"].epochs, recover_from))
 
 
 def _phases(flip: bool, seed: int, has_teacher: bool, chosen: dict[str, Any]) -> dict[str, PhaseSettings]:

@@ -78,17 +78,11 @@ def _image(settings: Settings, encoding: str | None, classes: int | None, output
 
 
 def _preset(name: str, encoding: str | None, classes: int | None) -> Subject:
-    import difflib
-
-    from ..architecture import PRESETS
-    from ..errors import ConfigError
+    from ..architecture import architecture_named
     from ..estimate import subject_of_preset
 
-    if name not in PRESETS:
-        near = difflib.get_close_matches(name, PRESETS, n=1)
-        hint = f"Did you mean {near[0]!r}? " if near else ""
-        raise ConfigError(f"There is no preset {name!r}.", f"{hint}There are: {', '.join(PRESETS)}.")
-    architecture = PRESETS[name].with_classes(classes) if classes else PRESETS[name]
+    architecture = architecture_named(name)
+    architecture = architecture.with_classes(classes) if classes else architecture
     return subject_of_preset(name, architecture, encoding or "t2")
 
 

@@ -21,10 +21,10 @@ def schemes(output: Output, /, name: str | None, preset: str) -> None:
 
     Codes count with their whole bits, everything else with 32 bits each.
     """
-    from ..architecture import preset_named
+    from ..architecture import architecture_named
     from ..schemes import SCHEMES, scheme_named
 
-    architecture = preset_named(preset)
+    architecture = architecture_named(preset)
     if name is not None:
         scheme = _described(scheme_named(name), architecture)
         output.result({**scheme, "preset": preset}, lambda: _details(scheme, preset))

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import FtervitError, TrainError
+from ..files import user_path
 from .output import Output, megabytes, output_options, percent
 
 if TYPE_CHECKING:
-    from ..train.distill import PhaseResult
+    from ..train.phase import PhaseResult
     from ..train.settings import PhaseSettings, RunMemory
 
+PRECISIONS = ("auto", "fp32", "bf16")
+DATASET = "hub:"
+"""What DATA begins with, where it is a dataset rather than a folder."""
 PHASE_NAMES = ("guide", "teacher", "training", "recovery")
 REMEMBERED: dict[str, Any] = {
     "preset": "mcu_micro_64",
@@ -24,6 +28,11 @@ REMEMBERED: dict[str, Any] = {
     "seed": 0,
     "scheme": "ftervit-s8",
     "flip": True,
+    "unlabelled": "",
+    "image_column": "",
+    "label_column": "",
+    "stream": False,
+    "epoch_photos": 0,
 }
 """Options that the run folder remembers, and their defaults in a new one."""
 
@@ -42,11 +51,11 @@ def epochs_listed(
 
 # fmt: off
 @click.command()
-@click.argument("data", required=False, type=click.Path(path_type=Path))
+@click.argument("data", required=False)
 @click.option("--phase", type=click.Choice(PHASE_NAMES), required=True, help="What to train.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/model"), show_default=True,
               help="Run folder; a phase finds the phase before it there.")
-@click.option("--preset", help="Architecture.  [default: mcu_micro_64]")
+@click.option("--preset", help="Architecture, or timm's name of a DeiT.  [default: mcu_micro_64]")
 @click.option("--scheme", help="Quantisation of the student.  [default: ftervit-s8]")
 @click.option("--split", help="`random` or `groups:N`, blocks of N consecutive names.  [default: random]")
 @click.option("--val-fraction", type=float, help="Share of the photos to validate with.  [default: 0.15]")
@@ -60,29 +69,44 @@ def epochs_listed(
 @click.option("--label-smoothing", type=click.FloatRange(0, 1, max_open=True), help="For teachers.")
 @click.option("--ema-decay", type=click.FloatRange(0, 1, max_open=True), help="Of averaged weights; 0: none.")
 @click.option("--patience", type=click.IntRange(0), help="Epochs without progress before the end; 0: never.")
-@click.option("--augment", help="`none`, `light` or `strong`.")
+@click.option("--augment", help="`none`, `light`, `strong`, `three` (DeiT-III's) or `three-crop`.")
 @click.option("--ramp-epochs", type=click.IntRange(0), help="Epochs in which augmentation grows to full.")
 @click.option("--patch-drop", type=click.FloatRange(0, 1, max_open=True),
               help="Share of patches left out in training: faster.")
 @click.option("--loss", type=click.Choice(("kl", "kl+ce")), help="Of the student's phases.  [default: kl]")
 @click.option("--keep-epochs", callback=epochs_listed, metavar="N,N,...",
               help="Keep the weights of these epochs too, as epoch-0040.safetensors.")
+@click.option("--precision", type=click.Choice(PRECISIONS), help="Of products.  [default: bf16 on CUDA]")
 @click.option("--teacher", "teacher_source", default="", metavar="SOURCE",
-              help="Teacher's weights: alias, hub name or file.  [default: from the run folder]")
+              help="Teacher's weights: alias, timm's or hub name, file.  [default: from the run folder]")
 @click.option("--init", "init_source", default="", metavar="SOURCE", help="Weights to start from.")
 @click.option("--threads", type=click.IntRange(0), default=0, help="0: PyTorch's choice.")
 @click.option("--memory-mb", type=click.IntRange(1), default=4000, show_default=True,
               help="Most memory for decoded photos; more are decoded again for every batch.")
+@click.option("--unlabelled", metavar="FOLDER", help="More photos for the student, whatever they show.")
+@click.option("--image-column", metavar="NAME", help="Of a dataset.  [default: the only one]")
+@click.option("--label-column", metavar="NAME", help="Of a dataset.  [default: the only one]")
+@click.option("--stream", is_flag=True, default=None, help="Read a dataset in order; do not download it.")
+@click.option("--epoch-photos", type=click.IntRange(1), help="Photos of an epoch of a stream.")
+@click.option("--save-minutes", type=click.FloatRange(0), default=10.0, show_default=True,
+              help="Within an epoch, between states to resume from; one is kept after every epoch.")
+@click.option("--compile", "compiled", is_flag=True, help="Have PyTorch compile the models.")
+@click.option("--plot", metavar="FILE", help="Draw the curves: .png, .svg or .pdf.")
+@click.option("--tensorboard", is_flag=True, help="Write files for TensorBoard into the phase's folder.")
 @click.option("--resume", is_flag=True, help="Continue a run that was stopped.")
 @click.option("--overwrite", is_flag=True, help="Replace a run that is there.")
 @output_options
 @click.pass_obj
 def train(
-    output: Output, /, data: Path | None, phase: str, out: Path, teacher_source: str, init_source: str,
-    threads: int, memory_mb: int, resume: bool, overwrite: bool, **chosen: Any,
+    output: Output, /, data: str | None, phase: str, out: Path, teacher_source: str, init_source: str,
+    threads: int, memory_mb: int, save_minutes: float, compiled: bool, plot: str | None, tensorboard: bool,
+    resume: bool, overwrite: bool, **chosen: Any,
 ) -> None:
     # fmt: on
     """Train on DATA, a folder with one folder of photos per class (or train/ and val/ with those).
+
+    DATA may also be hub:user/name, a dataset of the hub (or hub:FOLDER, with its Parquet files). Students
+    learn from the teacher alone, so theirs may be a folder of photos without classes.
 
     The phases, in order: `guide` (may be left out: a small convolutional network from which the teacher
     learns, for few photos), `teacher` (floating point), `training` (the ternary student learns from
@@ -91,7 +115,8 @@ def train(
     student.safetensors, the packed ternary checkpoint that `ftervit pack` reads.
     """
     require_torch()
-    from ..train.distill import RunOptions, run_phase
+    from ..train.distill import run_phase
+    from ..train.phase import RunOptions
     from ..train.starts import Sources
 
     if resume and overwrite:
@@ -102,18 +127,24 @@ def train(
         memory,
         _settings(phase, memory, chosen),
         Sources(teacher_source, init_source),
-        RunOptions(threads, memory_mb * 1_000_000, output.quiet, resume, overwrite),
-    )
-    output.result(_payload(result), lambda: _summary(result))
+        RunOptions(
+            threads, memory_mb * 1_000_000, output.quiet, resume, overwrite, 60 * save_minutes, compiled,
+            tensorboard, Path(plot) if plot else None,
+        ),
+    )  # fmt: skip
+    if result.main:
+        output.result(_payload(result), lambda: _summary(result))
 
 
 def require_torch() -> None:
-    """Raises FtervitError where PyTorch is not installed."""
-    if importlib.util.find_spec("torch") is None:
-        raise FtervitError("Training needs PyTorch, which is not installed.", 'pip install "ftervit[train]"')
+    """Raises FtervitError where PyTorch or Accelerate is not installed."""
+    for module, name in (("torch", "PyTorch"), ("accelerate", "Accelerate")):
+        if importlib.util.find_spec(module) is None:
+            what = f"Training needs {name}, which is not installed."
+            raise FtervitError(what, 'pip install "ftervit[train]"')
 
 
-def _memory(out: Path, data: Path | None, chosen: dict[str, Any]) -> RunMemory:
+def _memory(out: Path, data: str | None, chosen: dict[str, Any]) -> RunMemory:
     """What is asked for, else what the run folder remembers, else the defaults."""
     from ..train.settings import RunMemory, recall
 
@@ -121,17 +152,26 @@ def _memory(out: Path, data: Path | None, chosen: dict[str, Any]) -> RunMemory:
     values = {**REMEMBERED, **known}
     values.update({name: chosen[name] for name in REMEMBERED if chosen[name] is not None})
     if data is not None:
-        values["data"] = str(data.resolve())
+        values["data"] = data if data.startswith(DATASET) else str(user_path(data).resolve())
     if "data" not in values:
         raise TrainError("No folder of photos is named, and the run folder is new.", "Give DATA.")
-    if not Path(values["data"]).is_dir():
-        raise TrainError(f"There is no folder {values['data']}.", "Name a folder of class folders.")
+    if chosen["unlabelled"]:
+        values["unlabelled"] = str(user_path(chosen["unlabelled"]).resolve())
+    if not values["data"].startswith(DATASET):
+        _check_folder(values["data"], "Name a folder of class folders, or hub:user/name.")
+    if values["unlabelled"]:
+        _check_folder(values["unlabelled"], "Name a folder of photos.")
     for name, value in known.items():
-        if value != values[name]:
+        if value != values[name] and (value or name != "unlabelled"):  # those may come later
             raise TrainError(
                 f"The run in {out} has {name} {value!r}, not {values[name]!r}.", "Choose another --out."
             )
     return RunMemory(**values)
+
+
+def _check_folder(name: str, hint: str) -> None:
+    if not Path(name).is_dir():
+        raise TrainError(f"There is no folder {name}.", hint)
 
 
 def _settings(phase: str, memory: RunMemory, chosen: dict[str, Any]) -> PhaseSettings:
@@ -147,6 +187,7 @@ def _payload(result: PhaseResult) -> dict[str, Any]:
         "checkpoint": str(result.checkpoint),
         "packed": str(result.packed) if result.packed else None,
         "top1": result.top1,
+        "agreement": result.agreement,
         "teacher_top1": result.teacher_top1,
         "zero_fraction": result.zero_fraction,
         "epoch": result.epoch,
@@ -158,12 +199,13 @@ def _payload(result: PhaseResult) -> dict[str, Any]:
 def _summary(result: PhaseResult) -> str:
     if result.packed is None:
         name = result.phase.capitalize()
-        return f"{name}: {percent(result.top1)} top-1 (epoch {result.epoch}), {result.checkpoint}"
-    return "\n".join(
-        [
+        return f"{name}: {percent(result.top1 or 0.0)} top-1 (epoch {result.epoch}), {result.checkpoint}"
+    zeros = f"(epoch {result.epoch}), {percent(result.zero_fraction)} of the weights are zero"
+    if result.top1 is None:
+        lines = [f"Student: {percent(result.agreement or 0.0)} as the teacher {zeros}"]
+    else:
+        lines = [
             f"Teacher: {percent(result.teacher_top1 or 0.0)} top-1",
-            f"Student: {percent(result.top1)} top-1 (epoch {result.epoch}), "
-            f"{percent(result.zero_fraction)} of the weights are zero",
-            f"{result.packed}: {megabytes(result.packed.stat().st_size)}",
+            f"Student: {percent(result.top1)} top-1 {zeros}",
         ]
-    )
+    return "\n".join([*lines, f"{result.packed}: {megabytes(result.packed.stat().st_size)}"])

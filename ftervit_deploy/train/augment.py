@@ -1,8 +1,9 @@
 """Augmentation of whole batches with tensor operations, drawn from one explicit generator.
 
-Geometry (rotation, scale, shear, shift, flip) is one resampling; colour (brightness, contrast,
+Geometry (rotation, scale, shear, shift, crop, flip) is one resampling; colour (brightness, contrast,
 saturation, tint, grey) is one 3x3 matrix per image; blur, solarisation and erasing touch a share of
-the batch. Mixing: mixup (arXiv 1710.09412) and CutMix (arXiv 1905.04899).
+the batch. Mixing: mixup (arXiv 1710.09412) and CutMix (arXiv 1905.04899). ``three`` is the 3-Augment of
+DeiT-III (arXiv 2204.07118, section 3.1).
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields, replace
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from ..architecture import Preprocessing
 from ..errors import ConfigError
+from .sharing import Part, whole
 
 _GREY = (0.299, 0.587, 0.114)
 
@@ -33,6 +36,11 @@ class Augmentation:
         grey, blur, solarise, erase: probability per image.
         erase_share: largest share of the side of an erased rectangle.
         mix: probability that a batch is mixed with itself, by mixup or CutMix in equal parts.
+        mix_alpha: both parameters of the Beta distribution of mixup's shares; 1 is uniform.
+        one_of_three: probability per image of exactly one of grey, solarisation and blur, beside theirs.
+        blur_sigma: standard deviations of that blur, pixels, are uniform from 0.1 to this.
+        crop_area: smallest share of the field of view that a random crop of aspect 3/4 to 4/3 shows
+            (RandomResizedCrop); 1 crops nothing.
     """
 
     rotation_degrees: float = 0.0
@@ -50,12 +58,17 @@ class Augmentation:
     erase: float = 0.0
     erase_share: float = 0.5
     mix: float = 0.0
+    mix_alpha: float = 1.0
+    one_of_three: float = 0.0
+    blur_sigma: float = 1.0
+    crop_area: float = 1.0
 
 
 def weakened(setting: Augmentation, share: float) -> Augmentation:
     """`setting` with every extent but mirror images reduced to `share` of it, 0 to 1."""
     weak = {field.name: getattr(setting, field.name) * share for field in fields(setting)}
-    kept = {"flip": setting.flip, "scale": setting.scale**share, "erase_share": setting.erase_share}
+    kept = {name: getattr(setting, name) for name in ("flip", "erase_share", "mix_alpha", "blur_sigma")}
+    kept |= {"scale": setting.scale**share, "crop_area": setting.crop_area**share}
     return Augmentation(**{**weak, **kept})
 
 
@@ -70,8 +83,17 @@ STRENGTHS: dict[str, Augmentation] = {
         brightness=0.4, contrast=0.4, saturation=0.5, tint=0.15,
         grey=0.1, blur=0.1, solarise=0.05, erase=0.2, mix=0.3,
     ),
+    "three": Augmentation(
+        shift=4 / 224, flip=0.5, brightness=0.3, contrast=0.3, saturation=0.3,
+        one_of_three=1.0, blur_sigma=2.0, mix=1.0, mix_alpha=0.8,
+    ),
+    "three-crop": Augmentation(
+        flip=0.5, brightness=0.3, contrast=0.3, saturation=0.3, crop_area=0.08,
+        one_of_three=1.0, blur_sigma=2.0, mix=1.0, mix_alpha=0.8,
+    ),
 }  # fmt: skip
-"""What `--augment` names."""
+"""What `--augment` names. ``three`` is 3-Augment with DeiT-III's simple random crop (4 pixels of 224 either
+way), ``three-crop`` the same with crops of any size, as DeiT-III uses where overfitting is no danger."""
 
 
 def augmentation_named(name: str, flip: bool) -> Augmentation:
@@ -94,20 +116,28 @@ def normalise(images: Tensor, preprocessing: Preprocessing) -> Tensor:
 
 
 class Draw:
-    """Random numbers of one batch from an explicit generator, on the CPU, moved to `device`."""
+    """Random numbers of one batch from an explicit generator, on the CPU, moved to `device`.
 
-    def __init__(self, generator: torch.Generator, count: int, device: torch.device) -> None:
-        self.generator, self.count, self.device = generator, count, device
+    They are drawn for the whole batch; those of `part` come back.
+    """
+
+    def __init__(self, generator: torch.Generator, part: Part, device: torch.device) -> None:
+        self.generator, self.part, self.device = generator, part, device
 
     def uniform(self, low: float, high: float, *shape: int) -> Tensor:
         """Float [B, *shape] in low..high."""
-        values = torch.rand(self.count, *shape, generator=self.generator)
+        values = torch.rand(self.part.count, *shape, generator=self.generator)[self.part.rows]
         return (values * (high - low) + low).to(self.device)
 
     def chosen(self, probability: float) -> Tensor:
         """Indices of the images that are picked, each with `probability`: int64 [n]."""
-        picked = torch.rand(self.count, generator=self.generator) < probability
+        picked = torch.rand(self.part.count, generator=self.generator)[self.part.rows] < probability
         return picked.nonzero().flatten().to(self.device)
+
+    def beta(self, alpha: float) -> float:
+        """A number from the distribution Beta(alpha, alpha)."""
+        seed = int(torch.randint(2**31, (), generator=self.generator))
+        return float(np.random.default_rng(seed).beta(alpha, alpha))
 
     def one(self) -> float:
         """A number in 0..1."""
@@ -115,7 +145,12 @@ class Draw:
 
 
 def augment(
-    images: Tensor, size: int, setting: Augmentation, crop_fraction: float, generator: torch.Generator
+    images: Tensor,
+    size: int,
+    setting: Augmentation,
+    crop_fraction: float,
+    generator: torch.Generator,
+    part: Part | None = None,
 ) -> Tensor:
     """Randomly changed copies of a batch.
 
@@ -125,19 +160,20 @@ def augment(
         setting: extents of the changes.
         crop_fraction: share of the field of view that an unchanged result shows.
         generator: a CPU generator; the only source of randomness.
+        part: which images of a larger batch these are; None: all of them.
 
     Returns:
         float [B, 3, size, size], pixels in 0..1.
     """
-    draw = Draw(generator, len(images), images.device)
+    draw = Draw(generator, part or whole(len(images)), images.device)
     pixels = _resample(images.float().div_(255.0), size, setting, crop_fraction, draw)
     pixels = _recolour(pixels, setting, draw)
     if setting.blur:
         pixels = _blur(pixels, draw.chosen(setting.blur))
     if setting.solarise:
-        chosen = draw.chosen(setting.solarise)
-        bright = pixels[chosen]
-        pixels[chosen] = torch.where(bright > 0.5, 1.0 - bright, bright)
+        pixels = _solarise(pixels, draw.chosen(setting.solarise))
+    if setting.one_of_three:
+        pixels = _one_of_three(pixels, setting, draw)
     if setting.erase:
         pixels = _erase(pixels, setting, draw)
     return pixels
@@ -148,6 +184,8 @@ def _resample(pixels: Tensor, size: int, setting: Augmentation, crop_fraction: f
     angle = draw.uniform(-1, 1) * math.radians(setting.rotation_degrees)
     shear = torch.tan(draw.uniform(-1, 1) * math.radians(setting.shear_degrees))
     zoom = crop_fraction * torch.exp(draw.uniform(-1, 1) * math.log(setting.scale))
+    if setting.crop_area < 1.0:
+        return _resample_crops(pixels, size, setting, draw)
     mirror = torch.where(draw.uniform(0, 1) < setting.flip, -1.0, 1.0)
     shift = draw.uniform(-2 * setting.shift, 2 * setting.shift, 2)
     cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
@@ -156,6 +194,56 @@ def _resample(pixels: Tensor, size: int, setting: Augmentation, crop_fraction: f
     theta = torch.stack([row_x, row_y], dim=1)
     grid = F.affine_grid(theta, [len(pixels), 3, size, size], align_corners=False)
     return F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def _resample_crops(pixels: Tensor, size: int, setting: Augmentation, draw: Draw) -> Tensor:
+    """Crops of random area, aspect 3/4 to 4/3 and place within the field of view, half of them mirrored."""
+    area = draw.uniform(setting.crop_area, 1.0)
+    aspect = torch.exp(draw.uniform(-1, 1) * math.log(4 / 3))
+    sides = torch.stack([(area * aspect).sqrt(), (area / aspect).sqrt()], dim=1).clamp_(max=1.0)
+    centre = draw.uniform(-1, 1, 2) * (1 - sides)
+    mirror = torch.where(draw.uniform(0, 1) < setting.flip, -1.0, 1.0)
+    zero = torch.zeros_like(mirror)
+    row_x = torch.stack([sides[:, 0] * mirror, zero, centre[:, 0]], dim=1)
+    row_y = torch.stack([zero, sides[:, 1], centre[:, 1]], dim=1)
+    grid = F.affine_grid(
+        torch.stack([row_x, row_y], dim=1), [len(pixels), 3, size, size], align_corners=False
+    )
+    return F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def _one_of_three(pixels: Tensor, setting: Augmentation, draw: Draw) -> Tensor:
+    """Grey, solarisation or Gaussian blur, one of them, each as likely."""
+    which = draw.uniform(0, 3 / setting.one_of_three)
+    sigmas = draw.uniform(0.1, setting.blur_sigma)
+    grey, solarised, blurred = (((which >= n) & (which < n + 1)).nonzero().flatten() for n in range(3))
+    weights = torch.tensor(_GREY, device=pixels.device).view(1, 3, 1, 1)
+    pixels[grey] = (pixels[grey] * weights).sum(dim=1, keepdim=True).expand(-1, 3, -1, -1)
+    pixels = _solarise(pixels, solarised)
+    return _gaussian_blur(pixels, blurred, sigmas[blurred])
+
+
+def _solarise(pixels: Tensor, chosen: Tensor) -> Tensor:
+    """Bright pixels of the images at `chosen` turned into dark ones."""
+    bright = pixels[chosen]
+    pixels[chosen] = torch.where(bright > 0.5, 1.0 - bright, bright)
+    return pixels
+
+
+def _gaussian_blur(pixels: Tensor, chosen: Tensor, sigmas: Tensor) -> Tensor:
+    """A Gaussian blur of the images at `chosen`, each with its own of `sigmas`, pixels."""
+    count, side = len(chosen), pixels.shape[-1]
+    if not count:
+        return pixels
+    radius = min(6, side - 1)
+    offsets = torch.arange(-radius, radius + 1, device=pixels.device)
+    kernels = torch.softmax(-(offsets**2) / (2 * sigmas.view(-1, 1) ** 2), dim=1)
+    kernels = kernels.repeat_interleave(3, dim=0)
+    some = F.pad(pixels[chosen], (radius,) * 4, mode="reflect").view(1, 3 * count, side + 2 * radius, -1)
+    some = F.conv2d(some, kernels.view(3 * count, 1, 1, -1), groups=3 * count)
+    some = F.conv2d(some, kernels.view(3 * count, 1, -1, 1), groups=3 * count)
+    pixels[chosen] = some.view(count, 3, side, side)
+    return pixels
 
 
 def _recolour(pixels: Tensor, setting: Augmentation, draw: Draw) -> Tensor:
@@ -205,28 +293,36 @@ def _rectangles(size: int, shares: Tensor, centres: Tensor) -> Tensor:
 
 
 def mix(
-    pixels: Tensor, targets: Tensor, setting: Augmentation, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Mix a batch with itself by mixup or CutMix, with probability `setting.mix`.
+    pixels: Tensor,
+    targets: Tensor | None,
+    setting: Augmentation,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor | None]:
+    """Mix neighbours of a batch, whose order is random, by mixup or CutMix, with probability `setting.mix`.
 
     Args:
         pixels: float [B, 3, H, W].
-        targets: float [B, classes], probabilities.
+        targets: float [B, classes], probabilities; None where nobody asks for them.
         setting: its `mix` is the probability.
         generator: a CPU generator; the only source of randomness.
 
     Returns:
         The two, mixed in the same proportion.
     """
-    draw = Draw(generator, 1, pixels.device)
+    draw = Draw(generator, whole(1), pixels.device)
     if draw.one() >= setting.mix:
         return pixels, targets
-    partner = torch.randperm(len(pixels), generator=generator).to(pixels.device)
+    neighbours = torch.arange(len(pixels), device=pixels.device) ^ 1
+    neighbours.clamp_(max=len(pixels) - 1)
     if draw.one() < 0.5:
-        share = draw.one()
-        return torch.lerp(pixels[partner], pixels, share), torch.lerp(targets[partner], targets, share)
+        share = draw.beta(setting.mix_alpha)
+        return torch.lerp(pixels[neighbours], pixels, share), _lerped(targets, neighbours, share)
     side = math.sqrt(draw.one())
     sides = torch.full((1, 2), side, device=pixels.device)
     mask = _rectangles(pixels.shape[-1], sides, draw.uniform(0, 1, 2))
     kept = 1.0 - float(mask.float().mean())
-    return torch.where(mask, pixels[partner], pixels), torch.lerp(targets[partner], targets, kept)
+    return torch.where(mask, pixels[neighbours], pixels), _lerped(targets, neighbours, kept)
+
+
+def _lerped(targets: Tensor | None, neighbours: Tensor, share: float) -> Tensor | None:
+    return None if targets is None else torch.lerp(targets[neighbours], targets, share)

@@ -11,13 +11,14 @@ from typing import Any
 
 from ..architecture import Architecture
 from ..checkpoint import read_checkpoint
-from ..errors import ConfigError, StoppedError, TrainError
+from ..errors import ConfigError, DataError, StoppedError, TrainError
 from ..files import write_atomic
 from ..graph import build_graph
 from ..image import scheme_bytes, write_image
 from ..lower import lower
 from ..schemes import SCHEMES, rules_of, scheme_named
-from .distill import KEPT_NAME, SPLIT_NAME, STATE_NAME, PhaseResult, RunOptions, run_phase, versions
+from .distill import run_phase
+from .phase import KEPT_NAME, SPLIT_NAME, STATE_NAME, PhaseResult, RunOptions, versions
 from .results import ABLATIONS, BASE_NAME, METHODS, Results, Row
 from .settings import PHASES, PhaseSettings, RunMemory, recall
 from .starts import BEST_NAME, Sources
@@ -219,7 +220,10 @@ class Comparison:
                 done[settings.phase] = self._phase(entry.name, settings, entry.scheme, sources)
         last = list(done.values())[-1]
         scheme, phase1 = scheme_named(entry.scheme), done.get("training")
-        assert last.teacher_top1 is not None
+        if last.top1 is None or last.teacher_top1 is None:
+            raise DataError(
+                "The photos have no labels, and methods are compared by accuracy.", "Name others."
+            )
         return Row(
             name=entry.name, group=entry.group, scheme=scheme.name, change=entry.change,
             rules=rules_of(scheme), source=scheme.source, left_out=scheme.left_out,

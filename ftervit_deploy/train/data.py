@@ -1,34 +1,23 @@
-"""Training data: a folder of photos, split into training and validation, decoded once into memory."""
+"""Training data: photos to learn from and photos to check with, from a folder."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from ..architecture import Architecture, Preprocessing
 from ..errors import ConfigError, DataError
-from ..photos import (
-    LabelledPhoto,
-    centre_crop,
-    labelled_photos,
-    load_photo,
-    natural_key,
-    preprocess,
-    resize_shorter_side,
-)
+from ..photos import LabelledPhoto, find_photos, labelled_photos, natural_key
+from .photosets import UNLABELLED, Photo
+from .streams import PhotoStream
 
 GUARD_NAMES = 5
 """Training photos within so many names of a validation block are left out (split by groups)."""
-DECODE_WINDOW = 256
-STORED_MARGIN = 1.15
-"""Side of a stored training photo over the side that fills the model's input."""
+VALIDATION_FOLDERS = ("val", "valid", "validation")
+"""Beside a folder ``train``, as ImageNet lies on disks."""
+_P = TypeVar("_P", bound=Photo)
 
 
 @dataclass(frozen=True)
@@ -37,14 +26,23 @@ class Split:
 
     Attributes:
         labels: class names; a photo's label is an index into them.
-        train, validation: the photos.
+        train, validation: the photos; their labels are UNLABELLED where nobody named their classes.
         guarded: how many photos were left out because they border a validation block.
+        stream: what training photos come from instead of `train`, one after the other.
+        remarks: sentences about what was read, for the user.
     """
 
     labels: tuple[str, ...]
-    train: tuple[LabelledPhoto, ...]
-    validation: tuple[LabelledPhoto, ...]
+    train: tuple[Photo, ...]
+    validation: tuple[Photo, ...]
     guarded: int = 0
+    stream: PhotoStream | None = None
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def labelled(self) -> bool:
+        """The validation photos have labels."""
+        return any(photo.label != UNLABELLED for photo in self.validation)
 
 
 @dataclass(frozen=True)
@@ -79,13 +77,14 @@ class SplitRule:
 
 
 def split_photos(folder: Path, rule: SplitRule) -> Split:
-    """Read `folder`: its own ``train`` and ``val`` folders, or its class folders split by `rule`.
+    """Read `folder`: its own training and validation folders, or its class folders split by `rule`.
 
     Raises:
         DataError: no folder, no photos, one class only, an empty class, classes that differ.
     """
-    if (folder / "train").is_dir() and (folder / "val").is_dir():
-        return _split_as_given(folder)
+    given = next((folder / name for name in VALIDATION_FOLDERS if (folder / name).is_dir()), None)
+    if (folder / "train").is_dir() and given is not None:
+        return _split_as_given(folder / "train", given)
     labels, photos = labelled_photos(folder)
     _check_classes(folder, labels)
     if rule.group:
@@ -97,22 +96,67 @@ def split_photos(folder: Path, rule: SplitRule) -> Split:
     return split
 
 
-def _split_as_given(folder: Path) -> Split:
-    labels, train = labelled_photos(folder / "train")
-    val_labels, validation = labelled_photos(folder / "val")
-    _check_classes(folder / "train", labels)
+def _split_as_given(training: Path, checking: Path) -> Split:
+    labels, train = labelled_photos(training)
+    val_labels, validation = labelled_photos(checking)
+    _check_classes(training, labels)
     if labels != val_labels:
         odd = sorted(set(labels) ^ set(val_labels))[0]
-        raise DataError(f"Class {odd} is missing in {folder}/train or {folder}/val.", "Give both the same.")
+        raise DataError(f"Class {odd} is missing in {training} or {checking}.", "Give both the same.")
     return Split(tuple(labels), tuple(train), tuple(validation))
 
 
-def _check_classes(folder: Path, labels: Sequence[str]) -> None:
+def has_no_classes(folder: Path) -> bool:
+    """The folder holds photos, but no class folders: nobody has labelled them."""
+    if not folder.is_dir() or any(path.is_dir() and path.name[0] != "." for path in folder.iterdir()):
+        return False
+    return bool(find_photos(folder))
+
+
+def split_unlabelled(folder: Path, rule: SplitRule, labels: Sequence[str]) -> Split:
+    """Photos without labels; `labels` are the classes of the teacher, which they are shown to.
+
+    Raises:
+        DataError: too few photos.
+    """
+    photos = [LabelledPhoto(path, UNLABELLED) for path in find_photos(folder)]
+    return split_listed(photos, rule, labels, str(folder))
+
+
+def split_listed(photos: Sequence[Photo], rule: SplitRule, labels: Sequence[str], where: str) -> Split:
+    """`photos` split by a random choice within every class; `where` names them in errors.
+
+    Raises:
+        DataError: too few photos, or a class without any.
+    """
+    train, validation = _split_at_random(photos, rule)
+    split = Split(tuple(labels), tuple(train), tuple(validation))
+    if not validation or not train:
+        raise DataError(f"{where} holds too few photos to learn from and to validate with.", "Add photos.")
+    if split.labelled:
+        _check_classes(where, labels)
+        _check_split(where, split)
+    return split
+
+
+def with_unlabelled(split: Split, folder: Path) -> Split:
+    """`split` with more photos to learn from, those in `folder` and below, whatever they show.
+
+    Raises:
+        DataError: there are none.
+    """
+    photos = tuple(LabelledPhoto(path, UNLABELLED) for path in find_photos(folder))
+    if not photos:
+        raise DataError(f"{folder} holds no photos.", "Name a folder of photos with --unlabelled.")
+    return replace(split, train=(*split.train, *photos))
+
+
+def _check_classes(folder: Path | str, labels: Sequence[str]) -> None:
     if len(labels) < 2:
         raise DataError(f"{folder} holds one class only ({labels[0]}).", "Add a second class folder.")
 
 
-def _check_split(folder: Path, split: Split) -> None:
+def _check_split(folder: Path | str, split: Split) -> None:
     if not split.validation:
         raise DataError(f"No photo of {folder} is left to validate with.", "Raise the validation share.")
     missing = sorted(set(range(len(split.labels))) - {photo.label for photo in split.train})
@@ -123,11 +167,9 @@ def _check_split(folder: Path, split: Split) -> None:
         )
 
 
-def _split_at_random(
-    photos: Sequence[LabelledPhoto], rule: SplitRule
-) -> tuple[list[LabelledPhoto], list[LabelledPhoto]]:
-    train: list[LabelledPhoto] = []
-    validation: list[LabelledPhoto] = []
+def _split_at_random(photos: Sequence[_P], rule: SplitRule) -> tuple[list[_P], list[_P]]:
+    train: list[_P] = []
+    validation: list[_P] = []
     for label in sorted({photo.label for photo in photos}):
         members = [photo for photo in photos if photo.label == label]
         random.Random(f"{rule.seed}/{label}").shuffle(members)
@@ -152,126 +194,3 @@ def _split_by_groups(
     train = [photo for index, photo in enumerate(ordered) if index not in held_out and index not in near]
     validation = [ordered[index] for index in sorted(held_out)]
     return train, validation, len(ordered) - len(train) - len(validation)
-
-
-@dataclass
-class PhotoSet:
-    """Photos of one purpose as a source of batches.
-
-    Attributes:
-        labels: int64 [N].
-        stored: uint8 [N, 3, S, S], or None where the photos do not fit the memory allowed;
-            they are then decoded for every batch.
-        photos: paths, N of them.
-        decode: path -> uint8 [3, S, S].
-        threads: decoding threads.
-        skipped: one sentence for every photo that could not be read.
-    """
-
-    labels: Tensor
-    stored: Tensor | None
-    photos: list[LabelledPhoto]
-    decode: Callable[[Path], np.ndarray]
-    threads: int
-    skipped: list[str] = field(default_factory=list)
-
-    def __len__(self) -> int:
-        return len(self.photos)
-
-    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """(uint8 [B, 3, S, S], int64 [B]) of the photos at `indices`, int64 [B]."""
-        if self.stored is not None:
-            return self.stored[indices], self.labels[indices]
-        paths = [self.photos[index].path for index in indices.tolist()]
-        with ThreadPoolExecutor(self.threads) as pool:
-            images = np.stack(list(pool.map(self.decode, paths)))
-        return torch.from_numpy(images), self.labels[indices]
-
-    def batches(self, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches of the photos at `order`, int64 [N], in that order; the next is decoded ahead."""
-        chunks = torch.split(order, batch_size)
-        with ThreadPoolExecutor(1) as ahead:
-            coming = ahead.submit(self.batch, chunks[0])
-            for chunk in chunks[1:]:
-                ready, coming = coming.result(), ahead.submit(self.batch, chunk)
-                yield ready
-            yield coming.result()
-
-
-def training_decoder(arch: Architecture, preprocessing: Preprocessing) -> Callable[[Path], np.ndarray]:
-    """Decoder that leaves a margin for augmentation: the whole shorter side, a centred square."""
-    side = round(arch.image_size / preprocessing.crop_fraction * STORED_MARGIN)
-
-    def decode(path: Path) -> np.ndarray:
-        resized = resize_shorter_side(load_photo(path), side, preprocessing.interpolation)
-        return _channels_first(np.asarray(centre_crop(resized, side, side), dtype=np.uint8))
-
-    return decode
-
-
-def validation_decoder(arch: Architecture, preprocessing: Preprocessing) -> Callable[[Path], np.ndarray]:
-    """Decoder that does exactly what the deployed model's preprocessing does."""
-
-    def decode(path: Path) -> np.ndarray:
-        return _channels_first(preprocess(load_photo(path), arch.image_size, preprocessing))
-
-    return decode
-
-
-def _channels_first(image: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(image.transpose(2, 0, 1))
-
-
-def open_photos(
-    photos: Sequence[LabelledPhoto],
-    decode: Callable[[Path], np.ndarray],
-    memory_bytes: int,
-    threads: int,
-) -> PhotoSet:
-    """Decode `photos` once; those that cannot be read are named in `skipped` and left out.
-
-    Args:
-        photos: what to decode.
-        decode: path -> uint8 [3, S, S].
-        memory_bytes: above this the decoded photos are not kept.
-        threads: decoding threads.
-
-    Raises:
-        DataError: none of the photos can be read.
-    """
-    kept: list[LabelledPhoto] = []
-    images: list[np.ndarray] = []
-    skipped: list[str] = []
-    held_bytes, fits = 0, True
-    for photo, result in zip(photos, _decoded(photos, decode, threads), strict=True):
-        if isinstance(result, DataError):
-            skipped.append(result.what)
-            continue
-        kept.append(photo)
-        held_bytes += result.nbytes
-        fits = held_bytes <= memory_bytes
-        if fits:
-            images.append(result)
-        else:
-            images.clear()
-    if not kept:
-        raise DataError("None of the photos can be read.", skipped[0] if skipped else "")
-    labels = torch.tensor([photo.label for photo in kept])
-    stored = torch.from_numpy(np.stack(images)) if fits else None
-    return PhotoSet(labels, stored, kept, decode, threads, skipped)
-
-
-def _decoded(
-    photos: Sequence[LabelledPhoto], decode: Callable[[Path], np.ndarray], threads: int
-) -> Iterator[np.ndarray | DataError]:
-    """Decoded photos or what is wrong with them, in order, `DECODE_WINDOW` at a time."""
-
-    def attempt(photo: LabelledPhoto) -> np.ndarray | DataError:
-        try:
-            return decode(photo.path)
-        except DataError as defect:
-            return defect
-
-    with ThreadPoolExecutor(threads) as pool:
-        for start in range(0, len(photos), DECODE_WINDOW):
-            yield from pool.map(attempt, photos[start : start + DECODE_WINDOW])

@@ -11,39 +11,65 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from ..files import cannot_write, write_atomic
+
+LOG_NAME = "log.jsonl"
+
 
 class JsonLog:
-    """`log.jsonl`: a configuration line, then one line per epoch; lines are flushed as they are written."""
+    """`log.jsonl`: a configuration line, then one line per epoch, and within long ones progress lines.
 
-    def __init__(self, path: Path, keep_epochs: int | None) -> None:
+    Lines are flushed as they are written.
+    """
+
+    def __init__(self, path: Path, resumed: tuple[int, int] | None) -> None:
         """Open the log.
 
         Args:
             path: the file.
-            keep_epochs: None starts a new log; N keeps the configuration and epochs up to N.
+            resumed: None starts a new log; (epochs, steps) keeps what was written up to there.
+
+        Raises:
+            FileError: it cannot be written.
         """
         self.path = path
-        kept = [] if keep_epochs is None else _lines_up_to(path, keep_epochs)
-        path.write_text("".join(kept), encoding="utf-8")
+        kept = [] if resumed is None else [line for line in _lines(path) if _is_before(line, *resumed)]
+        write_atomic(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
 
     def write(self, kind: str, **values: Any) -> None:
-        """Append one line: ``{"kind": kind, ...}``."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"kind": kind, **values}) + "\n")
+        """Append one line: ``{"kind": kind, ...}``.
+
+        Raises:
+            FileError: it cannot be written; the run continues from its last state with --resume.
+        """
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"kind": kind, **values}) + "\n")
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
 
 
-def _lines_up_to(path: Path, epoch: int) -> list[str]:
+def epochs_logged(folder: Path) -> list[dict[str, Any]]:
+    """The epoch lines of the log in a phase's folder; none where there is no log."""
+    return [line for line in _lines(folder / LOG_NAME) if line.get("kind") == "epoch"]
+
+
+def _is_before(line: dict[str, Any], epochs: int, steps: int) -> bool:
+    if line.get("kind") == "epoch":
+        return bool(line["epoch"] <= epochs)
+    return line.get("kind") != "progress" or bool(line["step"] <= steps)
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines():
         try:
-            entry = json.loads(line)
+            found.append(json.loads(line))
         except ValueError:
             continue  # a line cut off by a kill
-        if entry.get("kind") != "epoch" or entry["epoch"] <= epoch:
-            kept.append(line if line.endswith("\n") else line + "\n")
-    return kept
+    return found
 
 
 def duration(seconds: float) -> str:
@@ -68,10 +94,11 @@ class Reporter:
         self.phase, self.epochs, self.steps, self.quiet = phase, epochs, steps, quiet
         self.bar: Progress | None = None
         self.task: TaskID | None = None
+        self.checked = ""
         if not quiet and self.stream.isatty():
             self.bar = Progress(
                 TextColumn("{task.description}"),
-                BarColumn(),
+                BarColumn(bar_width=14),
                 TextColumn("{task.fields[note]}"),
                 TimeRemainingColumn(),
                 console=Console(file=self.stream),
@@ -96,18 +123,37 @@ class Reporter:
         elif not self.quiet:
             print(text, file=self.stream, flush=True)
 
-    def step(self, epoch: int, step: int) -> None:
-        """Step `step` of epoch `epoch` (both from 1) is done."""
+    def step(self, epoch: int, step: int, loss: float, images_per_second: float) -> None:
+        """Step `step` of epoch `epoch` (both from 1) is done; loss and pace are the epoch's so far."""
         if self.bar is not None and self.task is not None:
-            self.bar.update(self.task, completed=(epoch - 1) * self.steps + step)
+            note = f"loss {loss:.4f}  {images_per_second:.0f} images/s\n{self.checked}"
+            self.bar.update(
+                self.task, completed=(epoch - 1) * self.steps + step, note=note,
+                description=f"{self.phase} {epoch}/{self.epochs}",
+            )  # fmt: skip
+
+    def kept(self, epoch: int, step: int, loss: float, images_per_second: float) -> None:
+        """The state was written within an epoch; a terminal's bar shows the rest already."""
+        if self.bar is None:
+            where = f"{self.phase} {epoch}/{self.epochs}  step {step} of {self.steps}"
+            self.say(f"{where}  loss {loss:.4f}  {images_per_second:.0f} images/s")
 
     def epoch(self, values: dict[str, Any], seconds_left: float) -> None:
         """Epoch is done; `values` are those of its log line."""
-        teacher = "" if values["teacher_top1"] is None else f" (teacher {values['teacher_top1']:.2%})"
-        zeros = f"  zeros {values['zero_fraction']:.1%}" if values["zero_fraction"] else ""
-        note = f"loss {values['loss']:.4f}  top-1 {values['val_top1']:.2%}{teacher}{zeros}"
+        self.checked = _checked(values)
         if self.bar is not None and self.task is not None:
+            note = f"loss {values['loss']:.4f}  {values['images_per_second']:.0f} images/s\n{self.checked}"
             self.bar.update(self.task, note=note, description=f"{self.phase} {values['epoch']}/{self.epochs}")
         else:
             pace = f"{values['images_per_second']:.0f} images/s, {duration(seconds_left)} left"
-            self.say(f"{self.phase} {values['epoch']}/{self.epochs}  {note}  {pace}")
+            head = f"{self.phase} {values['epoch']}/{self.epochs}"
+            self.say(f"{head}  loss {values['loss']:.4f}  {self.checked}  {pace}")
+
+
+def _checked(values: dict[str, Any]) -> str:
+    """What the validation found; without labels, how often the teacher chooses the same class."""
+    teacher = "" if values["teacher_top1"] is None else f" (teacher {values['teacher_top1']:.2%})"
+    zeros = f"  zeros {values['zero_fraction']:.1%}" if values["zero_fraction"] else ""
+    if values["val_top1"] is None:
+        return f"as the teacher {values['val_agreement']:.2%}{zeros}"
+    return f"top-1 {values['val_top1']:.2%}{teacher}{zeros}"

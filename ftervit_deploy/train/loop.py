@@ -1,4 +1,4 @@
-"""One phase of training: epochs of steps, validation, the best weights kept, a state after every epoch."""
+"""Steps of training: the losses, the learning rate, and the model that takes them."""
 
 from __future__ import annotations
 
@@ -6,21 +6,24 @@ import copy
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
+from accelerate import Accelerator
+from accelerate.utils import gather_object
 from torch import Tensor, nn
 
 from ..architecture import Preprocessing
 from ..errors import ConfigError, TrainError
 from .augment import Augmentation, augment, augmentation_named, mix, normalise, weakened
-from .data import PhotoSet
+from .diagnosis import unfinite_layer, unfinite_parameter
 from .guide import GuideNet
-from .model import DeiT, logits
+from .model import DeiT
+from .photosets import UNLABELLED, Batch, EpochPlan, PhotoSource
 from .settings import LOSSES, LR_FLOOR, WHOLE_IMAGES_SHARE, PhaseSettings
-
-EVALUATION_BATCH = 128
+from .sharing import Part, Share, generator_of
+from .state import Tally
 
 Classifier = DeiT | GuideNet
 """Normalised pixels in, logits out."""
@@ -66,40 +69,9 @@ def optimiser_for(model: Classifier, settings: PhaseSettings) -> torch.optim.Ada
     return torch.optim.AdamW(groups, lr=settings.lr, fused=True)
 
 
-def epoch_generator(seed: int, epoch: int) -> torch.Generator:
-    """The generator of everything random in an epoch, so that a resumed run repeats it exactly."""
-    return torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-
-
-@dataclass(frozen=True)
-class Validation:
-    """Top-1 (0 to 1) and mean cross-entropy (nats) on the validation photos."""
-
-    top1: float
-    loss: float
-
-
-@dataclass(frozen=True)
-class EpochResult:
-    """Mean loss and the last learning rate of an epoch; photos per second and seconds of its steps."""
-
-    loss: float
-    lr: float
-    images_per_second: float
-    seconds: float
-
-
-def validate(
-    model: Classifier, photos: PhotoSet, preprocessing: Preprocessing, device: torch.device
-) -> Validation:
-    """Evaluate on photos that are stored exactly as the deployed preprocessing makes them."""
-    correct, loss = 0, 0.0
-    for indices in torch.split(torch.arange(len(photos)), EVALUATION_BATCH):
-        images, labels = photos.batch(indices)
-        predicted = logits(model, normalise(images.to(device), preprocessing)).cpu()
-        correct += int((predicted.argmax(dim=1) == labels).sum())
-        loss += float(F.cross_entropy(predicted, labels, reduction="sum"))
-    return Validation(correct / len(photos), loss / len(photos))
+def uses_bfloat16(precision: str, device: torch.device) -> bool:
+    """Whether matrix products are computed in bfloat16: as asked for, by default on CUDA alone."""
+    return precision == "bf16" or (precision == "auto" and device.type == "cuda")
 
 
 def _check_settings(settings: PhaseSettings, taught: bool) -> None:
@@ -115,6 +87,11 @@ def _check_settings(settings: PhaseSettings, taught: bool) -> None:
         raise ConfigError(f"Epoch {late[0]} cannot be kept: the phase has {settings.epochs}.")
 
 
+def _check_labels(labels: Tensor) -> None:
+    if bool((labels == UNLABELLED).any()):
+        raise ConfigError("The loss kl+ce needs the label of every photo, and some have none.", "Use kl.")
+
+
 class Trainer:
     """A model, its average, its optimiser, and how they take a step.
 
@@ -122,26 +99,36 @@ class Trainer:
         model: what is trained.
         teacher: frozen, the model it learns from; None to learn from labels.
         photos: training photos.
-        classes: number of logits.
-        device: where the steps are computed; mixed precision (bfloat16) only on CUDA.
+        settings: of the phase.
+        preprocessing: from photo to model input.
+        accelerator: of this process; gradients are averaged over all of them.
+        compiled: have PyTorch compile both models.
     """
 
     def __init__(
         self,
         model: Classifier,
         teacher: Classifier | None,
-        photos: PhotoSet,
+        photos: PhotoSource,
         settings: PhaseSettings,
         preprocessing: Preprocessing,
-        device: torch.device,
+        accelerator: Accelerator,
+        compiled: bool = False,
     ) -> None:
         _check_settings(settings, teacher is not None)
-        self.model = model.to(device)
-        self.teacher = teacher.to(device).eval().requires_grad_(False) if teacher is not None else None
+        self.device = accelerator.device
+        self.accelerator = accelerator
+        self.model = model.to(self.device)
+        self.teacher = teacher.to(self.device).eval().requires_grad_(False) if teacher is not None else None
         self.average = copy.deepcopy(self.model).requires_grad_(False) if settings.ema_decay else None
         self.optimiser = optimiser_for(self.model, settings)
-        self.photos, self.settings = photos, settings
-        self.preprocessing, self.device = preprocessing, device
+        self.stepped: Any = accelerator.prepare_model(self.model)
+        self.taught: Any = self.teacher
+        if compiled:
+            self.stepped = torch.compile(self.stepped)
+            self.taught = torch.compile(self.teacher) if self.teacher is not None else None
+        self.photos, self.settings, self.preprocessing = photos, settings, preprocessing
+        self.share = Share(accelerator.process_index, accelerator.num_processes)
         self.augmentation: Augmentation = augmentation_named(settings.augment, settings.flip)
         self.steps = -(-len(photos) // settings.batch_size)
         self.step = 0
@@ -151,25 +138,32 @@ class Trainer:
         """The weights that are validated and kept: the average where there is one."""
         return self.average if self.average is not None else self.model
 
-    def train_epoch(self, epoch: int, on_step: Callable[[int], None]) -> EpochResult:
-        """All training photos once, in an order and augmentation that depend on seed and epoch only.
+    def train_epoch(self, epoch: int, done: Tally, on_step: Callable[[], None]) -> float:
+        """What is left of an epoch; order and augmentation depend on seed, epoch and step only.
+
+        Args:
+            epoch: from 1.
+            done: what was done before, brought up to date after every step.
+            on_step: called after every step.
+
+        Returns:
+            The last learning rate.
 
         Raises:
-            TrainError: the loss is not finite.
+            TrainError: a loss or a gradient is not finite.
         """
         self.model.train()
         strength = min(1.0, epoch / max(1, self.settings.ramp_epochs))
         self.augmentation = weakened(augmentation_named(self.settings.augment, self.settings.flip), strength)
-        generator = epoch_generator(self.settings.seed, epoch)
-        order = torch.randperm(len(self.photos), generator=generator)
-        started, total, lr = time.perf_counter(), 0.0, 0.0
-        batches = self.photos.batches(order, self.settings.batch_size)
-        for number, (images, labels) in enumerate(batches, start=1):
+        plan = EpochPlan(self.settings.seed, epoch, self.settings.batch_size, done.steps, self.share)
+        lr, started = 0.0, time.perf_counter() - done.seconds
+        for batch in self.photos.epoch(plan):
             lr = self._set_learning_rate()
-            total += self._take_step(images, labels, epoch, generator) * len(labels)
-            on_step(number)
-        seconds = time.perf_counter() - started
-        return EpochResult(total / len(order), lr, len(order) / seconds, seconds)
+            done.loss_sum += self._take_step(batch, epoch) * batch.part.count
+            done.steps, done.photos = done.steps + 1, done.photos + batch.part.count
+            done.seconds = time.perf_counter() - started
+            on_step()
+        return lr
 
     def _set_learning_rate(self) -> float:
         warmup = self.settings.warmup_epochs * self.steps
@@ -178,58 +172,84 @@ class Trainer:
             group["lr"] = lr
         return lr
 
-    def _take_step(self, photos: Tensor, labels: Tensor, epoch: int, generator: torch.Generator) -> float:
-        images, targets = self._prepared(photos, labels, generator)
-        kept = self._kept_patches(len(images), epoch, generator)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            loss = self._loss(images, targets, kept)
-        value = float(loss.detach())
+    def _take_step(self, batch: Batch, epoch: int) -> float:
+        """One step; the mean loss over the photos of all processes."""
+        generator = generator_of(self.settings.seed, "step", self.step)
+        images, targets = self._prepared(batch, generator)
+        kept = self._kept_patches(batch.part, epoch, generator)
+        loss = self._loss(images, targets, kept) * batch.part.weight
+        value = float(self.accelerator.reduce(loss.detach(), "mean"))
         if not math.isfinite(value):
-            where = f"step {self.step + 1}, epoch {epoch}"
-            raise TrainError(
-                f"The loss of phase {self.settings.phase} is not a number at {where}.",
-                "The best checkpoint so far is kept; start again with a lower --lr.",
-            )
+            raise self._not_finite("loss", epoch, self._spoiled_layer(images, kept))
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
+        self.accelerator.backward(loss)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
+        if not math.isfinite(float(norm)):
+            raise self._not_finite("gradient", epoch, unfinite_parameter(self.model, gradients=True))
         self.optimiser.step()
         self.step += 1
         self._follow()
         return value
 
-    def _prepared(self, photos: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Augmented, mixed, normalised images [B, 3, H, W] and target probabilities [B, classes]."""
+    def _prepared(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
+        """Augmented, mixed, normalised images [B, 3, H, W]; probabilities [B, classes] where they count."""
         arch = self.model.arch
         pixels = augment(
-            photos.to(self.device),
+            batch.images.to(self.device),
             arch.image_size,
             self.augmentation,
             self.preprocessing.crop_fraction,
             generator,
+            batch.part,
         )
-        targets = F.one_hot(labels, arch.classes).float().to(self.device)
+        targets = None
+        if self.teacher is None or self.settings.loss == "kl+ce":
+            _check_labels(batch.labels)
+            targets = F.one_hot(batch.labels, arch.classes).float().to(self.device)
         pixels, targets = mix(pixels, targets, self.augmentation, generator)
         return normalise(pixels, self.preprocessing), targets
 
-    def _kept_patches(self, count: int, epoch: int, generator: torch.Generator) -> Tensor | None:
+    def _kept_patches(self, part: Part, epoch: int, generator: torch.Generator) -> Tensor | None:
         """Random patches for every image, int64 [B, n]; None where none is left out."""
         settings, patches = self.settings, self.model.arch.patches
         if not settings.patch_drop or epoch > settings.epochs * (1 - WHOLE_IMAGES_SHARE):
             return None
-        order = torch.rand(count, patches, generator=generator).argsort(dim=1)
+        order = torch.rand(part.count, patches, generator=generator)[part.rows].argsort(dim=1)
         return order[:, : max(1, round(patches * (1 - settings.patch_drop)))].to(self.device)
 
-    def _loss(self, images: Tensor, targets: Tensor, kept: Tensor | None) -> Tensor:
-        if self.teacher is None:
-            return F.cross_entropy(
-                self.model(images, kept).float(), targets, label_smoothing=self.settings.label_smoothing
-            )
-        with torch.no_grad():
-            taught = self.teacher(images, kept)
-        learned = self.model(images, kept)
-        loss = distillation_loss(learned, taught)
-        return loss + F.cross_entropy(learned.float(), targets) if self.settings.loss == "kl+ce" else loss
+    def _loss(self, images: Tensor, targets: Tensor | None, kept: Tensor | None) -> Tensor:
+        """The mean loss over the photos of this process, float32, a scalar."""
+        precise = uses_bfloat16(self.settings.precision, self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=precise):
+            if self.teacher is None:
+                smoothing = self.settings.label_smoothing
+                predicted = self.stepped(images, kept)
+                return F.cross_entropy(predicted.float(), targets, label_smoothing=smoothing)  # type: ignore[arg-type]
+            with torch.no_grad():
+                taught = self.taught(images, kept)
+            learned = self.stepped(images, kept)
+            loss = distillation_loss(learned, taught)
+            return loss if targets is None else loss + F.cross_entropy(learned.float(), targets)
+
+    def _spoiled_layer(self, images: Tensor, kept: Tensor | None) -> str | None:
+        """What a loss that is not finite comes from: a weight, or the first layer that computes one."""
+        if name := unfinite_parameter(self.model):
+            return name
+        for model, prefix in ((self.teacher, "teacher's "), (self.model, "")):
+            if model is not None:
+                layer = unfinite_layer(model, lambda model=model: model(images, kept))  # type: ignore[misc]
+                if layer:
+                    return prefix + layer
+        return None
+
+    def _not_finite(self, what: str, epoch: int, layer: str | None) -> TrainError:
+        told = next(filter(None, gather_object([layer])), None)  # another process may have seen it
+        where = f" in {told}" if told else ""
+        return TrainError(
+            f"The {what} of phase {self.settings.phase} is not a number at step {self.step + 1}, "
+            f"epoch {epoch}{where}.",
+            "The best checkpoint so far is kept; start again with a lower --lr.",
+        )
 
     def _follow(self) -> None:
         """Move the average towards the weights; faster in the first steps."""

@@ -34,6 +34,7 @@ class PhaseSettings:
             0 to 1; less to compute, and none is left out in the last fifth of the epochs.
         flip: mirror images keep their class.
         seed: of weights, order and augmentation.
+        precision: of matrix products: ``fp32``, ``bf16``, or ``auto`` for bfloat16 on CUDA alone.
         loss: of a model that learns from another one, a name in LOSSES.
         keep_epochs: epochs after which the weights are also kept, as ``epoch-0040.safetensors``.
     """
@@ -53,6 +54,7 @@ class PhaseSettings:
     patch_drop: float = 0.0
     flip: bool = True
     seed: int = 0
+    precision: str = "auto"
     loss: str = "kl"
     keep_epochs: tuple[int, ...] = ()
 
@@ -60,6 +62,7 @@ class PhaseSettings:
 LOSSES = ("kl", "kl+ce")
 """Forward KL divergence from the teacher's probabilities alone, as FTerViT has it, or the sum of it and the
 cross-entropy with the labels."""
+
 WHOLE_IMAGES_SHARE = 0.2
 """The last share of the epochs, in which no patch is left out."""
 LR_FLOOR = 0.01
@@ -99,13 +102,17 @@ class RunMemory:
     """What later phases take over from the first, kept in the run folder.
 
     Attributes:
-        data: absolute path of the folder of photos.
-        preset: a name in PRESETS.
+        data: absolute path of the folder of photos, or ``hub:`` and a dataset's name.
+        preset: a name in PRESETS, or timm's of a DeiT.
         split: ``random`` or ``groups:N``.
         val_fraction: share of the validation photos.
         seed: of split, weights, order and augmentation.
         scheme: of the student.
         flip: mirror images keep their class.
+        unlabelled: absolute path of a folder of more photos for the student; "" for none.
+        image_column, label_column: of a dataset; "" to find them.
+        stream: a dataset is read in order, not downloaded.
+        epoch_photos: photos of an epoch of a stream; 0: as many as it says it has.
     """
 
     data: str
@@ -115,6 +122,11 @@ class RunMemory:
     seed: int
     scheme: str
     flip: bool
+    unlabelled: str = ""
+    image_column: str = ""
+    label_column: str = ""
+    stream: bool = False
+    epoch_photos: int = 0
 
 
 def remember(folder: Path, memory: RunMemory) -> None:

@@ -70,6 +70,23 @@ def start_of(
     return Start(student, teacher, preprocessing, sources)
 
 
+def teacher_labels(out: Path, sources: Sources) -> tuple[str, ...]:
+    """The classes that the teacher of a student knows.
+
+    Raises:
+        CheckpointError: it cannot be read.
+        TrainError: there is none.
+    """
+    if sources.teacher:
+        from ..checkpoint import read_checkpoint
+
+        return read_checkpoint(sources.teacher).labels
+    own = out / "teacher" / BEST_NAME
+    if not own.exists():
+        raise TrainError("Photos without labels need a teacher that exists.", "Name one with --teacher.")
+    return read_run_checkpoint(own)[1].labels
+
+
 def _student_scheme(name: str) -> Scheme:
     scheme = scheme_named(name)
     if scheme.linear is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ class Description:
         scheme: a name in SCHEMES.
         phase: ``teacher``, ``training`` or ``recovery``.
         epoch: epochs trained in this phase.
-        accuracy: top-1 on the validation photos, 0 to 1.
+        accuracy: top-1 on the validation photos, 0 to 1; None where they have no labels.
     """
 
     architecture: Architecture
@@ -48,10 +48,11 @@ class Description:
     scheme: str
     phase: str
     epoch: int
-    accuracy: float
+    accuracy: float | None
 
     def metadata(self, file_format: str) -> dict[str, str]:
         """As string pairs for the header of a safetensors file."""
+        accuracy = {} if self.accuracy is None else {"ftervit.accuracy": f"{self.accuracy:.6f}"}
         return {
             "ftervit.format": file_format,
             "ftervit.architecture": json.dumps(asdict(self.architecture)),
@@ -60,7 +61,7 @@ class Description:
             "ftervit.scheme": self.scheme,
             "ftervit.phase": self.phase,
             "ftervit.epoch": str(self.epoch),
-            "ftervit.accuracy": f"{self.accuracy:.6f}",
+            **accuracy,
         }
 
     @staticmethod
@@ -80,7 +81,7 @@ class Description:
             metadata["ftervit.scheme"],
             metadata["ftervit.phase"],
             int(metadata["ftervit.epoch"]),
-            float(metadata["ftervit.accuracy"]),
+            float(metadata["ftervit.accuracy"]) if "ftervit.accuracy" in metadata else None,
         )
 
 
@@ -112,17 +113,45 @@ def _read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]
 
 
 @dataclass
+class Tally:
+    """What has been done of an epoch; after a kill the epoch goes on from here.
+
+    Attributes:
+        steps: optimiser steps.
+        photos: photos of these steps, over all processes.
+        loss_sum: their losses.
+        seconds: that it took.
+    """
+
+    steps: int = 0
+    photos: int = 0
+    loss_sum: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def loss(self) -> float:
+        """Mean loss per photo."""
+        return self.loss_sum / max(1, self.photos)
+
+    @property
+    def images_per_second(self) -> float:
+        """Photos of all processes per second."""
+        return self.photos / self.seconds if self.seconds else 0.0
+
+
+@dataclass
 class Progress:
-    """Where a run stands after its last complete epoch.
+    """Where a run stands.
 
     Attributes:
         epoch: complete epochs.
         step: optimiser steps.
         best_epoch: the epoch kept as best; 0 before the first.
-        best_top1: its top-1 on the validation photos, 0 to 1.
-        best_loss: its cross-entropy on the validation photos.
-        seconds: time spent in epochs.
+        best_top1: its top-1 on the validation photos, 0 to 1; without labels, its agreement with the teacher.
+        best_loss: its cross-entropy on the validation photos; without labels, its divergence.
+        seconds: time spent in complete epochs.
         finished: the phase has ended.
+        tally: what has been done of the epoch after the complete ones.
     """
 
     epoch: int = 0
@@ -132,12 +161,23 @@ class Progress:
     best_loss: float = float("inf")
     seconds: float = 0.0
     finished: bool = False
+    tally: Tally = field(default_factory=Tally)
+
+    @staticmethod
+    def from_json(text: str) -> Progress:
+        """The inverse of ``json.dumps(asdict(progress))``.
+
+        Raises:
+            ValueError, TypeError: it is not.
+        """
+        values = json.loads(text)
+        return Progress(**{**values, "tally": Tally(**values.get("tally", {}))})
 
 
 class ResumableState:
     """Everything a step depends on: weights, average, optimiser moments, progress and settings.
 
-    Random numbers need no place here: every epoch draws from a generator seeded by run seed and epoch.
+    Random numbers need no place here: every step draws from a generator of its own (`sharing.generator_of`).
     """
 
     def __init__(
@@ -163,6 +203,12 @@ class ResumableState:
         arrays = {name: t.detach().cpu().numpy().copy() for name, t in self._tensors().items()}
         write_atomic(self.path, save(arrays, metadata))
 
+    @property
+    def size_bytes(self) -> int:
+        """Of the file, about: weights, two moments of each, and the average."""
+        copies = 3 if self.average is None else 4
+        return 4 * copies * sum(parameter.numel() for parameter in self.model.parameters())
+
     def load(self) -> Progress:
         """Restore everything.
 
@@ -174,7 +220,7 @@ class ResumableState:
         arrays, metadata = _read_safetensors(self.path)
         try:
             self._check_configuration(json.loads(metadata["ftervit.configuration"]))
-            progress = Progress(**json.loads(metadata["ftervit.progress"]))
+            progress = Progress.from_json(metadata["ftervit.progress"])
             self._restore(arrays)
         except (KeyError, ValueError, TypeError, RuntimeError) as defect:
             raise TrainError(f"{self.path} is damaged ({defect}).", "Start again with --overwrite.") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +43,11 @@ def tiny_preset(monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def run(tiny_preset: str, photo_folder: Path, tmp_path: Path) -> Callable[..., Any]:
-    """run(phase, out=..., data=..., resume=..., **settings) -> PhaseResult of a tiny model."""
+    """run(phase, out=..., data=..., resume=..., ...) -> PhaseResult of a tiny model."""
     from dataclasses import replace
 
-    from ftervit_deploy.train.distill import RunOptions, run_phase
+    from ftervit_deploy.train.distill import run_phase
+    from ftervit_deploy.train.phase import RunOptions
     from ftervit_deploy.train.settings import PHASES, RunMemory
     from ftervit_deploy.train.starts import Sources
 
@@ -61,11 +62,13 @@ def run(tiny_preset: str, photo_folder: Path, tmp_path: Path) -> Callable[..., A
         preset: str = tiny_preset,
         quiet: bool = True,
         scheme: str = "ftervit-s8",
+        memory: Mapping[str, Any] = {},
+        options: Mapping[str, Any] = {},
         **settings: Any,
     ) -> Any:
-        memory = RunMemory(str(data), preset, "random", 0.25, 3, scheme, True)
+        remembered = RunMemory(str(data), preset, "random", 0.25, 3, scheme, True, **memory)
         chosen = {"epochs": 2, "batch_size": 8, "seed": 3, "lr": 3e-3, "warmup_epochs": 0, **settings}
-        options = RunOptions(1, memory_bytes, quiet, resume, overwrite)
-        return run_phase(out, memory, replace(PHASES[phase], **chosen), sources, options)
+        how = RunOptions(1, memory_bytes, quiet, resume, overwrite, **options)
+        return run_phase(out, remembered, replace(PHASES[phase], **chosen), sources, how)
 
     return run

@@ -215,6 +215,37 @@ def test_mistakes_get_one_sentence_and_leave_nothing(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_comparison_needs_labels_and_one_process(
+    tiny_preset: str, photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    made = [
+        "train",
+        str(photo_folder),
+        "--phase",
+        "teacher",
+        "--preset",
+        "tiny",
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    assert main([*made, "--epochs", "1", "--batch-size", "16", "--threads", "1", "--quiet"]) == 0
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for number, photo in enumerate(sorted(photo_folder.rglob("*.png"))):
+        (flat / f"{number}.png").write_bytes(photo.read_bytes())
+    weights = tmp_path / "weights.safetensors"
+    weights.write_bytes((tmp_path / "run" / "teacher" / "best.safetensors").read_bytes())
+    used = ["--schemes", "int8", "--teacher", str(weights), *BUDGET[2:], "--preset", "tiny"]
+    assert main(["compare", str(flat), "--out", str(tmp_path / "out"), *used]) == 2
+    assert "The photos have no labels" in capsys.readouterr().err
+    assert main(["compare", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out"), *used]) == 2
+    assert "There is no folder" in capsys.readouterr().err
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert _compare(photo_folder, tmp_path / "two") == 2
+    assert "runs in one process" in capsys.readouterr().err
+
+
 def test_damaged_records_are_refused(
     tiny_preset: str, photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

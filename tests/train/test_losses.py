@@ -50,6 +50,15 @@ def test_a_loss_that_a_phase_cannot_have_is_refused(run: Run) -> None:
         run("teacher", loss="mse")
 
 
+def test_photos_without_labels_have_no_cross_entropy(run: Run, photo_folder: Path, tmp_path: Path) -> None:
+    run("teacher", epochs=1)
+    more = tmp_path / "more"
+    more.mkdir()
+    (more / "a.png").write_bytes(next(photo_folder.rglob("*.png")).read_bytes())
+    with pytest.raises(ConfigError, match=r"kl\+ce needs the label of every photo"):
+        run("training", loss="kl+ce", epochs=1, memory={"unlabelled": str(more)})
+
+
 def test_recovery_can_start_from_epochs_that_were_kept(run: Run, tmp_path: Path) -> None:
     run("teacher", epochs=1)
     run("training", epochs=4, keep_epochs=(1, 3))

@@ -20,11 +20,9 @@ from ftervit_deploy.train.data import (  # noqa: E402
     GUARD_NAMES,
     SplitRule,
     _split_by_groups,
-    open_photos,
     split_photos,
-    training_decoder,
-    validation_decoder,
 )
+from ftervit_deploy.train.photosets import open_photos, training_decoder, validation_decoder  # noqa: E402
 
 ARCH = Architecture(16, 4, 16, 2, 2, 32, 3)
 

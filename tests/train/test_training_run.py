@@ -26,6 +26,7 @@ from ftervit_deploy.train.evaluate import student_logits  # noqa: E402
 from ftervit_deploy.train.log import Reporter  # noqa: E402
 from ftervit_deploy.train.settings import LR_FLOOR, PHASES  # noqa: E402
 from ftervit_deploy.train.starts import Sources  # noqa: E402
+from ftervit_deploy.train.validation import Validation  # noqa: E402
 
 Run = Callable[..., Any]
 TESTS = Path(__file__).parent
@@ -108,7 +109,7 @@ def _check_packed(result: Any) -> None:
 def test_the_best_epoch_is_kept_and_patience_ends_a_phase(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([0.5, 0.75, 0.75, 0.6, 0.75, 0.7])
     monkeypatch.setattr(
-        "ftervit_deploy.train.distill.validate", lambda *_: loop.Validation(next(scores), 1.0)
+        "ftervit_deploy.train.validation.Examiner.validate", lambda *_: Validation(next(scores), 1.0)
     )
     result = run("teacher", epochs=6, patience=3, augment="none")
     assert (result.epoch, result.epochs, result.top1) == (2, 5, 0.75)
@@ -121,40 +122,52 @@ from dataclasses import replace
 sys.path.insert(0, sys.argv[1])
 from conftest import TINY
 from ftervit_deploy.architecture import PRESETS
-from ftervit_deploy.train import distill, loop, settings, starts
+from ftervit_deploy.train import distill, loop, phase, settings, starts
 
 PRESETS["tiny"] = TINY
 take_step = loop.Trainer._take_step
 
-def killed(trainer, photos, labels, epoch, generator):
+def killed(trainer, batch, epoch):
     if epoch == 3 and trainer.step % trainer.steps == 2:
         os.kill(os.getpid(), signal.SIGKILL)
-    return take_step(trainer, photos, labels, epoch, generator)
+    return take_step(trainer, batch, epoch)
 
 loop.Trainer._take_step = killed
 memory = settings.RunMemory(sys.argv[2], "tiny", "random", 0.25, 3, "ftervit-s8", True)
 chosen = replace(
     settings.PHASES["teacher"], epochs=5, batch_size=8, seed=3, lr=3e-3, warmup_epochs=0, patch_drop=0.5
 )
-distill.run_phase(Path(sys.argv[3]), memory, chosen, starts.Sources(), distill.RunOptions(1, 10**9, True))
+options = phase.RunOptions(1, 10**9, True, save_seconds=float(sys.argv[4]))
+distill.run_phase(Path(sys.argv[3]), memory, chosen, starts.Sources(), options)
 """
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="hardware: this system has no SIGKILL")
+@pytest.mark.parametrize("save_seconds", [0, 3600], ids=["kept every step", "kept every epoch"])
 def test_a_killed_run_continues_with_the_losses_of_an_unbroken_one(
-    run: Run, photo_folder: Path, tmp_path: Path
+    run: Run, photo_folder: Path, tmp_path: Path, save_seconds: int
 ) -> None:
     settings = {"epochs": 5, "patch_drop": 0.5}
     whole = run("teacher", out=tmp_path / "whole", **settings)
     broken = tmp_path / "broken"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    arguments = [sys.executable, "-c", KILLED, str(TESTS), str(photo_folder), str(broken)]
+    arguments = [sys.executable, "-c", KILLED, str(TESTS), str(photo_folder), str(broken), str(save_seconds)]
     assert subprocess.run(arguments, env=environment).returncode == -signal.SIGKILL
     assert len(_losses(broken / "teacher")) == 2
+    steps = 5
+    assert _state_step(broken / "teacher") == (2 * steps + 2 if save_seconds == 0 else 2 * steps)
     resumed = run("teacher", out=broken, resume=True, **settings)
     assert _losses(broken / "teacher") == _losses(tmp_path / "whole" / "teacher")
     first, second = (read_checkpoint(str(result.checkpoint)).arrays for result in (whole, resumed))
     assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def _state_step(folder: Path) -> int:
+    """Optimiser steps up to the state from which a run in `folder` would continue."""
+    from safetensors import safe_open
+
+    with safe_open(folder / "state.safetensors", framework="numpy") as file:
+        return int(json.loads(file.metadata()["ftervit.progress"])["step"])
 
 
 def test_resuming_a_finished_phase_gives_its_result_again(run: Run) -> None:
@@ -226,7 +239,7 @@ def test_a_loss_that_is_not_a_number_stops_the_run_and_keeps_the_best(
         return loss_of(trainer, *batch) * (float("nan") if trainer.step == 7 else 1.0)
 
     monkeypatch.setattr(loop.Trainer, "_loss", spoiled)
-    with pytest.raises(TrainError, match="phase teacher is not a number at step 8"):
+    with pytest.raises(TrainError, match="loss of phase teacher is not a number at step 8, epoch 2"):
         run("teacher", epochs=4)
     assert read_checkpoint(str(tmp_path / "run" / "teacher" / "best.safetensors")).architecture == TINY
 
@@ -286,9 +299,11 @@ def test_a_terminal_sees_a_bar_with_accuracy() -> None:
     terminal = _Terminal()
     values = {"epoch": 1, "loss": 0.5, "val_top1": 0.75, "teacher_top1": 0.875, "zero_fraction": 0.37}
     with Reporter("training", 2, 10, quiet=False, stream=terminal) as reporter:
-        reporter.step(1, 10)
         reporter.epoch({**values, "images_per_second": 100.0}, 60.0)
-    assert "training 1/2" in terminal.getvalue()
+        reporter.step(2, 10, 0.25, 120.0)
+    assert "training 2/2" in terminal.getvalue()
+    assert "loss 0.2500" in terminal.getvalue()
+    assert "120 images/s" in terminal.getvalue()
     assert "top-1 75.00% (teacher 87.50%)" in terminal.getvalue()
 
 

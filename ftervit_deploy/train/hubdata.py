@@ -1,0 +1,228 @@
+"""Photos from a dataset of the Hugging Face hub, or from files that its `datasets` library reads."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from ..errors import ConfigError, DataError, FtervitError
+from .data import Split, SplitRule, split_listed
+from .photosets import UNLABELLED
+from .streams import BytesPhoto, PhotoStream, bytes_photo
+
+PREFIX = "hub:"
+"""What a dataset's name begins with, so that it is no folder."""
+VALIDATION_SPLITS = ("validation", "valid", "val", "test")
+
+
+@dataclass(frozen=True)
+class HubData:
+    """A dataset.
+
+    Attributes:
+        name: ``user/name[:configuration][@revision]``, or a folder of files such as Parquet.
+        image_column, label_column: "" to find the only one.
+        stream: read it in order instead of downloading it.
+        epoch_photos: photos of an epoch of a stream; 0: as many as the dataset says it has.
+    """
+
+    name: str
+    image_column: str = ""
+    label_column: str = ""
+    stream: bool = False
+    epoch_photos: int = 0
+
+
+@dataclass(frozen=True)
+class HubRow:
+    """A photo as a row of a dataset; see `photosets.Stored`."""
+
+    table: Any
+    index: int
+    column: str
+    name: str
+    label: int
+
+    def load(self) -> Image.Image:
+        """See `photosets.Stored`."""
+        return bytes_photo(self.table[self.index], (self.column, ""), self.name).load()
+
+
+def is_hub_data(data: str) -> bool:
+    """DATA names a dataset rather than a folder."""
+    return data.startswith(PREFIX)
+
+
+def split_dataset(data: HubData, rule: SplitRule, classes: Sequence[str], memory_bytes: int) -> Split:
+    """Open a dataset: its own validation split, or its training split divided by `rule`.
+
+    Args:
+        data: which, and how.
+        rule: where it has no validation split.
+        classes: of the teacher, for a dataset without labels.
+        memory_bytes: most memory for the validation photos of a stream.
+
+    Raises:
+        FtervitError: `datasets` is not installed.
+        DataError: no such dataset, no images, labels that cannot be told.
+        ConfigError: blocks of names, which a dataset has not.
+    """
+    if importlib.util.find_spec("datasets") is None:
+        raise FtervitError("Datasets of the hub need `datasets`, which is not installed.",
+                           'pip install "ftervit[datasets]"')  # fmt: skip
+    if rule.group:
+        raise ConfigError("A dataset has no file names to split by.", "Use --split random.")
+    splits = _loaded(data)
+    if "train" not in splits:
+        raise DataError(f"{data.name} has no split `train`, only {', '.join(splits)}.")
+    columns = _columns(splits["train"], data)
+    labels = _labels(splits["train"], columns[1], data) or tuple(classes)
+    checking = next((splits[name] for name in VALIDATION_SPLITS if name in splits), None)
+    if data.stream:
+        return _streamed(data, splits["train"], checking, columns, labels, memory_bytes)
+    train = _rows(splits["train"], columns, labels, f"{data.name} train")
+    validation = _rows(checking, columns, labels, f"{data.name} validation") if checking is not None else []
+    if columns[1]:
+        validation = [row for row in validation if row.label != UNLABELLED]
+    if validation:
+        return Split(labels, tuple(train), tuple(validation))
+    return split_listed(train, rule, labels, data.name)
+
+
+def _loaded(data: HubData) -> Mapping[str, Any]:
+    """The dataset's splits by name; images are left as the bytes of their files."""
+    import datasets
+
+    name, _, revision = data.name.partition("@")
+    if Path(name).is_dir():
+        source, configuration = name, ""
+    else:
+        source, _, configuration = name.partition(":")
+    if data.stream is False and not _progress_wanted():
+        datasets.disable_progress_bars()
+    try:
+        found: Mapping[str, Any] = datasets.load_dataset(
+            source, configuration or None, revision=revision or None, streaming=data.stream
+        )
+    except Exception as defect:  # of whichever file format, or of the hub's client
+        reason = " ".join(str(defect).split())[:200] or type(defect).__name__
+        raise DataError(
+            f"The dataset {data.name} cannot be opened: {reason}",
+            "It has the form hub:user/name[:configuration][@revision]; a private one needs HF_TOKEN.",
+        ) from None
+    return found
+
+
+def _progress_wanted() -> bool:
+    import sys
+
+    return sys.stderr.isatty()
+
+
+def _features(dataset: Any) -> Mapping[str, Any]:
+    features = dataset.features
+    if features is None:
+        features = dataset._resolve_features().features
+    return features or {}
+
+
+def _columns(dataset: Any, data: HubData) -> tuple[str, str]:
+    """The columns of image and label; the latter "" where there is none."""
+    import datasets
+
+    features = _features(dataset)
+    for asked in (data.image_column, data.label_column):
+        if asked and asked not in features:
+            raise DataError(f"{data.name} has no column {asked!r}, only {', '.join(features)}.")
+    image = data.image_column or _only(features, datasets.Image, "image", data)
+    label = data.label_column or _only(features, datasets.ClassLabel, "label", data)
+    if not image:
+        raise DataError(f"{data.name} has no column of images, only {', '.join(features)}.")
+    return image, label
+
+
+def _only(features: Mapping[str, Any], kind: type, what: str, data: HubData) -> str:
+    found = [name for name, feature in features.items() if isinstance(feature, kind)]
+    if len(found) > 1:
+        raise DataError(
+            f"{data.name} has several columns of {what}s: {', '.join(found)}.", f"Name one: --{what}-column."
+        )
+    return found[0] if found else ""
+
+
+def _labels(dataset: Any, column: str, data: HubData) -> tuple[str, ...]:
+    """Names of the classes; none without a column of labels."""
+    if not column:
+        return ()
+    feature = _features(dataset)[column]
+    if hasattr(feature, "names"):
+        return tuple(feature.names)
+    if data.stream:
+        raise DataError(f"Column {column} of {data.name} does not say which classes there are.",
+                        "Leave out --stream.")  # fmt: skip
+    return tuple(map(str, sorted(set(dataset[column]))))
+
+
+def _undecoded(dataset: Any, column: str) -> Any:
+    import datasets
+
+    return dataset.cast_column(column, datasets.Image(decode=False))
+
+
+def _rows(dataset: Any, columns: tuple[str, str], labels: Sequence[str], where: str) -> list[HubRow]:
+    table = _undecoded(dataset, columns[0])
+    if not columns[1]:
+        given: list[Any] = [UNLABELLED] * len(table)
+    else:
+        given = list(table[columns[1]])
+    if not hasattr(_features(dataset).get(columns[1]), "names") and columns[1]:
+        index = {label: number for number, label in enumerate(labels)}
+        given = [index.get(str(value), UNLABELLED) for value in given]
+    return [
+        HubRow(
+            table, number, columns[0], f"{where} no. {number}", UNLABELLED if label is None else int(label)
+        )
+        for number, label in enumerate(given)
+    ]
+
+
+def _streamed(
+    data: HubData, train: Any, checking: Any, columns: tuple[str, str], labels: tuple[str, ...], memory: int
+) -> Split:
+    if checking is None:
+        raise DataError(f"{data.name} has no validation split, which a stream needs.", "Leave out --stream.")
+    count = data.epoch_photos or _stated_count(train)
+    if not count:
+        raise DataError(f"{data.name} does not say how many photos it has.", "Give --epoch-photos.")
+    validation, all_fit = _fitting(checking, columns, f"{data.name} validation", memory)
+    remarks = (
+        () if all_fit else (f"Validating on the first {len(validation)} photos: more need --memory-mb.",)
+    )
+    stream = PhotoStream(_undecoded(train, columns[0]), columns, count, f"{data.name} train")
+    return Split(labels, (), tuple(validation), stream=stream, remarks=remarks)
+
+
+def _stated_count(dataset: Any) -> int:
+    splits = dataset.info.splits or {}
+    stated = splits.get(str(dataset.split)) if dataset.split is not None else None
+    return int(stated.num_examples or 0) if stated is not None else 0
+
+
+def _fitting(
+    dataset: Any, columns: tuple[str, str], where: str, memory_bytes: int
+) -> tuple[list[BytesPhoto], bool]:
+    """As many photos of a split as `memory_bytes` hold, and whether that is all of them."""
+    photos: list[BytesPhoto] = []
+    held_bytes = 0
+    for number, row in enumerate(_undecoded(dataset, columns[0])):
+        photo = bytes_photo(row, columns, f"{where} no. {number}")
+        held_bytes += len(photo.content)
+        if photos and held_bytes > memory_bytes:
+            return photos, False
+        photos.append(photo)
+    return photos, True

@@ -1,0 +1,340 @@
+"""One phase of one run: its files, its photos, its trainer, and what is said and written on the way."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+
+from ..architecture import Architecture
+from ..errors import StoppedError, TrainError
+from ..schemes import scheme_named
+from .data import Split
+from .export import export_packed
+from .initialise import build_student
+from .log import LOG_NAME, JsonLog, Reporter, counted
+from .loop import Trainer, uses_bfloat16
+from .model import load_arrays, zero_fraction
+from .photosets import UNLABELLED, PhotoSet, PhotoSource, open_photos, training_decoder, validation_decoder
+from .records import Records
+from .settings import PhaseSettings, RunMemory
+from .starts import BEST_NAME, STUDENT_PHASES, Start
+from .state import (
+    Description,
+    Progress,
+    ResumableState,
+    Tally,
+    arrays_of,
+    read_run_checkpoint,
+    write_checkpoint,
+)
+from .validation import Examiner, Validation
+
+STATE_NAME = "state.safetensors"
+PACKED_NAME = "student.safetensors"
+SPLIT_NAME = "split.json"
+KEPT_NAME = "epoch-{:04}.safetensors"
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a phase is run, without effect on its result.
+
+    Attributes:
+        threads: of computation and of decoding; 0 leaves the choice to PyTorch.
+        memory_bytes: most memory for decoded training photos.
+        quiet: no progress.
+        resume: continue a run that was stopped.
+        overwrite: replace a run that is there.
+        save_seconds: between states written within an epoch; one is written after every epoch.
+        compiled: have PyTorch compile the models.
+        tensorboard: write TensorBoard's files, too.
+        plot: where curves are drawn.
+    """
+
+    threads: int = 0
+    memory_bytes: int = 4_000_000_000
+    quiet: bool = False
+    resume: bool = False
+    overwrite: bool = False
+    save_seconds: float = 600.0
+    compiled: bool = False
+    tensorboard: bool = False
+    plot: Path | None = None
+
+
+@dataclass(frozen=True)
+class PhaseResult:
+    """What a phase reached.
+
+    Attributes:
+        phase: its name.
+        checkpoint: the best weights; a student's are latent floats.
+        packed: the packed ternary checkpoint of a student that the engine can run.
+        top1: on the validation photos, 0 to 1; None without labels.
+        teacher_top1: the same of the model it learned from, if any.
+        agreement: without labels, share of the validation photos of which the teacher says the same.
+        epoch: the epoch that was kept.
+        epochs: epochs trained.
+        zero_fraction: share of zeros among the quantised weights.
+        seconds: time spent in epochs.
+        main: this process is the one that speaks.
+    """
+
+    phase: str
+    checkpoint: Path
+    packed: Path | None
+    top1: float | None
+    teacher_top1: float | None
+    agreement: float | None
+    epoch: int
+    epochs: int
+    zero_fraction: float
+    seconds: float
+    main: bool = True
+
+
+class Phase:
+    """One phase of one run."""
+
+    def __init__(
+        self,
+        folder: Path,
+        memory: RunMemory,
+        settings: PhaseSettings,
+        start: Start,
+        split: Split,
+        options: RunOptions,
+        accelerator: Accelerator,
+    ) -> None:
+        self.folder, self.memory, self.settings = folder, memory, settings
+        self.split, self.options, self.preprocessing = split, options, start.preprocessing
+        self.sources, self.accelerator = start.sources, accelerator
+        self.main = accelerator.is_main_process
+        self.training, self.validation = self._open_photos(start.model.arch)
+        self.trainer = Trainer(
+            start.model, start.teacher, self.training, settings, self.preprocessing, accelerator,
+            options.compiled,
+        )  # fmt: skip
+        self.examiner = Examiner(self.validation, self.preprocessing, accelerator)
+        self.state = ResumableState(
+            folder / STATE_NAME, self.trainer.model, self.trainer.average, self.trainer.optimiser,
+            {**asdict(memory), **asdict(settings), "preprocessing": asdict(self.preprocessing)},
+        )  # fmt: skip
+        self.records = Records(folder, options.tensorboard and self.main, options.plot if self.main else None)
+        self.progress = Progress()
+        self.teacher_top1: float | None = None
+        self.saved_at = time.monotonic()
+        self.told_skipped = 0
+
+    def _open_photos(self, arch: Architecture) -> tuple[PhotoSource, PhotoSet]:
+        threads = self.options.threads or torch.get_num_threads()
+        memory = self.options.memory_bytes
+        decoder = training_decoder(arch, self.preprocessing)
+        training: PhotoSource
+        if self.split.stream is not None:
+            training = self.split.stream.opened(decoder, threads)
+        else:
+            training = open_photos(self.split.train, decoder, memory, threads, check_all=False)
+        decoder = validation_decoder(arch, self.preprocessing)
+        return training, open_photos(self.split.validation, decoder, memory, threads)
+
+    def run(self) -> PhaseResult:
+        """Train until the phase ends; the best weights are on disk at any time after the first epoch."""
+        if self.options.resume:
+            self.progress = self.state.load()
+            self.trainer.step = self.progress.step
+        if self.main:
+            self._clear()
+        log = self._open_log()
+        if self.trainer.teacher is not None:
+            self.teacher_top1 = self.examiner.teach(self.trainer.teacher).top1
+        settings, steps = self.settings, self.trainer.steps
+        quiet = self.options.quiet or not self.main
+        with self.records, Reporter(settings.phase, settings.epochs, steps, quiet) as reporter:
+            self._introduce(reporter)
+            try:
+                while not self.progress.finished:
+                    self._epoch(log, reporter)
+            except KeyboardInterrupt:
+                raise StoppedError(
+                    f"Stopped; {counted(self.progress.epoch, 'complete epoch')} kept in {self.folder}.",
+                    "Continue with --resume.",
+                ) from None
+        return self._finish()
+
+    def _clear(self) -> None:
+        """Remove what a run that was killed while it wrote has left; refuse a full disk."""
+        for name in (STATE_NAME, BEST_NAME, PACKED_NAME):
+            for path in self.folder.glob(f".{name}.*.tmp"):
+                path.unlink(missing_ok=True)
+        needed = 3 * self.state.size_bytes  # two states while one is written, and the best weights
+        free = shutil.disk_usage(self.folder).free
+        if free < needed:
+            raise TrainError(
+                f"The run needs {needed / 1e6:,.0f} MB in {self.folder}; {free / 1e6:,.0f} MB are free.",
+                "Free some space, or choose another --out.",
+            )
+
+    def _open_log(self) -> JsonLog | None:
+        if not self.main:
+            return None
+        resumed = (self.progress.epoch, self.progress.step) if self.options.resume else None
+        log = JsonLog(self.folder / LOG_NAME, resumed)
+        if resumed is None:
+            log.write("configuration", **self._configuration())
+        return log
+
+    def _configuration(self) -> dict[str, Any]:
+        return {
+            **asdict(self.memory),
+            "data": Path(self.memory.data).name,
+            "unlabelled": Path(self.memory.unlabelled).name,
+            **asdict(self.settings),
+            "teacher_source": self.sources.teacher,
+            "init_source": self.sources.init,
+            "architecture": asdict(self.trainer.model.arch),
+            "preprocessing": asdict(self.preprocessing),
+            "augmentation": asdict(self.trainer.augmentation),
+            "labels": list(self.split.labels),
+            "train_photos": len(self.training),
+            "unlabelled_photos": sum(photo.label == UNLABELLED for photo in self.split.train),
+            "validation_photos": len(self.validation),
+            "guarded_photos": self.split.guarded,
+            "skipped_photos": len(self.training.skipped) + len(self.validation.skipped),
+            "device": str(self.accelerator.device),
+            "bfloat16": uses_bfloat16(self.settings.precision, self.accelerator.device),
+            "compiled": self.options.compiled,
+            "processes": self.accelerator.num_processes,
+            "threads": torch.get_num_threads(),
+            "versions": versions(),
+        }
+
+    def _introduce(self, reporter: Reporter) -> None:
+        for remark in self.split.remarks:
+            reporter.say(remark)
+        self._tell_skipped(reporter)
+        if self.split.guarded:
+            reporter.say(f"{self.split.guarded} photos beside validation groups are left out of training.")
+        unlabelled = sum(photo.label == UNLABELLED for photo in self.split.train)
+        which = f" ({unlabelled} without labels)" if unlabelled else ""
+        reporter.say(
+            f"{len(self.training)} photos to learn from{which}, "
+            f"{len(self.validation)} to validate with, {len(self.split.labels)} classes."
+        )
+
+    def _tell_skipped(self, reporter: Reporter) -> int:
+        """Name the photos that could not be read since this was last told; how many there were in all."""
+        skipped = list(dict.fromkeys(gather_object(self.training.skipped + self.validation.skipped)))
+        for sentence in skipped[self.told_skipped :]:
+            reporter.say(f"Skipped: {sentence}")
+        if len(skipped) > self.told_skipped:
+            reporter.say(f"{counted(len(skipped), 'photo')} could not be read and will not be used.")
+        self.told_skipped = len(skipped)
+        return len(skipped)
+
+    def _epoch(self, log: JsonLog | None, reporter: Reporter) -> None:
+        progress, tally = self.progress, self.progress.tally
+        epoch = progress.epoch + 1
+        lr = self.trainer.train_epoch(epoch, tally, lambda: self._after_step(epoch, tally, log, reporter))
+        checked = self.examiner.validate(self.trainer.kept)
+        zeros = zero_fraction(self.trainer.kept)
+        if checked.score > (progress.best_top1, -progress.best_loss):
+            progress.best_epoch, progress.best_top1 = epoch, checked.score[0]
+            progress.best_loss = -checked.score[1]
+            self._keep(BEST_NAME, epoch, checked)
+        if epoch in self.settings.keep_epochs:
+            self._keep(KEPT_NAME.format(epoch), epoch, checked)
+        progress.epoch, progress.step = epoch, self.trainer.step
+        progress.seconds += tally.seconds
+        saturated = bool(self.settings.patience) and epoch - progress.best_epoch >= self.settings.patience
+        progress.finished = epoch >= self.settings.epochs or saturated
+        progress.tally = Tally()
+        values = {
+            "phase": self.settings.phase, "epoch": epoch, "step": self.trainer.step, "loss": tally.loss,
+            "lr": lr,
+            "images_per_second": tally.images_per_second, "val_top1": checked.top1, "val_loss": checked.loss,
+            "val_agreement": checked.agreement, "val_divergence": checked.divergence,
+            "teacher_top1": self.teacher_top1, "zero_fraction": zeros, "seconds": tally.seconds,
+            "skipped_photos": self._tell_skipped(reporter),
+        }  # fmt: skip
+        if log is not None:
+            log.write("epoch", **values)
+            self.state.save(progress)
+            self.records.epoch(values, progress.finished)
+        self.saved_at = time.monotonic()
+        reporter.epoch(values, progress.seconds / epoch * (self.settings.epochs - epoch))
+
+    def _after_step(self, epoch: int, tally: Tally, log: JsonLog | None, reporter: Reporter) -> None:
+        """Show where the run stands; keep it, if the last time was long ago."""
+        reporter.step(epoch, tally.steps, tally.loss, tally.images_per_second)
+        due = time.monotonic() - self.saved_at >= self.options.save_seconds
+        if log is None or not due or tally.steps == self.trainer.steps:
+            return
+        self.progress.step = self.trainer.step
+        log.write(
+            "progress", phase=self.settings.phase, epoch=epoch, step=self.trainer.step, loss=tally.loss,
+            images_per_second=tally.images_per_second, seconds=tally.seconds,
+        )  # fmt: skip
+        self.state.save(self.progress)
+        self.saved_at = time.monotonic()
+        reporter.kept(epoch, tally.steps, tally.loss, tally.images_per_second)
+
+    def _keep(self, name: str, epoch: int, checked: Validation) -> None:
+        if not self.main:
+            return
+        description = Description(
+            self.trainer.model.arch, self.split.labels, self.preprocessing, self._scheme_name(),
+            self.settings.phase, epoch, checked.top1,
+        )  # fmt: skip
+        write_checkpoint(self.folder / name, arrays_of(self.trainer.kept), description)
+
+    def _scheme_name(self) -> str:
+        return self.memory.scheme if self.settings.phase in STUDENT_PHASES else "fp32"
+
+    def _finish(self) -> PhaseResult:
+        self.accelerator.wait_for_everyone()
+        arrays, description = read_run_checkpoint(self.folder / BEST_NAME)
+        packed, zeros = None, 0.0
+        if self.settings.phase in STUDENT_PHASES:
+            scheme = scheme_named(self.memory.scheme)
+            best = build_student(description.architecture, scheme)
+            load_arrays(best, arrays, ternary=False)
+            zeros = zero_fraction(best)
+            packed = None if scheme.obstacle() else self.folder / PACKED_NAME
+            if self.main and packed is not None:
+                export_packed(packed, best, description)
+        labelled, progress = description.accuracy is not None, self.progress
+        return PhaseResult(
+            self.settings.phase, self.folder / BEST_NAME, packed, progress.best_top1 if labelled else None,
+            self.teacher_top1, None if labelled else progress.best_top1, progress.best_epoch,
+            progress.epoch, zeros, progress.seconds, self.main,
+        )  # fmt: skip
+
+
+def versions() -> Mapping[str, str]:
+    """Versions of what decides a run's numbers, by name."""
+    import accelerate
+    import PIL
+    import safetensors
+
+    from .. import __version__
+
+    return {
+        "ftervit": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "accelerate": accelerate.__version__,
+        "numpy": np.__version__,
+        "pillow": PIL.__version__,
+        "safetensors": safetensors.__version__,
+    }
