@@ -8,10 +8,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import chip, commands, host, scalar
+from . import chip, commands, host, scalar, training
 from .table import report
 
-MODULES = (commands, chip, scalar, host)
+MODULES = (commands, chip, scalar, host, training)
 """Each has `groups()`: the figures of one subject."""
 
 

@@ -183,13 +183,20 @@ class Trainer:
             raise self._not_finite("loss", epoch, self._spoiled_layer(images, kept))
         self.optimiser.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
-        if not math.isfinite(float(norm)):
-            raise self._not_finite("gradient", epoch, unfinite_parameter(self.model, gradients=True))
+        self._clip(epoch)
         self.optimiser.step()
         self.step += 1
         self._follow()
         return value
+
+    def _clip(self, epoch: int) -> None:
+        try:
+            torch.nn.utils.clip_grad_norm_(
+                self.model.parameters(), self.settings.clip_norm, error_if_nonfinite=True
+            )
+        except RuntimeError:
+            layer = unfinite_parameter(self.model, gradients=True)
+            raise self._not_finite("gradient", epoch, layer) from None
 
     def _prepared(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
         """Augmented, mixed, normalised images [B, 3, H, W]; probabilities [B, classes] where they count."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from ..schemes import SCHEMES, Scheme, scheme_named
 from .guide import GuideNet, build_guide
 from .initialise import build_student
 from .loop import Classifier
-from .model import load_arrays, start_student
+from .model import DeiT, load_arrays, start_student, ternary_parameter_rules
 from .settings import PhaseSettings, RunMemory
 from .state import arrays_of, read_run_checkpoint
 
@@ -56,18 +57,47 @@ def start_of(
     if settings.phase == "teacher":
         return _teacher_start(arch, settings, sources, _guide(out, arch))
     own = out / "teacher" / BEST_NAME
-    teacher_arrays, teacher_arch, preprocessing = _weights(sources.teacher, own, "teacher")
-    _check_same_shape(teacher_arch, arch, memory.preset)
+    taught = _weights(sources.teacher, own, "teacher")
+    _check_same_shape(taught.architecture, arch, memory.preset)
+    if taught.ternary:
+        raise TrainError(f"{sources.teacher} is ternary and can be no teacher.", "Name FP32 weights.")
     teacher = build_student(arch, SCHEMES["fp32"])
-    load_arrays(teacher, teacher_arrays, ternary=False)
+    load_arrays(teacher, taught.arrays, ternary=False)
     student = build_student(arch, scheme, settings.seed)
     if settings.phase == "training" and not sources.init:
-        start_student(student, teacher_arrays)
+        start_student(student, taught.arrays)
     else:
-        arrays, student_arch, _ = _weights(sources.init, out / "training" / BEST_NAME, "training")
-        _check_same_shape(student_arch, arch, memory.preset)
+        found = _weights(sources.init, out / "training" / BEST_NAME, "training")
+        _check_same_shape(found.architecture, arch, memory.preset)
+        _check_same_scheme(found.scheme, scheme.name)
+        arrays = latent_arrays(student, found.arrays) if found.ternary else found.arrays
         start_student(student, arrays)
-    return Start(student, teacher, preprocessing, sources)
+    return Start(student, teacher, taught.preprocessing, sources)
+
+
+def latent_arrays(model: DeiT, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Floats from which `model` quantises the ternary `arrays` again, to rounding.
+
+    An absmean scale is the mean magnitude of its weights, zeros included, so those that are not zero grow by
+    what the zeros take away; other scales do not see the zeros.
+    """
+    latent = dict(arrays)
+    for name, rule in ternary_parameter_rules(model).items():
+        if rule.scale != "absmean":
+            continue
+        values = arrays[name]
+        magnitudes = np.abs(values.reshape(1 if rule.granularity == "tensor" else len(values), -1))
+        mean, largest = magnitudes.mean(axis=1), magnitudes.max(axis=1)
+        growth = np.divide(largest, mean, out=np.ones_like(mean), where=mean > 0)
+        latent[name] = values * growth.reshape(-1, *[1] * (values.ndim - 1))
+    return latent
+
+
+def _check_same_scheme(found: str, wanted: str) -> None:
+    if found not in (wanted, "fp32"):
+        raise TrainError(
+            f"The checkpoint was trained with scheme {found}, not {wanted}.", f"Give --scheme {found}."
+        )
 
 
 def teacher_labels(out: Path, sources: Sources) -> tuple[str, ...]:
@@ -99,10 +129,10 @@ def _guide(out: Path, arch: Architecture) -> GuideNet | None:
     path = out / "guide" / BEST_NAME
     if not path.exists():
         return None
-    arrays, found, _ = _weights("", path, "guide")
-    _check_same_shape(found, arch, "this run's preset")
+    found = _weights("", path, "guide")
+    _check_same_shape(found.architecture, arch, "this run's preset")
     guide = GuideNet(arch)
-    load_arrays(guide, arrays, ternary=False)
+    load_arrays(guide, found.arrays, ternary=False)
     return guide
 
 
@@ -112,26 +142,38 @@ def _teacher_start(
     model = build_student(arch, SCHEMES["fp32"], settings.seed)
     if not sources.init:
         return Start(model, guide, Preprocessing(), sources)
-    arrays, found, preprocessing = _weights(sources.init, Path(), "teacher")
+    weights = _weights(sources.init, Path(), "teacher")
+    found, arrays = weights.architecture, weights.arrays
     _check_same_shape(found.with_classes(arch.classes), arch, "this run's preset")
     if found.classes != arch.classes:  # another task: its head does not serve
         fresh = arrays_of(model)
         arrays = {**arrays, "head.weight": fresh["head.weight"], "head.bias": fresh["head.bias"]}
     load_arrays(model, arrays, ternary=False)
-    return Start(model, guide, preprocessing, sources)
+    return Start(model, guide, weights.preprocessing, sources)
 
 
-def _weights(source: str, own: Path, phase: str) -> tuple[dict[str, np.ndarray], Architecture, Preprocessing]:
-    """Arrays, architecture and preprocessing from `source`, or from the run folder's file `own`."""
+@dataclass(frozen=True)
+class _Weights:
+    """What a phase takes from a checkpoint; see `checkpoint.Checkpoint`."""
+
+    arrays: dict[str, np.ndarray]
+    architecture: Architecture
+    preprocessing: Preprocessing
+    scheme: str
+    ternary: bool = False
+
+
+def _weights(source: str, own: Path, phase: str) -> _Weights:
+    """From `source`, or from the run folder's file `own`."""
     if source:
         from ..checkpoint import read_checkpoint
 
         found = read_checkpoint(source)
-        return found.dense(), found.architecture, found.preprocessing
+        return _Weights(found.dense(), found.architecture, found.preprocessing, found.scheme, found.ternary)
     if not own.exists():
         raise TrainError(f"There is no checkpoint {own}.", f"Run `ftervit train --phase {phase}` first.")
     arrays, description = read_run_checkpoint(own)
-    return arrays, description.architecture, description.preprocessing
+    return _Weights(arrays, description.architecture, description.preprocessing, description.scheme)
 
 
 def _check_same_shape(found: Architecture, wanted: Architecture, preset: str) -> None:

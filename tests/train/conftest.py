@@ -66,7 +66,8 @@ def run(tiny_preset: str, photo_folder: Path, tmp_path: Path) -> Callable[..., A
         options: Mapping[str, Any] = {},
         **settings: Any,
     ) -> Any:
-        remembered = RunMemory(str(data), preset, "random", 0.25, 3, scheme, True, **memory)
+        known = {"data": str(data), "preset": preset, "split": "random", "val_fraction": 0.25, "seed": 3}
+        remembered = RunMemory(**{**known, "scheme": scheme, "flip": True, **memory})
         chosen = {"epochs": 2, "batch_size": 8, "seed": 3, "lr": 3e-3, "warmup_epochs": 0, **settings}
         how = RunOptions(1, memory_bytes, quiet, resume, overwrite, **options)
         return run_phase(out, remembered, replace(PHASES[phase], **chosen), sources, how)

@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch", reason='install PyTorch: pip install "fterv
 from scheme_statement import METHODS, Forward  # noqa: E402
 
 from ftervit_deploy.architecture import Architecture, Preprocessing  # noqa: E402
-from ftervit_deploy.checkpoint import read_checkpoint  # noqa: E402
+from ftervit_deploy.checkpoint import Checkpoint, read_checkpoint  # noqa: E402
 from ftervit_deploy.checkpoint.shapes import parameter_shapes, scheme_shapes  # noqa: E402
 from ftervit_deploy.errors import CheckpointError  # noqa: E402
 from ftervit_deploy.graph import build_graph, dequantised  # noqa: E402
@@ -22,7 +22,14 @@ from ftervit_deploy.schemes import SCHEMES, Activations  # noqa: E402
 from ftervit_deploy.train.evaluate import student_of  # noqa: E402
 from ftervit_deploy.train.initialise import build_student  # noqa: E402
 from ftervit_deploy.train.layers import Rounding  # noqa: E402
-from ftervit_deploy.train.model import DeiT, logits, start_student, zero_fraction  # noqa: E402
+from ftervit_deploy.train.model import (  # noqa: E402
+    DeiT,
+    logits,
+    quantised_layers,
+    start_student,
+    zero_fraction,
+)
+from ftervit_deploy.train.starts import latent_arrays  # noqa: E402
 from ftervit_deploy.train.state import Description, arrays_of, write_checkpoint  # noqa: E402
 
 ARCH = Architecture(16, 4, 16, 2, 2, 32, 5)
@@ -178,3 +185,18 @@ def test_other_methods_train_and_recover(scheme: str, run: Callable[..., Any], t
     assert result.top1 > 0.6
     assert recovered.packed is None
     assert 0 < recovered.zero_fraction < 0.9
+
+
+@pytest.mark.parametrize("scheme", ["ftervit", "ftervit-s8", "ftervit-patch-tensor", "ftervit-absmax"])
+def test_recovery_from_packed_weights_starts_with_their_codes(scheme: str) -> None:
+    packed = dequantised(build_graph(_latent(scheme)))
+    again = DeiT(ARCH, SCHEMES[scheme])
+    start_student(again, latent_arrays(again, packed))
+    for name, layer in quantised_layers(again):
+        for parameter, rule in layer.quantised_parameters():
+            found = layer.quantised(parameter, rule).detach().numpy()
+            np.testing.assert_allclose(found, packed[f"{name}.{parameter}"], 1e-5, 1e-7)
+
+
+def _latent(scheme: str) -> Checkpoint:
+    return Checkpoint(arrays_of(_student(scheme)), ARCH, Preprocessing(), tuple("abcde"), scheme)

@@ -1,0 +1,61 @@
+"""`python -m bench.training`: a step of distillation beside a step of plain FP32 training of the same model.
+
+Both with augmentation and optimiser, on noise, turn by turn; median of the rounds' ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import subprocess
+import sys
+from typing import Any
+
+from .table import Group, Row, report
+
+TITLE = "A step of distillation, over plain FP32 training of the same model"
+AIM = 1.8
+MODELS = (("mcu_micro_64", 32, 15), ("deit_tiny_224", 4, 7))
+"""Preset, photos of a step, rounds."""
+
+
+def groups() -> list[Group]:
+    """Each of MODELS; a note where PyTorch is missing."""
+    if any(importlib.util.find_spec(name) is None for name in ("torch", "accelerate")):
+        return [Group(TITLE, [], ['Not measured: pip install "ftervit[train]".'])]
+    return [Group(TITLE, [_row(_cost(*model)) for model in MODELS])]
+
+
+def _cost(preset: str, batch_size: int, rounds: int) -> dict[str, Any]:
+    """In a process of its own, since this one stays small."""
+    command = [
+        sys.executable, "-m", "ftervit_deploy.train.speed", "--preset", preset,
+        "--batch-size", str(batch_size), "--rounds", str(rounds),
+    ]  # fmt: skip
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    cost: dict[str, Any] = json.loads(done.stdout)
+    return cost
+
+
+def _row(cost: dict[str, Any]) -> Row:
+    lower, upper = cost["quartiles"]
+    figures = {
+        "plain, images/s": cost["batch_size"] / cost["plain_s"],
+        "distillation, images/s": cost["batch_size"] / cost["distillation_s"],
+        "times slower": cost["ratio"], "quartiles": f"{lower:.2f}-{upper:.2f}",
+        "processor's seconds": cost["processor_ratio"], "aim": f"at most {AIM:g}", "kind": "measured",
+        "source": f"{cost['device']}, batches of {cost['batch_size']}",
+    }  # fmt: skip
+    return Row(cost["preset"], figures, missed=cost["ratio"] > AIM)
+
+
+def main() -> int:
+    """Measure, print, return 1 if an aim is missed."""
+    parser = argparse.ArgumentParser(prog="python -m bench.training", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    return report(iter(groups()), parser.parse_args().json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
