@@ -67,10 +67,12 @@ class Rounding(nn.Module):
 
     def _start(self, values: Tensor) -> None:
         assert self.rule is not None
-        mean = values.float().abs().mean()
+        totals = torch.stack(
+            [values.float().abs().sum(), values.new_tensor(values.numel(), dtype=torch.float)]
+        )
         if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.all_reduce(mean)
-            mean /= torch.distributed.get_world_size()
+            torch.distributed.all_reduce(totals)
+        mean = totals[0] / totals[1]
         self.step.fill_(2 * mean / self.rule.high**0.5)
 
 
