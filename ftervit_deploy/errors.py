@@ -54,6 +54,10 @@ class TrainError(FtervitError):
     """A training run that cannot start or continue."""
 
 
+class StoppedError(TrainError):
+    """Training that the user stopped, with its last complete epoch kept."""
+
+
 class EngineError(FtervitError):
     """The C engine refused an image or could not be loaded."""
 

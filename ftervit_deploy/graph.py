@@ -11,8 +11,8 @@ from .architecture import Architecture, Preprocessing
 from .checkpoint.contents import Checkpoint, Provenance
 from .checkpoint.shapes import parameter_shapes
 from .errors import CheckpointError
-from .schemes import Scheme, scheme_named
-from .ternary import Codes, Floats, TernaryMatrix, absmean_ternary, as_ternary
+from .schemes import Scheme, Weights, scheme_named
+from .ternary import Codes, Floats, TernaryMatrix, as_ternary, ternarised
 
 LAYER_NORM_EPS = 1e-6
 """timm's epsilon for every deit and deit3 model."""
@@ -143,7 +143,8 @@ def build_graph(checkpoint: Checkpoint, scheme: Scheme | None = None) -> Graph:
         scheme: rules of quantisation; by default those that the checkpoint names.
 
     Raises:
-        CheckpointError: the scheme leaves weights in full precision.
+        CheckpointError: the engine cannot run what the scheme makes, or the checkpoint has parameters
+            that the scheme does not know.
         ConfigError: the checkpoint names a scheme that does not exist.
     """
     scheme = scheme or scheme_named(checkpoint.scheme)
@@ -156,9 +157,8 @@ class _Builder:
     def __init__(self, checkpoint: Checkpoint, scheme: Scheme) -> None:
         self._checkpoint = checkpoint
         self._scheme = scheme
-        self._linear = _granularity(scheme, "linear", scheme.linear)
-        self._patch = _granularity(scheme, "patch", scheme.patch)
-        self._norm = _granularity(scheme, "norm", scheme.norm)
+        self._linear, self._patch, self._head, self._norm = _ternary_rules(scheme)
+        _check_no_more_than_timm_s(checkpoint, scheme)
 
     def graph(self) -> Graph:
         source, arrays = self._checkpoint, self._checkpoint.arrays
@@ -174,7 +174,7 @@ class _Builder:
             position=arrays["pos_embed"].reshape(-1, width),
             blocks=tuple(self._block(index) for index in range(source.architecture.depth)),
             norm=self._norm_named("norm"),
-            head=self._linear_named("head", self._linear),
+            head=self._linear_named("head", self._head),
         )
 
     def _block(self, index: int) -> Block:
@@ -190,17 +190,17 @@ class _Builder:
             ls2=arrays.get(prefix + "ls2.gamma"),
         )
 
-    def _linear_named(self, name: str, granularity: str) -> Linear:
-        weight = self._matrix(f"{name}.weight", granularity)
+    def _linear_named(self, name: str, rule: Weights) -> Linear:
+        weight = self._matrix(f"{name}.weight", rule)
         bias = self._checkpoint.arrays.get(f"{name}.bias")
         return Linear(weight, np.zeros(weight.codes.shape[0], np.float32) if bias is None else bias)
 
-    def _matrix(self, name: str, granularity: str) -> TernaryMatrix:
+    def _matrix(self, name: str, rule: Weights) -> TernaryMatrix:
         """A latent matrix is never ternary by accident, so each one is asked."""
         if name in self._checkpoint.codes:
             return self._checkpoint.codes[name]
         weight = self._checkpoint.arrays[name]
-        return as_ternary(weight) or absmean_ternary(weight, granularity)
+        return as_ternary(weight) or ternarised(weight, rule)
 
     def _norm_named(self, name: str) -> LayerNorm:
         gamma = self._vector(f"{name}.weight")
@@ -215,17 +215,29 @@ class _Builder:
             return self._checkpoint.codes[name]
         row = self._checkpoint.arrays[name].reshape(1, -1)
         kept = as_ternary(row) if self._checkpoint.ternary else None
-        return kept or absmean_ternary(row, self._norm)
+        return kept or ternarised(row, self._norm)
 
 
-def _granularity(scheme: Scheme, layers: str, granularity: str | None) -> str:
-    if granularity is None:
+def _ternary_rules(scheme: Scheme) -> list[Weights]:
+    """Those of the encoder's matrices, the patch embedding, the head and the LayerNorms."""
+    obstacle = scheme.obstacle()
+    if obstacle:
         raise CheckpointError(
-            f"The scheme {scheme.name!r} leaves {layers} weights in full precision, and an image holds "
-            "ternary ones only.",
+            f"A model of the scheme {scheme.name!r} cannot be packed: {obstacle}.",
             "Train with the scheme 'ftervit', or pack with it.",
         )
-    return granularity
+    return [rule for rule in scheme.weights().values() if rule is not None]
+
+
+def _check_no_more_than_timm_s(checkpoint: Checkpoint, scheme: Scheme) -> None:
+    """Another method's own parameters, such as learned steps, must not be dropped in silence."""
+    more = sorted({*checkpoint.arrays, *checkpoint.codes} - parameter_shapes(checkpoint.architecture).keys())
+    if more:
+        raise CheckpointError(
+            f"The checkpoint was trained with the scheme {checkpoint.scheme!r} and has {more[0]!r}, "
+            f"which {scheme.name!r} does not know.",
+            "Train with the scheme 'ftervit'.",
+        )
 
 
 def dequantised(graph: Graph) -> dict[str, Floats]:

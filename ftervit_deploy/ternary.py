@@ -1,7 +1,7 @@
 """Ternary quantisers and trit codes, in NumPy.
 
 A ternary weight is ``code * scale`` with a code in {-1, 0, +1}. Sources: FTerViT, arXiv 2605.21171;
-BitNet b1.58, arXiv 2402.17764, equations 1 to 3.
+BitNet b1.58, arXiv 2402.17764, equations 1 to 3; Ternary Weight Networks, arXiv 1605.04711.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import CheckpointError
-from .schemes import ABSMEAN_FLOOR
+from .schemes import ABSMEAN_FLOOR, TWN_THRESHOLD, Weights
 
 Codes = npt.NDArray[np.int8]
 Floats = npt.NDArray[np.float32]
@@ -53,16 +53,62 @@ def absmean_ternary(weight: Floats, granularity: str = "tensor") -> TernaryMatri
     Returns:
         codes int8 [N, K] and scale float32 [1] or [N].
     """
+    rows = _as_rows(weight)
+    mean = np.abs(_groups(rows, granularity)).mean(axis=1, dtype=np.float64)
+    return _rounded(rows, mean)
+
+
+def absmax_ternary(weight: Floats, granularity: str = "tensor") -> TernaryMatrix:
+    """Quantises by absmax: s = max|W|, at least 1e-5; code = clip(round(W / s), -1, 1), halves to even.
+
+    Arguments and result are those of `absmean_ternary`.
+    """
+    rows = _as_rows(weight)
+    return _rounded(rows, np.abs(_groups(rows, granularity)).max(axis=1))
+
+
+def twn_ternary(weight: Floats, granularity: str = "tensor") -> TernaryMatrix:
+    """Quantises by a threshold: code = sign(W) where |W| > 0.7 mean|W|, else 0; s = mean of those |W|.
+
+    Means are taken in float64 and rounded once to float32; s is at least 1e-5. Arguments and result are
+    those of `absmean_ternary`.
+    """
+    rows = _as_rows(weight)
+    magnitude = np.abs(_groups(rows, granularity))
+    threshold = (TWN_THRESHOLD * magnitude.mean(axis=1, dtype=np.float64)).astype(np.float32)
+    large = magnitude > threshold[:, None]
+    total = np.where(large, magnitude, 0).sum(axis=1, dtype=np.float64)
+    scale = np.maximum(total / np.maximum(large.sum(axis=1), 1), ABSMEAN_FLOOR).astype(np.float32)
+    codes = np.sign(rows) * large.reshape(rows.shape)
+    return TernaryMatrix(codes.astype(np.int8), scale)
+
+
+_QUANTISERS = {"absmean": absmean_ternary, "absmax": absmax_ternary, "twn": twn_ternary}
+
+
+def ternarised(weight: Floats, rule: Weights) -> TernaryMatrix:
+    """Quantises by a scheme's rule, which must be ternary and have no learned step.
+
+    Args:
+        weight: float32 [N, ...].
+        rule: of the tensor.
+    """
+    return _QUANTISERS[rule.scale](weight, rule.granularity)
+
+
+def _groups(rows: Floats, granularity: str) -> Floats:
+    """float32 [1, N * K] or [N, K]: what shares a scale."""
     if granularity not in GRANULARITIES:
         raise ValueError(f"granularity {granularity!r} is none of {GRANULARITIES}")
-    rows = _as_rows(weight)
-    groups = rows if granularity == "channel" else rows.reshape(1, -1)
-    mean = np.abs(groups).mean(axis=1, dtype=np.float64)
-    scale = np.maximum(mean, ABSMEAN_FLOOR).astype(np.float32)
-    quotient = rows / scale.reshape(-1, 1)
+    return rows if granularity == "channel" else rows.reshape(1, -1)
+
+
+def _rounded(rows: Floats, scale: npt.NDArray[np.floating]) -> TernaryMatrix:
+    floored = np.maximum(scale, ABSMEAN_FLOOR).astype(np.float32)
+    quotient = rows / floored.reshape(-1, 1)
     np.rint(quotient, out=quotient)
     np.clip(quotient, -1, 1, out=quotient)
-    return TernaryMatrix(quotient.astype(np.int8), scale)
+    return TernaryMatrix(quotient.astype(np.int8), floored)
 
 
 def as_ternary(weight: Floats) -> TernaryMatrix | None:

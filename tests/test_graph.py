@@ -117,7 +117,9 @@ def test_presets_have_timm_s_parameter_counts(preset: str, total: int) -> None:
 
 
 def test_a_full_precision_scheme_makes_no_graph() -> None:
-    with pytest.raises(CheckpointError, match=r"'fp32' leaves linear weights in full precision.*ftervit"):
+    with pytest.raises(
+        CheckpointError, match=r"'fp32' cannot be packed: it leaves the encoder weights in full"
+    ):
         build_graph(_latent(TINY), SCHEMES["fp32"])
     with pytest.raises(ConfigError, match="no scheme 'mine'"):
         build_graph(_latent(TINY, scheme="mine"))

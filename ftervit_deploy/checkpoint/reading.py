@@ -131,7 +131,10 @@ def _architecture(tensors: Mapping[str, Tensor], statements: Statements, heads: 
     if heads is not None:
         architecture = replace(architecture, heads=heads)
     check_limits(architecture)
-    check_shapes(packed_shapes(tensors, architecture) if statements.packed else shapes, architecture)
+    if statements.packed:
+        check_shapes(packed_shapes(tensors, architecture), architecture)
+    else:
+        check_shapes(shapes, architecture, scheme_named(statements.scheme) if statements.scheme else None)
     return architecture
 
 

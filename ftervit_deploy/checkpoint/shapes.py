@@ -7,6 +7,7 @@ from math import isqrt
 
 from ..architecture import Architecture
 from ..errors import CheckpointError
+from ..schemes import Activations, Scheme, Weights
 
 Shape = tuple[int, ...]
 
@@ -57,6 +58,39 @@ def _block_shapes(a: Architecture) -> dict[str, Shape]:
 def _pair(layer: str, weight: Shape) -> dict[str, Shape]:
     """A layer's weight, and its bias of one value per output channel."""
     return {f"{layer}.weight": weight, f"{layer}.bias": weight[:1]}
+
+
+def scheme_shapes(architecture: Architecture, scheme: Scheme) -> dict[str, Shape]:
+    """The parameters that a scheme has beside timm's: inner LayerNorms, learned steps and offsets."""
+    a, shapes = architecture, dict[str, Shape]()
+    timm = parameter_shapes(a)
+    for name in timm:
+        layer = name.removesuffix(".weight")
+        if layer == name or is_norm_parameter(name):
+            continue
+        weights, inputs = _rules(layer, scheme)
+        if scheme.inner_norm and layer.startswith("blocks."):
+            shapes.update(_pair(f"{layer}.norm", timm[name][1:]))
+        if weights is not None and weights.scale == "lsq":
+            shapes[f"{layer}.weight_step"] = timm[name][:1] if weights.granularity == "channel" else (1,)
+        shapes.update(_learned(f"{layer}.inputs", inputs))
+    for index in range(a.depth):
+        for part in ("query", "key", "value", "attention"):
+            shapes.update(_learned(f"blocks.{index}.attn.{part}", getattr(scheme, part)))
+    return shapes
+
+
+def _rules(layer: str, scheme: Scheme) -> tuple[Weights | None, Activations | None]:
+    if layer == "head":
+        return scheme.head, scheme.head_inputs
+    if layer.startswith("patch_embed"):
+        return scheme.patch, scheme.patch_inputs
+    return scheme.linear, scheme.inputs
+
+
+def _learned(name: str, rule: Activations | None) -> dict[str, Shape]:
+    learned = rule is not None and rule.scale == "lsq"
+    return {f"{name}.step": (1,), f"{name}.offset": (1,)} if learned else {}
 
 
 def is_ternary_parameter(name: str) -> bool:
@@ -176,14 +210,19 @@ def check_limits(a: Architecture) -> None:
         raise CheckpointError(f"The model has {weights} weights; at most {MAX_PARAMETERS} are supported.")
 
 
-def check_shapes(shapes: Mapping[str, Shape], architecture: Architecture) -> None:
+def check_shapes(
+    shapes: Mapping[str, Shape], architecture: Architecture, scheme: Scheme | None = None
+) -> None:
     """Refuses missing, unexpected and misshapen tensors by name.
 
     Args:
         shapes: what the checkpoint has; the missing bias of a qkv layer is forgiven.
         architecture: what it should have.
+        scheme: whose own parameters it should have as well.
     """
     expected = parameter_shapes(architecture)
+    if scheme is not None:
+        expected |= scheme_shapes(architecture, scheme)
     missing = [n for n in expected if n not in shapes and not n.endswith(OPTIONAL_SUFFIX)]
     if missing:
         raise CheckpointError(

@@ -37,6 +37,18 @@ REMEMBERED: dict[str, Any] = {
 """Options that the run folder remembers, and their defaults in a new one."""
 
 
+def epochs_listed(
+    context: click.Context, option: click.Parameter, text: str | None
+) -> tuple[int, ...] | None:
+    """Epochs from ``40,80``."""
+    if text is None:
+        return None
+    parts = text.split(",")
+    if not all(part.isascii() and part.isdigit() and int(part) for part in parts):
+        raise click.BadParameter(f"{text!r} is no list of epochs such as 40,80.")
+    return tuple(int(part) for part in parts)
+
+
 # fmt: off
 @click.command()
 @click.argument("data", required=False)
@@ -61,6 +73,9 @@ REMEMBERED: dict[str, Any] = {
 @click.option("--ramp-epochs", type=click.IntRange(0), help="Epochs in which augmentation grows to full.")
 @click.option("--patch-drop", type=click.FloatRange(0, 1, max_open=True),
               help="Share of patches left out in training: faster.")
+@click.option("--loss", type=click.Choice(("kl", "kl+ce")), help="Of the student's phases.  [default: kl]")
+@click.option("--keep-epochs", callback=epochs_listed, metavar="N,N,...",
+              help="Keep the weights of these epochs too, as epoch-0040.safetensors.")
 @click.option("--precision", type=click.Choice(PRECISIONS), help="Of products.  [default: bf16 on CUDA]")
 @click.option("--teacher", "teacher_source", default="", metavar="SOURCE",
               help="Teacher's weights: alias, timm's or hub name, file.  [default: from the run folder]")
@@ -99,7 +114,7 @@ def train(
     the run folder. Each leaves best.safetensors and log.jsonl in its folder; the last two also leave
     student.safetensors, the packed ternary checkpoint that `ftervit pack` reads.
     """
-    _require_torch()
+    require_torch()
     output.hush_the_hub()
     from ..train.distill import run_phase
     from ..train.phase import RunOptions
@@ -122,7 +137,8 @@ def train(
         output.result(_payload(result), lambda: _summary(result))
 
 
-def _require_torch() -> None:
+def require_torch() -> None:
+    """Raises FtervitError where PyTorch or Accelerate is not installed."""
     for module, name in (("torch", "PyTorch"), ("accelerate", "Accelerate")):
         if importlib.util.find_spec(module) is None:
             what = f"Training needs {name}, which is not installed."

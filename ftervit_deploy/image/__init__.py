@@ -18,6 +18,7 @@ from .components import (
 from .header import Header
 from .layout import ENCODINGS
 from .reader import ImageData, ImageInfo, read_image, read_info
+from .sizes import Part, scheme_bytes, scheme_parts
 from .text import Meta
 from .writer import write_image
 
@@ -29,6 +30,7 @@ __all__ = [
     "ImageData",
     "ImageInfo",
     "Meta",
+    "Part",
     "encoder_only_components",
     "fp32_components",
     "image_components",
@@ -37,5 +39,7 @@ __all__ = [
     "parameter_counts",
     "read_image",
     "read_info",
+    "scheme_bytes",
+    "scheme_parts",
     "write_image",
 ]

@@ -16,25 +16,23 @@ from safetensors.numpy import save
 
 from ..files import write_atomic
 from ..ternary import pack_rows
-from .model import DeiT, ternary_parameter_names
-from .quantizers import absmean_scale, ternary_codes
+from .model import DeiT, ternary_parameter_rules
+from .quantizers import codes_and_scale
 from .state import Description, arrays_of
 
 PACKED_FORMAT = "packed-ternary-1"
 
 
 def packed_arrays(model: DeiT) -> dict[str, np.ndarray]:
-    """All tensors of the packed layout for a student with latent weights."""
-    granularities = ternary_parameter_names(model)
+    """All tensors of the packed layout for a student with latent weights, all of them ternary."""
+    rules = ternary_parameter_rules(model)
     arrays: dict[str, np.ndarray] = {}
     for name, latent in arrays_of(model).items():
-        if name not in granularities:
+        if name not in rules:
             arrays[name] = latent
             continue
-        weight = torch.from_numpy(latent)
-        scale = absmean_scale(weight, granularities[name])
-        codes = ternary_codes(weight, scale).numpy()
-        arrays[name] = pack_rows(codes.reshape(codes.shape[0], -1).astype(np.int8))
+        codes, scale = codes_and_scale(torch.from_numpy(latent), rules[name])
+        arrays[name] = pack_rows(codes.reshape(len(codes), -1).numpy().astype(np.int8))
         arrays[f"{name}_scale"] = scale.numpy().reshape(-1)
     return arrays
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..architecture import Architecture
 from ..schemes import Scheme
-from .model import Attention, DeiT
+from .model import Attention, DeiT, quantised_layers
 
 CLASS_TOKEN_STD = 0.02
 LONGEST_WAVE = 100.0
@@ -45,6 +45,8 @@ def initialise(model: DeiT, generator: torch.Generator) -> None:
     for module in model.modules():
         if isinstance(module, Attention):
             _initialise_attention(module, arch, generator)
+    for _, layer in quantised_layers(model):
+        layer.start_steps()
 
 
 def wave_positions(arch: Architecture) -> Tensor:

@@ -15,13 +15,13 @@ from accelerate.utils import gather_object
 from torch import Tensor, nn
 
 from ..architecture import Preprocessing
-from ..errors import TrainError
+from ..errors import ConfigError, TrainError
 from .augment import Augmentation, augment, augmentation_named, mix, normalise, weakened
 from .diagnosis import unfinite_layer, unfinite_parameter
 from .guide import GuideNet
 from .model import DeiT
-from .photosets import Batch, EpochPlan, PhotoSource
-from .settings import LR_FLOOR, WHOLE_IMAGES_SHARE, PhaseSettings
+from .photosets import UNLABELLED, Batch, EpochPlan, PhotoSource
+from .settings import LOSSES, LR_FLOOR, WHOLE_IMAGES_SHARE, PhaseSettings
 from .sharing import Part, Share, generator_of
 from .state import Tally
 
@@ -32,7 +32,8 @@ Classifier = DeiT | GuideNet
 def distillation_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """Forward Kullback-Leibler divergence KL(teacher || student), mean over the batch, in nats.
 
-    The only loss of the student's phases: no cross-entropy with labels (arXiv 2605.21171).
+    The only loss of the student's phases, unless they ask for ``kl+ce``: no cross-entropy with labels
+    (arXiv 2605.21171).
 
     Args:
         student: logits, float [B, classes].
@@ -73,6 +74,24 @@ def uses_bfloat16(precision: str, device: torch.device) -> bool:
     return precision == "bf16" or (precision == "auto" and device.type == "cuda")
 
 
+def _check_settings(settings: PhaseSettings, taught: bool) -> None:
+    if settings.loss not in LOSSES:
+        raise ConfigError(f"There is no loss {settings.loss!r}.", f"Known losses: {', '.join(LOSSES)}.")
+    if settings.loss != "kl" and not taught:
+        raise ConfigError(
+            f"The phase {settings.phase} learns from labels alone and has no loss {settings.loss}.",
+            "Leave --loss out.",
+        )
+    late = [epoch for epoch in settings.keep_epochs if epoch > settings.epochs]
+    if late:
+        raise ConfigError(f"Epoch {late[0]} cannot be kept: the phase has {settings.epochs}.")
+
+
+def _check_labels(labels: Tensor) -> None:
+    if bool((labels == UNLABELLED).any()):
+        raise ConfigError("The loss kl+ce needs the label of every photo, and some have none.", "Use kl.")
+
+
 class Trainer:
     """A model, its average, its optimiser, and how they take a step.
 
@@ -96,6 +115,7 @@ class Trainer:
         accelerator: Accelerator,
         compiled: bool = False,
     ) -> None:
+        _check_settings(settings, teacher is not None)
         self.device = accelerator.device
         self.accelerator = accelerator
         self.model = model.to(self.device)
@@ -190,7 +210,8 @@ class Trainer:
             batch.part,
         )
         targets = None
-        if self.teacher is None:
+        if self.teacher is None or self.settings.loss == "kl+ce":
+            _check_labels(batch.labels)
             targets = F.one_hot(batch.labels, arch.classes).float().to(self.device)
         pixels, targets = mix(pixels, targets, self.augmentation, generator)
         return normalise(pixels, self.preprocessing), targets
@@ -213,7 +234,9 @@ class Trainer:
                 return F.cross_entropy(predicted.float(), targets, label_smoothing=smoothing)  # type: ignore[arg-type]
             with torch.no_grad():
                 taught = self.taught(images, kept)
-            return distillation_loss(self.stepped(images, kept), taught)
+            learned = self.stepped(images, kept)
+            loss = distillation_loss(learned, taught)
+            return loss if targets is None else loss + F.cross_entropy(learned.float(), targets)
 
     def _spoiled_layer(self, images: Tensor, kept: Tensor | None) -> str | None:
         """What a loss that is not finite comes from: a weight, or the first layer that computes one."""

@@ -1,7 +1,7 @@
-"""DeiT and DeiT-III in timm's parameter names, in floating point or ternary as a scheme says.
+"""DeiT and DeiT-III in timm's parameter names, in floating point or quantised as a scheme says.
 
 Names, epsilon and order of operations are those of timm's `vision_transformer.py`, so that its
-checkpoints load; the ternary layers are those of FTerViT (arXiv 2605.21171, section 3).
+checkpoints load; the quantised layers are in layers.py.
 """
 
 from __future__ import annotations
@@ -15,138 +15,33 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from ..architecture import Architecture
+from ..checkpoint.shapes import scheme_shapes
 from ..errors import CheckpointError
-from ..schemes import Scheme
-from .quantizers import fake_quantise_rows, ternary_weight
+from ..schemes import Activations, Scheme, Weights
+from .layers import (
+    LAYER_NORM_EPSILON,
+    PatchConv2d,
+    QuantisedConv2d,
+    QuantisedLinear,
+    QuantisedModule,
+    Rounding,
+    TernaryLayerNorm,
+)
 
-LAYER_NORM_EPSILON = 1e-6
 LAYER_SCALE_START = 1e-4
 
 
-class TernaryModule(nn.Module):
-    """A layer whose parameters are quantised on the way into every forward pass.
-
-    Attributes:
-        fixed: the parameters are ternary already and are used as they are.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.fixed = False
-        self._held: dict[str, Tensor] | None = None
-
-    def quantised(self, name: str, granularity: str) -> Tensor:
-        """Parameter `name` in {-s, 0, s}, in its own shape; straight-through gradient."""
-        if self._held is not None and name in self._held:
-            return self._held[name]
-        latent: Tensor = getattr(self, name)
-        values = latent if self.fixed else ternary_weight(latent, granularity)
-        if self._held is not None:
-            self._held[name] = values
-        return values
-
-    def hold(self, held: bool) -> None:
-        """Keep what the next forward pass quantises (True), or quantise every time (False)."""
-        self._held = {} if held else None
-
-    def ternary_parameters(self) -> Iterator[tuple[str, str]]:
-        """(parameter name, granularity) of every ternary parameter of this layer."""
-        raise NotImplementedError
-
-
-class TernaryBitLinear(TernaryModule):
-    """y = A_q(x) W_q^T + b: ternary weight [N, K], activations rounded per row of K values.
-
-    Args:
-        inputs, outputs: K and N.
-        granularity: ``tensor`` or ``channel``, the extent of a weight scale.
-        activation_levels: largest activation code, 127 for 8 bits; None leaves them alone.
-    """
-
-    def __init__(self, inputs: int, outputs: int, granularity: str, activation_levels: int | None) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(outputs, inputs))
-        self.bias = nn.Parameter(torch.zeros(outputs))
-        self.granularity = granularity
-        self.activation_levels = activation_levels
-
-    def ternary_parameters(self) -> Iterator[tuple[str, str]]:
-        """See the base class."""
-        yield "weight", self.granularity
-
-    def forward(self, rows: Tensor) -> Tensor:
-        """Float [..., K] -> float [..., N]."""
-        weight = self.quantised("weight", self.granularity)
-        return F.linear(fake_quantise_rows(rows, self.activation_levels), weight, self.bias)
-
-
-def patch_rows(images: Tensor, patch_size: int) -> Tensor:
-    """Cut [B, 3, H, W] into patches: [B, patches, 3 * p * p], values in the order channel, y, x."""
-    batch, channels, height, width = images.shape
-    p = patch_size
-    tiles = images.reshape(batch, channels, height // p, p, width // p, p).permute(0, 2, 4, 1, 3, 5)
-    return tiles.reshape(batch, -1, channels * p * p)
-
-
-class PatchConv2d(nn.Module):
-    """A convolution whose stride is its kernel: weight [C, 3, p, p], computed as a matrix product."""
-
-    def __init__(self, width: int, patch_size: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(width, 3, patch_size, patch_size))
-        self.bias = nn.Parameter(torch.zeros(width))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Float [B, 3, H, W] -> float [B, patches, C]."""
-        return F.linear(patch_rows(images, self.weight.shape[-1]), self.weight.flatten(1), self.bias)
-
-
-class TernaryBitConv2d(TernaryModule):
-    """The patch embedding with a ternary weight [C, 3, p, p]; a patch is one row of activations."""
-
-    def __init__(self, width: int, patch_size: int, granularity: str, activation_levels: int | None) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(width, 3, patch_size, patch_size))
-        self.bias = nn.Parameter(torch.zeros(width))
-        self.granularity = granularity
-        self.activation_levels = activation_levels
-
-    def ternary_parameters(self) -> Iterator[tuple[str, str]]:
-        """See the base class."""
-        yield "weight", self.granularity
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Float [B, 3, H, W] -> float [B, patches, C]."""
-        weight = self.quantised("weight", self.granularity)
-        rows = fake_quantise_rows(patch_rows(images, weight.shape[-1]), self.activation_levels)
-        return F.linear(rows, weight.flatten(1), self.bias)
-
-
-class TernaryLayerNorm(TernaryModule):
-    """LayerNorm with ternary gamma and beta, a scale each; mean and variance in full precision."""
-
-    def __init__(self, width: int, granularity: str) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(width))
-        self.bias = nn.Parameter(torch.zeros(width))
-        self.granularity = granularity
-
-    def ternary_parameters(self) -> Iterator[tuple[str, str]]:
-        """See the base class."""
-        yield "weight", self.granularity
-        yield "bias", self.granularity
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Float [..., C] -> float [..., C]."""
-        gamma = self.quantised("weight", self.granularity)
-        beta = self.quantised("bias", self.granularity)
-        return F.layer_norm(tokens, gamma.shape, gamma, beta, LAYER_NORM_EPSILON)
-
-
 def _linear(inputs: int, outputs: int, scheme: Scheme) -> nn.Module:
-    if scheme.linear is None:
+    """A matrix of the encoder."""
+    return _matrix(inputs, outputs, scheme.linear, scheme.inputs, scheme.inner_norm)
+
+
+def _matrix(
+    inputs: int, outputs: int, rule: Weights | None, activations: Activations | None, inner_norm: bool
+) -> nn.Module:
+    if rule is None:
         return nn.Linear(inputs, outputs)
-    return TernaryBitLinear(inputs, outputs, scheme.linear, scheme.activation_levels)
+    return QuantisedLinear(inputs, outputs, rule, activations, inner_norm)
 
 
 def _norm(width: int, scheme: Scheme) -> nn.Module:
@@ -176,7 +71,7 @@ class PatchEmbed(nn.Module):
         if scheme.patch is None:
             self.proj = PatchConv2d(arch.width, arch.patch_size)
         else:
-            self.proj = TernaryBitConv2d(arch.width, arch.patch_size, scheme.patch, scheme.activation_levels)
+            self.proj = QuantisedConv2d(arch.width, arch.patch_size, scheme.patch, scheme.patch_inputs)
 
     def forward(self, images: Tensor) -> Tensor:
         """Float [B, 3, H, W] -> float [B, patches, C]."""
@@ -185,12 +80,13 @@ class PatchEmbed(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head attention with scale head_dim^-0.5; rows of Q, K, V rounded where the scheme says so."""
+    """Multi-head attention with scale head_dim^-0.5; Q, K, V, weights rounded where the scheme says so."""
 
     def __init__(self, arch: Architecture, scheme: Scheme) -> None:
         super().__init__()
         self.heads = arch.heads
-        self.levels = (scheme.query_levels, scheme.key_levels, scheme.value_levels)
+        self.query, self.key = Rounding(scheme.query), Rounding(scheme.key)
+        self.value, self.attention = Rounding(scheme.value), Rounding(scheme.attention)
         self.qkv = _linear(arch.width, 3 * arch.width, scheme)
         self.proj = _linear(arch.width, arch.width, scheme)
 
@@ -199,10 +95,17 @@ class Attention(nn.Module):
         batch, length, width = tokens.shape
         qkv = self.qkv(tokens).reshape(batch, length, 3, self.heads, width // self.heads)
         parts = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        q, k, v = (fake_quantise_rows(part, levels) for part, levels in zip(parts, self.levels, strict=True))
-        mixed = F.scaled_dot_product_attention(q[:, :, :queries], k, v)
+        q, k, v = self.query(parts[0]), self.key(parts[1]), self.value(parts[2])
+        mixed = self._attend(q[:, :, :queries], k, v)
         projected: Tensor = self.proj(mixed.transpose(1, 2).reshape(batch, queries, width))
         return projected
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        if self.attention.rule is None:
+            return F.scaled_dot_product_attention(q, k, v)
+        scores = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5
+        mixed: Tensor = self.attention(scores.softmax(dim=-1)) @ v
+        return mixed
 
 
 class Mlp(nn.Module):
@@ -250,7 +153,7 @@ class DeiT(nn.Module):
         self.patch_embed = PatchEmbed(arch, scheme)
         self.blocks = nn.ModuleList([Block(arch, scheme) for _ in range(arch.depth)])
         self.norm = _norm(arch.width, scheme)
-        self.head = _linear(arch.width, arch.classes, scheme)
+        self.head = _matrix(arch.width, arch.classes, scheme.head, scheme.head_inputs, inner_norm=False)
 
     def embed(self, images: Tensor, kept: Tensor | None = None) -> Tensor:
         """Float [B, 3, H, W] -> tokens with position, class token first: float [B, T, C]."""
@@ -278,26 +181,31 @@ class DeiT(nn.Module):
         return result
 
 
-def ternary_layers(model: nn.Module) -> Iterator[tuple[str, TernaryModule]]:
-    """(name, layer) of every ternary layer."""
+def quantised_layers(model: nn.Module) -> Iterator[tuple[str, QuantisedModule]]:
+    """(name, layer) of every layer with quantised parameters."""
     for name, module in model.named_modules():
-        if isinstance(module, TernaryModule):
+        if isinstance(module, QuantisedModule):
             yield name, module
 
 
-def ternary_parameter_names(model: nn.Module) -> dict[str, str]:
-    """Granularity (``tensor`` or ``channel``) of every ternary parameter, by its full name."""
+def ternary_layers(model: nn.Module) -> Iterator[tuple[str, QuantisedModule]]:
+    """(name, layer) of every layer with ternary parameters."""
+    return ((name, layer) for name, layer in quantised_layers(model) if any(layer.ternary_parameters()))
+
+
+def ternary_parameter_rules(model: nn.Module) -> dict[str, Weights]:
+    """The rule of every ternary parameter, by its full name."""
     return {
-        f"{layer}.{name}": granularity
+        f"{layer}.{name}": rule
         for layer, module in ternary_layers(model)
-        for name, granularity in module.ternary_parameters()
+        for name, rule in module.ternary_parameters()
     }
 
 
 @contextmanager
 def quantised_once(model: nn.Module) -> Iterator[None]:
     """While open, each weight is quantised once and kept: for evaluation, where no weight changes."""
-    layers = [module for _, module in ternary_layers(model)]
+    layers = [module for _, module in quantised_layers(model)]
     for layer in layers:
         layer.hold(True)
     try:
@@ -309,14 +217,31 @@ def quantised_once(model: nn.Module) -> Iterator[None]:
 
 @torch.no_grad()
 def zero_fraction(model: nn.Module) -> float:
-    """Share of zeros among all ternary parameters, 0 to 1; 0 for a float model."""
+    """Share of zeros among all quantised parameters, 0 to 1; 0 for a float model."""
     zeros = total = 0
-    for _, module in ternary_layers(model):
-        for name, granularity in module.ternary_parameters():
-            values = module.quantised(name, granularity)
+    for _, module in quantised_layers(model):
+        for name, rule in module.quantised_parameters():
+            values = module.quantised(name, rule)
             zeros += int((values == 0).sum())
             total += values.numel()
     return zeros / total if total else 0.0
+
+
+def start_student(model: DeiT, arrays: Mapping[str, np.ndarray]) -> None:
+    """Fill a student with a teacher's weights, or another student's.
+
+    What the scheme adds to timm's parameters and `arrays` does not have keeps its start: inner
+    LayerNorms at 1 and 0, steps where LSQ starts them.
+
+    Raises:
+        CheckpointError: as `load_arrays`.
+    """
+    own = scheme_shapes(model.arch, model.scheme)
+    started = {name: p.detach().numpy() for name, p in model.named_parameters() if name in own}
+    load_arrays(model, {**started, **arrays}, ternary=False)
+    for name, layer in quantised_layers(model):
+        if f"{name}.weight_step" in own.keys() - arrays.keys():
+            layer.start_steps()
 
 
 def load_arrays(model: nn.Module, arrays: Mapping[str, np.ndarray], ternary: bool) -> None:

@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 
 from ..architecture import Architecture
-from ..errors import TrainError
+from ..errors import StoppedError, TrainError
 from ..schemes import scheme_named
 from .data import Split
 from .export import export_packed
@@ -42,6 +42,7 @@ from .validation import Examiner, Validation
 STATE_NAME = "state.safetensors"
 PACKED_NAME = "student.safetensors"
 SPLIT_NAME = "split.json"
+KEPT_NAME = "epoch-{:04}.safetensors"
 
 
 @dataclass(frozen=True)
@@ -78,13 +79,13 @@ class PhaseResult:
     Attributes:
         phase: its name.
         checkpoint: the best weights; a student's are latent floats.
-        packed: the packed ternary checkpoint of a student.
+        packed: the packed ternary checkpoint of a student that the engine can run.
         top1: on the validation photos, 0 to 1; None without labels.
         teacher_top1: the same of the model it learned from, if any.
         agreement: without labels, share of the validation photos of which the teacher says the same.
         epoch: the epoch that was kept.
         epochs: epochs trained.
-        zero_fraction: share of zeros among the ternary weights.
+        zero_fraction: share of zeros among the quantised weights.
         seconds: time spent in epochs.
         main: this process is the one that speaks.
     """
@@ -165,7 +166,7 @@ class Phase:
                 while not self.progress.finished:
                     self._epoch(log, reporter)
             except KeyboardInterrupt:
-                raise TrainError(
+                raise StoppedError(
                     f"Stopped; {counted(self.progress.epoch, 'complete epoch')} kept in {self.folder}.",
                     "Continue with --resume.",
                 ) from None
@@ -215,7 +216,7 @@ class Phase:
             "compiled": self.options.compiled,
             "processes": self.accelerator.num_processes,
             "threads": torch.get_num_threads(),
-            "versions": _versions(),
+            "versions": versions(),
         }
 
     def _introduce(self, reporter: Reporter) -> None:
@@ -250,8 +251,9 @@ class Phase:
         if checked.score > (progress.best_top1, -progress.best_loss):
             progress.best_epoch, progress.best_top1 = epoch, checked.score[0]
             progress.best_loss = -checked.score[1]
-            if self.main:
-                self._keep_best(checked)
+            self._keep(BEST_NAME, epoch, checked)
+        if epoch in self.settings.keep_epochs:
+            self._keep(KEPT_NAME.format(epoch), epoch, checked)
         progress.epoch, progress.step = epoch, self.trainer.step
         progress.seconds += tally.seconds
         saturated = bool(self.settings.patience) and epoch - progress.best_epoch >= self.settings.patience
@@ -287,12 +289,14 @@ class Phase:
         self.saved_at = time.monotonic()
         reporter.kept(epoch, tally.steps, tally.loss, tally.images_per_second)
 
-    def _keep_best(self, checked: Validation) -> None:
+    def _keep(self, name: str, epoch: int, checked: Validation) -> None:
+        if not self.main:
+            return
         description = Description(
             self.trainer.model.arch, self.split.labels, self.preprocessing, self._scheme_name(),
-            self.settings.phase, self.progress.best_epoch, checked.top1,
+            self.settings.phase, epoch, checked.top1,
         )  # fmt: skip
-        write_checkpoint(self.folder / BEST_NAME, arrays_of(self.trainer.kept), description)
+        write_checkpoint(self.folder / name, arrays_of(self.trainer.kept), description)
 
     def _scheme_name(self) -> str:
         return self.memory.scheme if self.settings.phase in STUDENT_PHASES else "fp32"
@@ -302,10 +306,12 @@ class Phase:
         arrays, description = read_run_checkpoint(self.folder / BEST_NAME)
         packed, zeros = None, 0.0
         if self.settings.phase in STUDENT_PHASES:
-            best = build_student(description.architecture, scheme_named(self.memory.scheme))
+            scheme = scheme_named(self.memory.scheme)
+            best = build_student(description.architecture, scheme)
             load_arrays(best, arrays, ternary=False)
-            packed, zeros = self.folder / PACKED_NAME, zero_fraction(best)
-            if self.main:
+            zeros = zero_fraction(best)
+            packed = None if scheme.obstacle() else self.folder / PACKED_NAME
+            if self.main and packed is not None:
                 export_packed(packed, best, description)
         labelled, progress = description.accuracy is not None, self.progress
         return PhaseResult(
@@ -315,7 +321,8 @@ class Phase:
         )  # fmt: skip
 
 
-def _versions() -> Mapping[str, str]:
+def versions() -> Mapping[str, str]:
+    """Versions of what decides a run's numbers, by name."""
     import accelerate
     import PIL
     import safetensors

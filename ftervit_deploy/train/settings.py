@@ -35,6 +35,8 @@ class PhaseSettings:
         flip: mirror images keep their class.
         seed: of weights, order and augmentation.
         precision: of matrix products: ``fp32``, ``bf16``, or ``auto`` for bfloat16 on CUDA alone.
+        loss: of a model that learns from another one, a name in LOSSES.
+        keep_epochs: epochs after which the weights are also kept, as ``epoch-0040.safetensors``.
     """
 
     phase: str
@@ -53,7 +55,13 @@ class PhaseSettings:
     flip: bool = True
     seed: int = 0
     precision: str = "auto"
+    loss: str = "kl"
+    keep_epochs: tuple[int, ...] = ()
 
+
+LOSSES = ("kl", "kl+ce")
+"""Forward KL divergence from the teacher's probabilities alone, as FTerViT has it, or the sum of it and the
+cross-entropy with the labels."""
 
 WHOLE_IMAGES_SHARE = 0.2
 """The last share of the epochs, in which no patch is left out."""

@@ -14,7 +14,7 @@ from ..schemes import SCHEMES, Scheme, scheme_named
 from .guide import GuideNet, build_guide
 from .initialise import build_student
 from .loop import Classifier
-from .model import DeiT, load_arrays, ternary_parameter_names
+from .model import DeiT, load_arrays, start_student, ternary_parameter_rules
 from .settings import PhaseSettings, RunMemory
 from .state import arrays_of, read_run_checkpoint
 
@@ -65,26 +65,28 @@ def start_of(
     load_arrays(teacher, taught.arrays, ternary=False)
     student = build_student(arch, scheme, settings.seed)
     if settings.phase == "training" and not sources.init:
-        load_arrays(student, taught.arrays, ternary=False)
+        start_student(student, taught.arrays)
     else:
         found = _weights(sources.init, out / "training" / BEST_NAME, "training")
         _check_same_shape(found.architecture, arch, memory.preset)
         _check_same_scheme(found.scheme, scheme.name)
         arrays = latent_arrays(student, found.arrays) if found.ternary else found.arrays
-        load_arrays(student, arrays, ternary=False)
+        start_student(student, arrays)
     return Start(student, teacher, taught.preprocessing, sources)
 
 
 def latent_arrays(model: DeiT, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Floats from which `model` quantises the ternary `arrays` again, to rounding.
 
-    A scale is the mean magnitude of its weights, zeros included, so those that are not zero grow by what the
-    zeros take away.
+    An absmean scale is the mean magnitude of its weights, zeros included, so those that are not zero grow by
+    what the zeros take away; other scales do not see the zeros.
     """
     latent = dict(arrays)
-    for name, granularity in ternary_parameter_names(model).items():
+    for name, rule in ternary_parameter_rules(model).items():
+        if rule.scale != "absmean":
+            continue
         values = arrays[name]
-        magnitudes = np.abs(values.reshape(1 if granularity == "tensor" else len(values), -1))
+        magnitudes = np.abs(values.reshape(1 if rule.granularity == "tensor" else len(values), -1))
         mean, largest = magnitudes.mean(axis=1), magnitudes.max(axis=1)
         growth = np.divide(largest, mean, out=np.ones_like(mean), where=mean > 0)
         latent[name] = values * growth.reshape(-1, *[1] * (values.ndim - 1))
@@ -118,7 +120,7 @@ def teacher_labels(out: Path, sources: Sources) -> tuple[str, ...]:
 def _student_scheme(name: str) -> Scheme:
     scheme = scheme_named(name)
     if scheme.linear is None:
-        raise ConfigError(f"Scheme {name} leaves a student nothing ternary.", "Choose another --scheme.")
+        raise ConfigError(f"Scheme {name} leaves a student nothing to quantise.", "Choose another --scheme.")
     return scheme
 
 

@@ -43,12 +43,13 @@ def run(tiny_preset: str, photo_folder: Path, tmp_path: Path) -> Callable[..., A
         memory_bytes: int = 10**9,
         preset: str = tiny_preset,
         quiet: bool = True,
+        scheme: str = "ftervit-s8",
         memory: Mapping[str, Any] = {},
         options: Mapping[str, Any] = {},
         **settings: Any,
     ) -> Any:
         known = {"data": str(data), "preset": preset, "split": "random", "val_fraction": 0.25, "seed": 3}
-        remembered = RunMemory(**{**known, "scheme": "ftervit-s8", "flip": True, **memory})
+        remembered = RunMemory(**{**known, "scheme": scheme, "flip": True, **memory})
         chosen = {"epochs": 2, "batch_size": 8, "seed": 3, "lr": 3e-3, "warmup_epochs": 0, **settings}
         how = RunOptions(1, memory_bytes, quiet, resume, overwrite, **options)
         return run_phase(out, remembered, replace(PHASES[phase], **chosen), sources, how)

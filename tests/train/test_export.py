@@ -15,7 +15,7 @@ from ftervit_deploy.schemes import SCHEMES  # noqa: E402
 from ftervit_deploy.ternary import pack_rows  # noqa: E402
 from ftervit_deploy.train.export import packed_arrays  # noqa: E402
 from ftervit_deploy.train.initialise import build_student  # noqa: E402
-from ftervit_deploy.train.model import ternary_layers, ternary_parameter_names  # noqa: E402
+from ftervit_deploy.train.model import ternary_layers, ternary_parameter_rules  # noqa: E402
 
 ARCH = Architecture(16, 4, 18, 1, 2, 30, 5)
 
@@ -35,19 +35,20 @@ def test_packing_loses_nothing(count: int, inputs: int, seed: int) -> None:
     assert (parts[count:] == 1).all()
 
 
-def test_every_ternary_tensor_is_packed_with_its_scale_and_others_are_float() -> None:
-    student = build_student(ARCH, SCHEMES["ftervit"], seed=2)
+@pytest.mark.parametrize("scheme", ["ftervit", "ftervit-absmax"])
+def test_every_ternary_tensor_is_packed_with_its_scale_and_others_are_float(scheme: str) -> None:
+    student = build_student(ARCH, SCHEMES[scheme], seed=2)
     arrays = packed_arrays(student)
-    names = ternary_parameter_names(student)
+    names = ternary_parameter_rules(student)
     assert arrays["patch_embed.proj.weight_scale"].shape == (18,)
     assert arrays["patch_embed.proj.weight"].shape == (5, 48)
     assert arrays["norm.bias"].shape == (5, 1)
     assert arrays["head.bias"].dtype == np.float32
     assert arrays.keys() == {name for name, _ in student.named_parameters()} | {f"{n}_scale" for n in names}
     for layer_name, layer in ternary_layers(student):
-        for name, granularity in layer.ternary_parameters():
+        for name, rule in layer.ternary_parameters():
             full = f"{layer_name}.{name}"
-            values = layer.quantised(name, granularity).detach().numpy()
+            values = layer.quantised(name, rule).detach().numpy()
             rows = values.reshape(len(values), -1)
             stored = np.stack([arrays[full] >> shift & 3 for shift in (0, 2, 4, 6)], axis=1)
             codes = stored.reshape(-1, rows.shape[1])[: len(values)].astype(np.float32) - 1

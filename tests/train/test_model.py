@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason='install PyTorch: pip install "fterv
 from ftervit_deploy.architecture import PRESETS, Architecture  # noqa: E402
 from ftervit_deploy.checkpoint.shapes import parameter_shapes  # noqa: E402
 from ftervit_deploy.errors import CheckpointError  # noqa: E402
-from ftervit_deploy.schemes import SCHEMES  # noqa: E402
+from ftervit_deploy.schemes import SCHEMES, Weights  # noqa: E402
 from ftervit_deploy.train.initialise import build_student  # noqa: E402
 from ftervit_deploy.train.model import (  # noqa: E402
     DeiT,
@@ -20,7 +20,7 @@ from ftervit_deploy.train.model import (  # noqa: E402
     logits,
     quantised_once,
     ternary_layers,
-    ternary_parameter_names,
+    ternary_parameter_rules,
     zero_fraction,
 )
 from ftervit_deploy.train.state import arrays_of  # noqa: E402
@@ -129,8 +129,8 @@ def test_the_float_model_is_the_vision_transformer_of_the_papers(arch: Architect
 def _ternary_arrays(model: DeiT) -> dict[str, np.ndarray]:
     arrays = arrays_of(model)
     for layer_name, layer in ternary_layers(model):
-        for name, granularity in layer.ternary_parameters():
-            arrays[f"{layer_name}.{name}"] = layer.quantised(name, granularity).detach().numpy().copy()
+        for name, rule in layer.ternary_parameters():
+            arrays[f"{layer_name}.{name}"] = layer.quantised(name, rule).detach().numpy().copy()
     return arrays
 
 
@@ -144,15 +144,15 @@ def test_fixed_ternary_weights_give_the_latent_model_s_logits(arch: Architecture
 
 
 def test_every_weight_and_every_normalisation_parameter_is_ternary() -> None:
-    names = ternary_parameter_names(DeiT(DEIT3, SCHEMES["ftervit"]))
+    names = ternary_parameter_rules(DeiT(DEIT3, SCHEMES["ftervit"]))
     expected = {
         name
         for name in parameter_shapes(DEIT3)
         if "norm" in name or (name.endswith(".weight") and ".ls" not in name)
     }
     assert names.keys() == expected
-    assert names["patch_embed.proj.weight"] == "channel"
-    assert {granularity for name, granularity in names.items() if "patch" not in name} == {"tensor"}
+    assert names["patch_embed.proj.weight"] == Weights("channel", "absmean")
+    assert {rule for name, rule in names.items() if "patch" not in name} == {Weights("tensor", "absmean")}
 
 
 def test_attention_rows_are_rounded_where_the_scheme_says_so() -> None:
@@ -175,17 +175,17 @@ def test_all_patches_kept_is_the_same_as_no_choice() -> None:
 
 
 def test_each_weight_is_quantised_once_while_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ftervit_deploy.train import model as module
+    from ftervit_deploy.train import layers
 
-    calls: list[str] = []
-    quantise = module.ternary_weight
-    monkeypatch.setattr(module, "ternary_weight", lambda w, g: calls.append(g) or quantise(w, g))
+    calls: list[Weights] = []
+    quantise = layers.fake_quantise_weight
+    monkeypatch.setattr(layers, "fake_quantise_weight", lambda w, r: calls.append(r) or quantise(w, r))
     student = build_student(DEIT, SCHEMES["ftervit"])
     images = torch.randn(2, 3, 16, 16)
     with torch.no_grad(), quantised_once(student):
         student(images)
         student(images)
-    assert len(calls) == len(ternary_parameter_names(student))
+    assert len(calls) == len(ternary_parameter_rules(student))
     with torch.no_grad():
         student.head.weight.zero_()
         assert student(images).abs().sum() == student(images).abs().sum()
@@ -201,7 +201,7 @@ def test_every_parameter_of_a_student_learns() -> None:
 def test_zero_fraction_counts_ternary_zeros() -> None:
     student = build_student(DEIT, SCHEMES["ftervit"])
     arrays = _ternary_arrays(student)
-    names = ternary_parameter_names(student)
+    names = ternary_parameter_rules(student)
     zeros = sum(int((arrays[name] == 0).sum()) for name in names)
     assert zero_fraction(student) == pytest.approx(zeros / sum(arrays[name].size for name in names))
     assert zero_fraction(DeiT(DEIT, SCHEMES["fp32"])) == 0

@@ -57,7 +57,7 @@ def test_mistakes_get_one_sentence(
     assert "There is no folder" in _error(capsys, tmp_path / "nowhere", *out)
     assert "no preset 'big'" in _error(capsys, photo_folder, *out, "--preset", "big")
     assert "no scheme 'int3'" in _error(capsys, photo_folder, *out, "--scheme", "int3")
-    assert "nothing ternary" in _error(capsys, photo_folder, *out, "--scheme", "fp32")
+    assert "nothing to quantise" in _error(capsys, photo_folder, *out, "--scheme", "fp32")
     assert "no augmentation 'wild'" in _error(capsys, photo_folder, *out, "--augment", "wild")
     assert "no split 'thirds'" in _error(capsys, photo_folder, *out, "--split", "thirds")
     assert "exclude each other" in _error(capsys, photo_folder, *out, "--resume", "--overwrite")

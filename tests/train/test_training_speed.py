@@ -11,7 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason='install PyTorch: pip install "ftervit[train]"')
 
-from ftervit_deploy.train import model, speed  # noqa: E402
+from ftervit_deploy.train import layers, speed  # noqa: E402
 
 Run = Callable[..., Any]
 
@@ -51,14 +51,14 @@ def test_bfloat16_trains_as_well(run: Run, tmp_path: Path) -> None:
 def test_a_step_quantises_each_weight_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     run("teacher", epochs=1)
     quantised, steps = [], 0
-    quantise = model.ternary_weight
+    quantise = layers.fake_quantise_weight
 
-    def counted(weight: Any, granularity: str) -> Any:
+    def counted(weight: Any, rule: Any) -> Any:
         if torch.is_grad_enabled():
             quantised.append(weight.data_ptr())
-        return quantise(weight, granularity)
+        return quantise(weight, rule)
 
-    monkeypatch.setattr(model, "ternary_weight", counted)
+    monkeypatch.setattr(layers, "fake_quantise_weight", counted)
     run("training", epochs=1)
     steps = 5
     assert len(quantised) == steps * len(set(quantised))

@@ -14,11 +14,11 @@ from ftervit_deploy.train import distill, phase, settings, starts
 SHORT = {"epochs": 2, "batch_size": 14, "seed": 3, "lr": 3e-3, "warmup_epochs": 0, "ramp_epochs": 0}
 
 
-def main(data: str, out: str, teacher: str) -> None:
+def main(data: str, out: str, teacher: str, scheme: str) -> None:
     """A teacher with an average and few patches, then a student of another one under three-augment."""
     PRESETS["tiny"] = TINY
     options = phase.RunOptions(1, quiet=True, save_seconds=0)
-    memory = settings.RunMemory(data, "tiny", "random", 0.3, 3, "ftervit-s8", True)
+    memory = settings.RunMemory(data, "tiny", "random", 0.3, 3, scheme, True)
     for name, sources, chosen in (
         ("teacher", starts.Sources(), {"augment": "strong", "ema_decay": 0.9, "patch_drop": 0.5}),
         ("training", starts.Sources(teacher), {"augment": "three", "lr": 3e-4}),

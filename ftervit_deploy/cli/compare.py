@@ -1,0 +1,177 @@
+"""`ftervit compare`: several schemes trained on the same work, in one table."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import ConfigError, TrainError
+from ..files import user_path
+from .output import Output, bold, output_options, table
+from .train import DATASET, REMEMBERED, epochs_listed, require_torch
+
+if TYPE_CHECKING:
+    from ..train.comparison import Task
+    from ..train.results import Results
+    from ..train.settings import PhaseSettings
+
+BUDGET = {
+    "teacher": {"teacher_epochs": "epochs", "teacher_lr": "lr"},
+    "guide": {"guide_epochs": "epochs"},
+    "training": {"epochs": "epochs", "lr": "lr"},
+    "recovery": {"recovery_epochs": "epochs", "recovery_lr": "lr"},
+}
+"""Options of this command that are settings of a phase."""
+COMMON = ("batch_size", "augment", "patch_drop")
+"""Options that are settings of every phase."""
+WARMUP_SHARE, RAMP_SHARE = 10, 3
+"""Warm-up takes at most a tenth of a phase, growing augmentation at most a third."""
+
+
+# fmt: off
+@click.command()
+@click.argument("data")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for all that it makes.")
+@click.option("--schemes", metavar="A,B,C", help="What to compare; `ftervit schemes` lists them.")
+@click.option("--ablations", is_flag=True, help="Also change one rule of `ftervit` at a time.")
+@click.option("--teacher", metavar="RUN|SOURCE", default="",
+              help="A run folder, with its split, seed and preset, or weights.  [default: train one]")
+@click.option("--preset", help="Architecture.  [default: mcu_micro_64]")
+@click.option("--split", help="`random` or `groups:N`, blocks of N consecutive names.  [default: random]")
+@click.option("--val-fraction", type=float, help="Share of the photos to validate with.  [default: 0.15]")
+@click.option("--seed", type=click.IntRange(0), help="Of split, weights and augmentation.  [default: 0]")
+@click.option("--flip/--no-flip", default=None, help="Mirror images keep their class.  [default: flip]")
+@click.option("--guide-epochs", type=click.IntRange(1), help="Train a guide for the teacher, so long.")
+@click.option("--teacher-epochs", type=click.IntRange(1), help="Passes of the teacher.")
+@click.option("--teacher-lr", type=click.FloatRange(0, min_open=True), help="Its peak learning rate.")
+@click.option("--epochs", type=click.IntRange(1), help="Passes of phase 1.")
+@click.option("--lr", type=click.FloatRange(0, min_open=True), help="Peak learning rate of phase 1.")
+@click.option("--recovery-epochs", type=click.IntRange(1), help="Passes of the recovery.")
+@click.option("--recovery-lr", type=click.FloatRange(0, min_open=True), help="Its peak learning rate.")
+@click.option("--recover-from", callback=epochs_listed, metavar="N,N,...",
+              help="Epochs of phase 1 to recover from, for --ablations.  [default: quarters of it]")
+@click.option("--batch-size", type=click.IntRange(2), help="Photos per step, of every phase.")
+@click.option("--augment", help="`none`, `light` or `strong`, of every phase.")
+@click.option("--patch-drop", type=click.FloatRange(0, 1, max_open=True),
+              help="Share of patches left out in training, of every phase.")
+@click.option("--threads", type=click.IntRange(0), default=0, help="0: PyTorch's choice.")
+@click.option("--memory-mb", type=click.IntRange(1), default=4000, show_default=True,
+              help="Most memory for decoded photos.")
+@click.option("--overwrite", is_flag=True, help="Start again in a folder that holds another comparison.")
+@output_options
+@click.pass_context
+def compare(
+    context: click.Context, /, data: str, out: Path, schemes: str | None, ablations: bool, teacher: str,
+    recover_from: tuple[int, ...] | None, threads: int, memory_mb: int, overwrite: bool, **chosen: Any,
+) -> None:
+    # fmt: on
+    """Train SCHEMES on DATA with the same split, teacher, seed and budget, and compare them.
+
+    DATA is what `ftervit train` takes. A teacher is trained once, or taken from a run; each scheme then
+    learns from it for as many epochs (phase 1, then recovery), as `ftervit train` does it. Called again, it
+    goes on where it was stopped, and adds schemes that are new. The folder gets results.json, results.md
+    and, where the engine can run the model, NAME/model.ftv.
+    """
+    require_torch()
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise TrainError("A comparison runs in one process.", "Start it without `accelerate launch`.")
+    from ..train.comparison import METHOD_NAMES, Comparison, entries_of
+    from ..train.phase import RunOptions
+
+    output: Output = context.obj
+    task = _task(data, teacher, recover_from, chosen)
+    entries = entries_of(task, schemes.split(",") if schemes else METHOD_NAMES, ablations)
+    options = RunOptions(threads, memory_mb * 1_000_000, output.quiet, overwrite=overwrite)
+    results = Comparison(out, task, _command_line(context), options, output.note).run(entries)
+    output.result(results.payload(), lambda: _text(results, out))
+
+
+def _task(data: str, teacher: str, recover_from: tuple[int, ...] | None, chosen: dict[str, Any]) -> Task:
+    from ..train.comparison import Task
+    from ..train.settings import RunMemory, recall
+    from ..train.starts import BEST_NAME
+
+    source = data if data.startswith(DATASET) else str(user_path(data).resolve())
+    if not data.startswith(DATASET) and not Path(source).is_dir():
+        raise TrainError(f"There is no folder {data}.", "Name a folder of class folders, or hub:user/name.")
+    known = recall(Path(teacher)) if teacher and Path(teacher).is_dir() else {}
+    values = {**REMEMBERED, **known}
+    values.update({name: chosen[name] for name in REMEMBERED if chosen.get(name) is not None})
+    values.update(data=source, scheme="")
+    for name, value in known.items():
+        if name != "scheme" and value != values[name]:
+            raise TrainError(
+                f"The run in {teacher} has {name} {value!r}, not {values[name]!r}.",
+                "Its teacher has seen other photos: leave the option out, or train a teacher.",
+            )
+    memory = RunMemory(**values)
+    phases = _phases(memory.flip, memory.seed, bool(teacher), chosen)
+    weights = str(Path(teacher) / "teacher" / BEST_NAME) if Path(teacher).is_dir() and teacher else teacher
+    return Task(memory, phases, weights, _recovery_starts(phases["training"].epochs, recover_from))
+
+
+def _phases(flip: bool, seed: int, has_teacher: bool, chosen: dict[str, Any]) -> dict[str, PhaseSettings]:
+    from ..train.settings import PHASES
+
+    common = {name: chosen[name] for name in COMMON if chosen[name] is not None}
+    phases = {}
+    for phase, names in BUDGET.items():
+        given = {setting: chosen[name] for name, setting in names.items() if chosen[name] is not None}
+        if has_teacher and phase in ("guide", "teacher"):
+            if given:
+                raise ConfigError("--teacher names a finished teacher; none is trained.", "Leave one out.")
+        elif phase != "guide" or given:
+            settings = replace(PHASES[phase], patience=0, flip=flip, seed=seed, **common, **given)
+            phases[phase] = _fitted(settings)
+    return phases
+
+
+def _fitted(settings: PhaseSettings) -> PhaseSettings:
+    """Warm-up and growing augmentation of a short phase are short, too."""
+    return replace(
+        settings,
+        warmup_epochs=min(settings.warmup_epochs, settings.epochs // WARMUP_SHARE),
+        ramp_epochs=min(settings.ramp_epochs, settings.epochs // RAMP_SHARE),
+    )
+
+
+def _recovery_starts(epochs: int, chosen: tuple[int, ...] | None) -> tuple[int, ...]:
+    """Epochs of phase 1 whose weights are kept: a quarter, a half, three quarters, all."""
+    quarters = {max(1, epochs * quarter // 4) for quarter in (1, 2, 3, 4)}
+    starts = sorted(quarters if chosen is None else set(chosen))
+    if starts[-1] > epochs:
+        raise ConfigError(f"--recover-from names epoch {starts[-1]}, and phase 1 has {epochs}.")
+    return tuple(starts)
+
+
+def _command_line(context: click.Context) -> str:
+    """What the user typed, without defaults."""
+    words = ["ftervit", "compare"]
+    for option in context.command.params:
+        if context.get_parameter_source(option.name or "") != click.core.ParameterSource.COMMANDLINE:
+            continue
+        value = context.params.get(option.name or "")
+        if isinstance(option, click.Argument):
+            words.append(str(value))
+        elif isinstance(option, click.Option) and option.expose_value:
+            words += _typed(option, value)
+    return shlex.join(words)
+
+
+def _typed(option: click.Option, value: Any) -> list[str]:
+    if option.is_flag:
+        return [option.opts[0] if value else option.secondary_opts[0]]
+    return [option.opts[0], ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
+
+
+def _text(results: Results, out: Path) -> str:
+    from ..train.results import HEADINGS, TEXT_NAME
+
+    tables = {group.capitalize(): table(results.lines(group), HEADINGS) for group in results.groups}
+    parts = [f"{bold(title)}\n{text}" for title, text in tables.items()]
+    return "\n\n".join([*parts, "\n".join([*results.remarks(), f"Every rule: {out / TEXT_NAME}"])])

@@ -1,0 +1,192 @@
+"""What a comparison found: rows, and the files results.json and results.md made from them alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import TrainError
+from ..files import write_atomic
+from .log import duration
+
+RESULTS_NAME, TEXT_NAME = "results.json", "results.md"
+METHODS, ABLATIONS = "methods", "ablations"
+BASE_NAME = "ftervit"
+"""The scheme that the ablations change."""
+HEADINGS = ("scheme", "bytes", "image", "phase 1", "top-1", "to teacher", "zeros", "time")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model of a comparison.
+
+    Attributes:
+        name: of the row, and of its folder.
+        group: METHODS or ABLATIONS.
+        scheme: a name in SCHEMES.
+        change: how it was trained differently from the others; empty where it was not.
+        rules: what is quantised how.
+        source: the paper.
+        left_out: what of the method's own training was not done.
+        bytes: by `image.scheme_bytes`.
+        image_bytes: of the packed `.ftv`; None where the engine cannot run it.
+        obstacle: why not.
+        phase1_top1, recovery_top1: best top-1 on the validation photos, 0 to 1; None without that phase.
+        top1: that of the last phase.
+        teacher_top1: of the model it learned from, on the same photos.
+        zero_fraction: share of zeros among the quantised weights; None for the teacher.
+        epochs: trained, by phase.
+        seconds: spent in epochs.
+        task: fingerprint of what the models have in common.
+    """
+
+    name: str
+    group: str
+    scheme: str
+    change: str
+    rules: tuple[str, ...]
+    source: str
+    left_out: str
+    bytes: int
+    image_bytes: int | None
+    obstacle: str
+    phase1_top1: float | None
+    recovery_top1: float | None
+    top1: float
+    teacher_top1: float
+    zero_fraction: float | None
+    epochs: dict[str, int]
+    seconds: float
+    task: str
+
+    @staticmethod
+    def read(path: Path) -> Row:
+        """The row that `write` left.
+
+        Raises:
+            TrainError: it cannot be read.
+        """
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            return Row(**{**values, "rules": tuple(values["rules"])})
+        except (OSError, ValueError, TypeError, KeyError) as defect:
+            raise TrainError(f"{path} cannot be read ({defect}).", "Delete it and start again.") from None
+
+    def write(self, path: Path) -> None:
+        """Keep the row; it is there whole or not at all."""
+        write_atomic(path, (json.dumps(asdict(self), indent=2) + "\n").encode())
+
+
+@dataclass(frozen=True)
+class Results:
+    """A whole comparison, or as much of it as is done.
+
+    Attributes:
+        finished: nothing is left to train.
+        commands: that led here, as typed.
+        seed: of split, weights, order and augmentation.
+        data: name of the folder of photos.
+        split: ``random`` or ``groups:N``.
+        photos: train, validation, and those left out beside validation groups.
+        preset: the architecture.
+        teacher: where it came from.
+        settings: of every phase.
+        versions: of what decides the numbers.
+        rows: the teacher first.
+    """
+
+    finished: bool
+    commands: tuple[str, ...]
+    seed: int
+    data: str
+    split: str
+    photos: dict[str, int]
+    preset: str
+    teacher: str
+    settings: dict[str, dict[str, Any]]
+    versions: dict[str, str]
+    rows: tuple[Row, ...] = field(default=())
+
+    def payload(self) -> dict[str, Any]:
+        """As JSON, with the difference to the teacher (of fractions) in each row."""
+        values = asdict(self)
+        values["hours"] = sum(row.seconds for row in self.rows) / 3600
+        for row in values["rows"]:
+            row["difference"] = row["top1"] - self.rows[0].top1
+        return values
+
+    def write(self, folder: Path) -> None:
+        """Write results.json and results.md."""
+        write_atomic(folder / RESULTS_NAME, (json.dumps(self.payload(), indent=2) + "\n").encode())
+        write_atomic(folder / TEXT_NAME, self.markdown().encode())
+
+    def lines(self, group: str) -> list[list[str]]:
+        """The cells of a group's table, under HEADINGS: the teacher first, then what ablations change."""
+        teacher = self.rows[0]
+        beside = (teacher.name, BASE_NAME) if group == ABLATIONS else (teacher.name,)
+        return [self._cells(row, teacher) for row in self.rows if row.group == group or row.name in beside]
+
+    def _cells(self, row: Row, teacher: Row) -> list[str]:
+        return [
+            row.name, f"{row.bytes:,}", f"{row.image_bytes:,}" if row.image_bytes else "-",
+            _percent(row.phase1_top1), _percent(row.top1),
+            "-" if row is teacher else f"{100 * (row.top1 - teacher.top1):+.2f}",
+            _percent(row.zero_fraction), duration(row.seconds),
+        ]  # fmt: skip
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The groups that have rows."""
+        return tuple(g for g in (METHODS, ABLATIONS) if any(r.group == g for r in self.rows[1:]))
+
+    def remarks(self) -> list[str]:
+        """What a reader must know of the figures."""
+        count = self.photos["validation"]
+        lines = [
+            f"Top-1 on {count} validation photos, best epoch on them: one photo is {100 / count:.2f} %.",
+            f"{self.photos['train']} training photos of {self.data}, split {self.split}, seed {self.seed}, "
+            f"preset {self.preset}, teacher {self.teacher}.",
+            "Bytes: codes in whole bits, all else 32 bits each. Image: the .ftv that the engine runs. "
+            "Time: of the training steps.",
+        ]
+        if not self.finished:
+            lines.append("Not finished: the same command continues.")
+        return lines
+
+    def markdown(self) -> str:
+        """The text of results.md."""
+        parts = ["# Schemes compared", *self.remarks()]
+        for group in self.groups:
+            parts += [f"## {group.capitalize()}", _markdown_table(HEADINGS, self.lines(group))]
+        parts += ["## What is quantised how", *(_rules(row) for row in self.rows)]
+        parts += ["## How it was made", *(f"    {command}" for command in self.commands)]
+        parts += [_markdown_table(("phase", "settings"), [[n, _flat(s)] for n, s in self.settings.items()])]
+        parts += [", ".join(f"{name} {version}" for name, version in self.versions.items()) + "."]
+        return "\n\n".join(parts) + "\n"
+
+
+def _percent(fraction: float | None) -> str:
+    return "-" if fraction is None else f"{100 * fraction:.2f} %"
+
+
+def _markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    ruled = [headings, ["---", *["---:" for _ in headings[1:]]], *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in ruled)
+
+
+def _flat(settings: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in settings.items() if name != "phase")
+
+
+def _rules(row: Row) -> str:
+    lines = [f"**{row.name}** ({row.source})", *(f"- {rule}" for rule in row.rules)]
+    if row.change:
+        lines.append(f"- trained with a difference: {row.change}")
+    if row.left_out:
+        lines.append(f"- left out of its training: {row.left_out}")
+    if row.obstacle and row.name != "fp32":
+        lines.append(f"- not packed: {row.obstacle}")
+    return "\n".join(lines)

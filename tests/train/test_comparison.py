@@ -1,0 +1,260 @@
+"""`ftervit compare`: one split, one teacher, one budget; stopped, it continues; added to, it grows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch", reason='install PyTorch: pip install "ftervit[train]"')
+
+from ftervit_deploy.architecture import PRESETS  # noqa: E402
+from ftervit_deploy.cli import main  # noqa: E402
+from ftervit_deploy.image import read_info, scheme_bytes  # noqa: E402
+from ftervit_deploy.schemes import SCHEMES  # noqa: E402
+from ftervit_deploy.train import comparison, loop  # noqa: E402
+
+BUDGET = [
+    "--teacher-epochs", "3", "--epochs", "2", "--recovery-epochs", "1", "--batch-size", "16",
+    "--augment", "none", "--lr", "3e-3", "--threads", "1", "--val-fraction", "0.25", "--quiet",
+]  # fmt: skip
+
+
+def _compare(photos: Path, out: Path, *more: str, preset: str = "tiny") -> int:
+    return main(["compare", str(photos), "--out", str(out), "--preset", preset, *BUDGET, *more])
+
+
+def _results(out: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((out / "results.json").read_text())
+    return found
+
+
+def _without_times(results: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in results["rows"]]
+
+
+@pytest.fixture
+def phases(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """(entry, phase) of everything that is trained or continued."""
+    ran: list[tuple[str, str]] = []
+    run_phase = comparison.run_phase
+
+    def noted(out: Path, memory: Any, settings: Any, *rest: Any) -> Any:
+        ran.append((out.name, settings.phase))
+        return run_phase(out, memory, settings, *rest)
+
+    monkeypatch.setattr(comparison, "run_phase", noted)
+    return ran
+
+
+def test_all_methods_and_ablations_stand_in_one_table(
+    tiny_preset: str, photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    phases: list[tuple[str, str]],
+) -> None:  # fmt: skip
+    assert _compare(photo_folder, tmp_path / "all", "--ablations", "--json") == 0
+    told = capsys.readouterr()
+    payload = json.loads(told.out)
+    assert payload == _results(tmp_path / "all")
+    assert payload["finished"] is True
+    rows = {row["name"]: row for row in payload["rows"]}
+    assert list(rows) == [
+        "fp32", "int8", "tervit", "vit-1.58b", "q-vit", "q-vit-a8", "ftervit",
+        "ftervit-patch-tensor", "ftervit-norm-fp32", "ftervit-absmax", "ftervit-kl+ce",
+        "ftervit-recovery-from-1", "ftervit-recovery-from-2", "ftervit-phase-1-only",
+    ]  # fmt: skip
+    assert phases.count(("teacher", "teacher")) == 1
+    arch = PRESETS["tiny"]
+    for row in rows.values():
+        assert row["bytes"] == scheme_bytes(arch, SCHEMES[row["scheme"]])
+        assert row["difference"] == pytest.approx(row["top1"] - rows["fp32"]["top1"])
+        image = tmp_path / "all" / row["name"] / "model.ftv"
+        if row["image_bytes"]:
+            assert row["image_bytes"] == image.stat().st_size
+            assert read_info(image.read_bytes()).meta.scheme == row["scheme"]
+        else:
+            assert row["obstacle"]
+            assert not image.exists()
+            _check_refused(tmp_path / "all" / row["name"], row, capsys)
+    assert rows["fp32"]["epochs"] == {"teacher": 3}
+    assert rows["int8"]["epochs"] == {"training": 2, "recovery": 1}
+    assert rows["ftervit-recovery-from-1"]["epochs"] == {"recovery": 1}
+    assert rows["ftervit-phase-1-only"]["epochs"] == {"training": 3}
+    losses = {
+        name: _configuration(tmp_path / "all" / name / "training") for name in ("ftervit", "ftervit-kl+ce")
+    }
+    assert [c["loss"] for c in losses.values()] == ["kl", "kl+ce"]
+    assert len({(c["seed"], c["train_photos"], c["lr"], c["teacher_source"]) for c in losses.values()}) == 1
+    text = (tmp_path / "all" / "results.md").read_text()
+    ablations = text.split("## Ablations")[1].split("## What")[0].splitlines()
+    assert [line.split(" | ")[0] for line in ablations[4:7]] == [
+        "| fp32",
+        "| ftervit",
+        "| ftervit-patch-tensor",
+    ]
+    assert "- left out of its training: training in 8 bits first" in text
+    assert payload["commands"][0] in text
+    assert f"torch {torch.__version__}" in text
+
+
+def _check_refused(folder: Path, row: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    """`ftervit pack` says in one sentence why not."""
+    if row["name"] == "fp32":
+        return
+    best = folder / "recovery" / "best.safetensors"
+    assert main(["pack", str(best), "-o", str(folder / "model.ftv")]) == 2
+    assert f"of the scheme '{row['scheme']}' cannot be packed: {row['obstacle']}." in capsys.readouterr().err
+    assert not (folder / "model.ftv").exists()
+
+
+def _configuration(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "log.jsonl").read_text().splitlines()[0])
+    return found
+
+
+def test_a_stopped_comparison_continues_and_ends_as_an_unbroken_one(
+    tiny_preset: str, photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch, phases: list[tuple[str, str]],
+) -> None:  # fmt: skip
+    chosen = ("--schemes", "q-vit,ftervit")
+    assert _compare(photo_folder, tmp_path / "whole", *chosen) == 0
+    with monkeypatch.context() as stopping:
+        take_step = loop.Trainer._take_step
+
+        def stopped(trainer: loop.Trainer, *batch: Any) -> float:
+            if (
+                trainer.settings.phase == "training"
+                and trainer.model.scheme.name == "ftervit"
+                and trainer.step == 4
+            ):
+                raise KeyboardInterrupt
+            return take_step(trainer, *batch)
+
+        stopping.setattr(loop.Trainer, "_take_step", stopped)
+        assert _compare(photo_folder, tmp_path / "broken", *chosen) == 2
+    assert "The same command continues" in capsys.readouterr().err
+    assert _results(tmp_path / "broken")["finished"] is False
+    phases.clear()
+    assert _compare(photo_folder, tmp_path / "broken", *chosen) == 0
+    assert ("q-vit", "training") not in phases
+    whole, broken = _results(tmp_path / "whole"), _results(tmp_path / "broken")
+    assert _without_times(broken) == _without_times(whole)
+    assert broken["finished"] is True
+
+
+def test_schemes_can_be_added_but_the_task_cannot_change(
+    tiny_preset: str, photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    phases: list[tuple[str, str]],
+) -> None:  # fmt: skip
+    out = tmp_path / "grown"
+    assert _compare(photo_folder, out, "--schemes", "int8") == 0
+    phases.clear()
+    assert _compare(photo_folder, out, "--schemes", "int8,tervit") == 0
+    assert [entry for entry, _ in phases] == ["teacher", "tervit", "tervit"]
+    assert len(_results(out)["commands"]) == 2
+    capsys.readouterr()
+    assert _compare(photo_folder, out, "--schemes", "int8", "--epochs", "4") == 2
+    assert "has training epochs 2, not 4" in capsys.readouterr().err
+    assert _compare(photo_folder, out, "--schemes", "int8", "--epochs", "4", "--overwrite") == 0
+    assert _results(out)["rows"][1]["epochs"]["training"] == 4
+
+
+def test_a_teacher_can_come_from_a_run(
+    tiny_preset: str, photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    budget = ["--epochs", "3", "--batch-size", "16", "--threads", "1", "--quiet"]
+    made = [
+        "train",
+        str(photo_folder),
+        "--phase",
+        "teacher",
+        "--preset",
+        "tiny",
+        "--out",
+        str(run),
+        "--seed",
+        "4",
+    ]
+    assert main([*made, *budget]) == 0
+    used = ["--schemes", "ftervit", "--teacher", str(run), *BUDGET[2:]]
+    assert main(["compare", str(photo_folder), "--out", str(tmp_path / "out"), *used]) == 2
+    assert "has val_fraction 0.15, not 0.25" in capsys.readouterr().err
+    used = [word for word in used if word not in ("--val-fraction", "0.25")]
+    assert main(["compare", str(photo_folder), "--out", str(tmp_path / "out"), *used]) == 0
+    results = _results(tmp_path / "out")
+    assert (results["seed"], results["preset"], results["teacher"]) == (4, "tiny", "of the run run")
+    assert not (tmp_path / "out" / "teacher").exists()
+    split = (run / "split.json").read_text()
+    assert (tmp_path / "out" / "ftervit" / "split.json").read_text() == split
+    assert (
+        main(["compare", str(photo_folder), "--out", str(tmp_path / "x"), *used, "--teacher-epochs", "2"])
+        == 2
+    )
+    assert "none is trained" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (["--schemes", "fp32"], "Only the teacher, fp32, is left"),
+        (["--schemes", "int3"], "no scheme 'int3'"),
+        (["--schemes", "int8", "--recover-from", "1,9"], "names epoch 9, and phase 1 has 2"),
+        (["--schemes", "int8", "--recover-from", "1,x"], "no list of epochs"),
+        (["--schemes", "int8", "--preset", "huge"], "no preset 'huge'"),
+        (["--schemes", "int8", "--split", "thirds"], "no split 'thirds'"),
+    ],
+)
+def test_mistakes_get_one_sentence_and_leave_nothing(
+    more: list[str], sentence: str, tiny_preset: str, photo_folder: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    assert _compare(photo_folder, tmp_path / "out", *more) == 2
+    assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_comparison_needs_labels_and_one_process(
+    tiny_preset: str, photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    made = [
+        "train",
+        str(photo_folder),
+        "--phase",
+        "teacher",
+        "--preset",
+        "tiny",
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    assert main([*made, "--epochs", "1", "--batch-size", "16", "--threads", "1", "--quiet"]) == 0
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for number, photo in enumerate(sorted(photo_folder.rglob("*.png"))):
+        (flat / f"{number}.png").write_bytes(photo.read_bytes())
+    weights = tmp_path / "weights.safetensors"
+    weights.write_bytes((tmp_path / "run" / "teacher" / "best.safetensors").read_bytes())
+    used = ["--schemes", "int8", "--teacher", str(weights), *BUDGET[2:], "--preset", "tiny"]
+    assert main(["compare", str(flat), "--out", str(tmp_path / "out"), *used]) == 2
+    assert "The photos have no labels" in capsys.readouterr().err
+    assert main(["compare", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out"), *used]) == 2
+    assert "There is no folder" in capsys.readouterr().err
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert _compare(photo_folder, tmp_path / "two") == 2
+    assert "runs in one process" in capsys.readouterr().err
+
+
+def test_damaged_records_are_refused(
+    tiny_preset: str, photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert _compare(photo_folder, out, "--schemes", "int8") == 0
+    (out / "int8" / "row.json").write_text("{")
+    assert _compare(photo_folder, out, "--schemes", "int8") == 2
+    (out / "comparison.json").write_text("[]")
+    assert _compare(photo_folder, out, "--schemes", "int8") == 2
+    told = capsys.readouterr().err
+    assert "row.json cannot be read" in told
+    assert "comparison.json cannot be read" in told
