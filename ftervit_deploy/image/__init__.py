@@ -14,6 +14,7 @@ from .components import (
     image_sha256,
     leftover_fraction,
     parameter_counts,
+    section_components,
 )
 from .header import Header
 from .layout import ENCODINGS
@@ -37,5 +38,6 @@ __all__ = [
     "parameter_counts",
     "read_image",
     "read_info",
+    "section_components",
     "write_image",
 ]
