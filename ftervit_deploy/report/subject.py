@@ -79,7 +79,7 @@ def open_subject(source: str, teacher: str | None = None) -> Subject:
     if bundled is not None:
         from ..resources import data_file
 
-        return _of_folder(data_file(bundled).parent, given, source)
+        return _of_folder(data_file(bundled).parent, given, source, source)
     if path.is_dir():
         return _of_folder(path, given)
     if source.endswith(IMAGE_SUFFIX):
@@ -111,10 +111,10 @@ def _student_of_image(image: bytes) -> Checkpoint:
     )
 
 
-def _of_folder(folder: Path, teacher: Checkpoint | None, name: str = "") -> Subject:
+def _of_folder(folder: Path, teacher: Checkpoint | None, name: str = "", alias: str = "") -> Subject:
     """A run folder: PHASE/log.jsonl and PHASE/*.safetensors, or log/PHASE.jsonl beside the student."""
     file = _student_file(folder)
-    student = read_checkpoint(str(file))
+    student = read_checkpoint(alias or str(file))
     own = folder / "teacher" / _BEST
     if teacher is None and own.is_file():
         teacher = read_checkpoint(str(own))
