@@ -126,7 +126,8 @@ def made(subject: Subject, request: Request, output: Output) -> tuple[Report, by
     """The report and its page, with progress for whoever waits."""
     from ..report import gather, render
 
-    found = gather(subject, request, output.step, lambda photos: output.track(photos, "Evaluating"))
+    track = lambda photos: output.track(photos, "Evaluating")  # noqa: E731
+    found = gather(subject, request, output.step, track, output.bar)
     with output.step("Drawing"):
         return found, render(found)
 

@@ -231,7 +231,7 @@ def _decades(values: Sequence[float | None]) -> list[float]:
     if not positive:
         return [1.0]
     first, last = math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive)))
-    steps = (1, 2, 5) if last - first < 3 else (1,)
+    steps = (1, 2, 5) if last - first <= 3 else (1,)
     return [step * 10.0**power for power in range(first, last + 1) for step in steps]
 
 

@@ -24,6 +24,7 @@ LOOKS_SHOWN = 6
 HIDDEN = "Photos are left out of this page."
 
 Step = Callable[[str], AbstractContextManager[None]]
+Bar = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ def gather(
     request: Request,
     step: Step = lambda _: nullcontext(),
     track: Track = _plain,  # type: ignore[assignment]
+    bar: Bar = lambda _: nullcontext(lambda done, total: None),
 ) -> Report:
     """Read, measure and compute.
 
@@ -66,6 +68,7 @@ def gather(
         request: what is asked for.
         step: told what is being done, for whoever waits.
         track: told of the photos that the engine classifies.
+        bar: gives what is told of steps done and steps in all of the longest part.
 
     Raises:
         DataError: photos or data that were named cannot serve.
@@ -80,8 +83,8 @@ def gather(
         found = with_features(filters(subject.student, subject.teacher, subject.image), subject, many)
     with step("Following attention"):
         looks: Rollout | Missing = rollout(subject, few) if request.pictures else Missing(HIDDEN)
-    with step("Computing importance"):
-        ranked = importance(subject, many, request.probes)
+    with bar("Computing importance") as on_step:
+        ranked = importance(subject, many, request.probes, on_step)
     accuracy = measured(subject, request.data, request.split, request.pictures, track)
     with step("Running the kernels in the model of the processor"):
         boards = board_fits(subject.name, subject.image, request.boards)

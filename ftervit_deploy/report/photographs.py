@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from ..photos import find_photos, load_photo, preprocess
 from .contents import Picture
 from .subject import Subject
 
+_Item = TypeVar("_Item")
 SHOWN_SIDE = 176
 """Pixels of a photo's side on the page."""
 _HEAT = np.array([[20, 24, 66], [44, 72, 148], [38, 138, 141], [140, 196, 76], [253, 231, 120]], np.float64)
@@ -48,10 +50,14 @@ def chosen_photos(named: Sequence[Path], subject: Subject, most: int) -> tuple[C
         DataError: a path that is neither a photo nor a folder with photos.
     """
     paths = _named(named) if named else _own(subject)
-    step = max(1.0, len(paths) / most)
-    spread = [paths[int(index * step)] for index in range(min(most, len(paths)))]
     labels = {label: index for index, label in reversed(list(enumerate(subject.student.labels)))}
-    return tuple(ChosenPhoto(path, labels.get(path.parent.name)) for path in spread)
+    return tuple(ChosenPhoto(path, labels.get(path.parent.name)) for path in spread(paths, most))
+
+
+def spread(items: Sequence[_Item], most: int) -> list[_Item]:
+    """Up to `most` of them, evenly spread, in their order."""
+    step = max(1.0, len(items) / most)
+    return [items[int(index * step)] for index in range(min(most, len(items)))]
 
 
 def _named(named: Sequence[Path]) -> list[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,15 +11,18 @@ import numpy as np
 import numpy.typing as npt
 
 from ..checkpoint import Checkpoint
+from ..image import parameter_counts
 from ..photos import load_photo, preprocess
 from .contents import Filters, Importance, LayerShare, Look, Missing, Rollout
-from .photographs import ChosenPhoto, overlaid, shown
+from .photographs import ChosenPhoto, overlaid, shown, spread
 from .subject import Subject
 
 if TYPE_CHECKING:
     from ..train.importance import LayerImportance
 
 Floats = npt.NDArray[np.float32]
+_LARGE, _LARGE_PHOTOS = 2_000_000, 8
+"""Parameters from which on importance is computed on so many photos at most."""
 NO_TORCH = 'PyTorch is not installed; `pip install "ftervit[train]"` brings it.'
 NO_PHOTOS = "No photos are at hand; name some with --photos."
 _ALONE = "The FP32 teacher is not at hand, so the student looks alone; name it with --teacher."
@@ -32,8 +35,16 @@ def _why_not(photos: Sequence[ChosenPhoto]) -> str:
     return "" if photos else NO_PHOTOS
 
 
-def importance(subject: Subject, photos: Sequence[ChosenPhoto], probes: int) -> Importance | Missing:
-    """Importance of the teacher's layers, as in the paper; of the student's where there is no teacher."""
+def importance(
+    subject: Subject, photos: Sequence[ChosenPhoto], probes: int, on_step: Callable[[int, int], None]
+) -> Importance | Missing:
+    """Importance of the teacher's layers, as in the paper; of the student's where there is no teacher.
+
+    Args:
+        photos: a large model takes a few of them, because each costs seconds.
+        probes: random vectors of the Hessian's trace.
+        on_step: told of steps done and steps in all.
+    """
     why = _why_not(photos)
     if why:
         return Missing(why)
@@ -41,9 +52,11 @@ def importance(subject: Subject, photos: Sequence[ChosenPhoto], probes: int) -> 
 
     checkpoint = subject.teacher or subject.student
     classes = checkpoint.architecture.classes
+    if sum(parameter_counts(checkpoint.architecture).values()) > _LARGE:
+        photos = spread(photos, _LARGE_PHOTOS)
     known = [photo.label is not None and photo.label < classes for photo in photos]
     labels = np.array([p.label if k else UNKNOWN for p, k in zip(photos, known, strict=True)], np.int64)
-    found = importance_of(checkpoint, _pixels(checkpoint, photos), labels, probes)
+    found = importance_of(checkpoint, _pixels(checkpoint, photos), labels, probes, on_step)
     whose = "the FP32 teacher" if subject.teacher else (
         "the ternary student, gradients passed straight through its rounding"
     )  # fmt: skip

@@ -8,7 +8,7 @@ FTerViT (arXiv 2605.21171) groups both by kind of layer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,8 +22,8 @@ from .model import DeiT
 LAYER_SCALE = "LayerScale"
 GROUPS = (LAYER_NORM, PATCH_EMBEDDING, ATTENTION, MLP, HEAD, LAYER_SCALE, POSITION)
 """Every group, in the order in which people read them."""
-CHUNK = 8
-"""Photos in one graph; second derivatives hold it in memory."""
+_CHUNK, _CHUNK_VALUES = 8, 2_000_000
+"""Photos in one graph, at most, and values of its tokens; second derivatives hold many times as much."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,12 @@ def group_of(layer: str) -> str:
 
 
 def layer_importance(
-    model: DeiT, images: Tensor, labels: Tensor, probes: int = 8, seed: int = 0
+    model: DeiT,
+    images: Tensor,
+    labels: Tensor,
+    probes: int = 8,
+    seed: int = 0,
+    on_step: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[LayerImportance, ...]:
     """Importance of every layer, in the order of the model's parameters.
 
@@ -71,53 +76,55 @@ def layer_importance(
         labels: int64 [N], class indices.
         probes: random vectors of Hutchinson's estimate, at least 1.
         seed: of these vectors.
+        on_step: told of steps done and steps in all; a step is one second derivative.
     """
     model.eval()
     parameters = dict(model.named_parameters())
     for parameter in parameters.values():
         parameter.requires_grad_(True)
     gradients = [torch.zeros_like(parameter) for parameter in parameters.values()]
-    vectors = list(_signs(list(parameters.values()), probes, seed))
     traces = torch.zeros(probes, len(parameters), dtype=torch.float64)
+    a = model.arch
+    chunk = max(1, min(_CHUNK, _CHUNK_VALUES // (a.tokens * a.width * a.depth)))
+    starts = range(0, len(images), chunk)
     with sdpa_kernel(SDPBackend.MATH):  # the others have no second derivative
-        for start in range(0, len(images), CHUNK):
-            part = slice(start, start + CHUNK)
+        for number, start in enumerate(starts):
+            part = slice(start, start + chunk)
             loss = F.cross_entropy(model(images[part]).float(), labels[part], reduction="sum") / len(images)
-            _add(loss, list(parameters.values()), vectors, gradients, traces)
+            for probe in _add(loss, list(parameters.values()), seed, gradients, traces):
+                on_step(number * probes + probe + 1, len(starts) * probes)
     taylor = [
         float((g * p.detach()).abs().sum()) for g, p in zip(gradients, parameters.values(), strict=True)
     ]
     return tuple(_by_layer(parameters, taylor, traces))
 
 
-def _signs(parameters: Sequence[Tensor], probes: int, seed: int) -> Iterator[list[Tensor]]:
-    generator = torch.Generator().manual_seed(seed)
-    for _ in range(probes):
-        yield [
-            (torch.randint(0, 2, p.shape, generator=generator) * 2 - 1).to(p.dtype).to(p.device)
-            for p in parameters
-        ]
+def _signs(parameters: Sequence[Tensor], seed: int, probe: int) -> list[Tensor]:
+    """A vector of random signs, in the shapes of `parameters`; the same for every part of the photos."""
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + probe)
+    return [(torch.randint(0, 2, p.shape, generator=generator) * 2 - 1).to(p.dtype) for p in parameters]
 
 
 def _add(
-    loss: Tensor,
-    parameters: list[Tensor],
-    vectors: list[list[Tensor]],
-    gradients: list[Tensor],
-    traces: Tensor,
-) -> None:
-    """Add this loss's gradient to `gradients` and v^T H v to `traces`, float64 [probes, parameters]."""
+    loss: Tensor, parameters: list[Tensor], seed: int, gradients: list[Tensor], traces: Tensor
+) -> Iterator[int]:
+    """Add this loss's gradient to `gradients` and v^T H v to `traces`, float64 [probes, parameters].
+
+    Yields the number of each probe that is done.
+    """
     found = torch.autograd.grad(loss, parameters, create_graph=True)
     for total, gradient in zip(gradients, found, strict=True):
         total += gradient.detach()
-    for number, vector in enumerate(vectors):
-        last = number == len(vectors) - 1
+    for probe in range(len(traces)):
+        vector = _signs(parameters, seed, probe)
+        last = probe == len(traces) - 1
         products = torch.autograd.grad(
             found, parameters, grad_outputs=vector, retain_graph=not last, allow_unused=True
         )
         for index, (v, product) in enumerate(zip(vector, products, strict=True)):
             if product is not None:
-                traces[number, index] += (v * product.detach()).sum(dtype=torch.float64).item()
+                traces[probe, index] += (v * product.detach()).sum(dtype=torch.float64).item()
+        yield probe
 
 
 def _by_layer(

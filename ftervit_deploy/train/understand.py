@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -27,7 +27,11 @@ _SMALL = 2_000_000
 
 
 def importance_of(
-    checkpoint: Checkpoint, photos: Photos, labels: npt.NDArray[np.int64], probes: int
+    checkpoint: Checkpoint,
+    photos: Photos,
+    labels: npt.NDArray[np.int64],
+    probes: int,
+    on_step: Callable[[int, int], None],
 ) -> tuple[LayerImportance, ...]:
     """Importance of every layer (see `layer_importance`).
 
@@ -36,12 +40,13 @@ def importance_of(
         photos: N of them.
         labels: int64 [N]; where one is UNKNOWN, the model's own answer takes its place.
         probes: random vectors of the Hessian's trace.
+        on_step: told of steps done and steps in all.
     """
     model, images = student_of(checkpoint), _tensor(checkpoint, photos)
     with _threads(sum(parameter.numel() for parameter in model.parameters())):
         given = torch.from_numpy(labels)
         known = torch.where(given == UNKNOWN, logits(model, images).argmax(dim=1), given)
-        return layer_importance(model, images, known, probes)
+        return layer_importance(model, images, known, probes, on_step=on_step)
 
 
 def rollout_of(checkpoint: Checkpoint, photos: Photos) -> Floats:

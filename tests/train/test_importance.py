@@ -78,6 +78,13 @@ def test_a_ternary_student_has_importance_in_every_layer(scheme: str) -> None:
     assert sum(layer.taylor for layer in found) > 0
 
 
+def test_whoever_waits_is_told_how_far_it_is() -> None:
+    model, images, labels = _case(photos=11)
+    told: list[tuple[int, int]] = []
+    layer_importance(model, images, labels, probes=2, on_step=lambda done, total: told.append((done, total)))
+    assert told == [(step, 4) for step in range(1, 5)]
+
+
 def test_layers_are_grouped_as_the_paper_groups_them() -> None:
     names = {
         "blocks.0.norm1": "LayerNorm", "norm": "LayerNorm", "patch_embed.proj": "patch embedding",
