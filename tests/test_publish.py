@@ -83,7 +83,7 @@ IMAGE = str(SIGNS / "signs.ftv")
 
 @pytest.mark.slow
 def test_a_model_is_pushed_in_one_commit(publisher: Publisher) -> None:
-    done = publisher.run("signs", "ann/signs", "--json")
+    done = publisher.run("signs", "ann/signs", "--photos", str(SIGNS / "photos" / "8"), "--json")
     assert done.returncode == 0, done.stderr
     record = json.loads(done.stdout)
     assert (record["commit"], record["url"]) == (COMMIT, f"{publisher.hub.endpoint}/ann/signs")
