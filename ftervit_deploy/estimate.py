@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from .architecture import Architecture
 from .boards import ChipBoard
 from .errors import ProjectError
-from .image import ImageInfo
-from .image.layout import FILE_ALIGN, placed, prescribed, round_up
+from .image import Component, ImageInfo, section_components
+from .image.layout import FILE_ALIGN, Section, placed, prescribed, round_up
 from .plan import (
     AFFINES,
     FlashPlan,
@@ -123,20 +123,33 @@ def subject_of_image(name: str, info: ImageInfo) -> Subject:
 
 def subject_of_preset(name: str, a: Architecture, encoding: str) -> Subject:
     """A model that would be trained: multipliers per channel where FTerViT's scheme has them."""
-    scaled = {"proj", "fc2"} if a.layer_scale else set()
-    per_channel = frozenset({"patch", *scaled})
+    per_channel = _scaled_channels(a)
     reduced = _preset_bytes(a, "t5", per_channel) if encoding == "t2" else None
     return Subject(name, a, Matrices(encoding, per_channel), _preset_bytes(a, encoding, per_channel), reduced)
 
 
+def preset_components(a: Architecture, encoding: str) -> tuple[Component, ...]:
+    """Where the bytes of a model that would be trained go; labels and provenance are made up."""
+    return section_components(a, _preset_sections(a, encoding, _scaled_channels(a)))
+
+
+def _scaled_channels(a: Architecture) -> frozenset[str]:
+    """Matrices with a multiplier per channel in FTerViT's scheme."""
+    return frozenset({"patch", *({"proj", "fc2"} if a.layer_scale else set())})
+
+
 def _preset_bytes(a: Architecture, encoding: str, per_channel: frozenset[str]) -> int:
+    return round_up(_preset_sections(a, encoding, per_channel)[-1].end, FILE_ALIGN)
+
+
+def _preset_sections(a: Architecture, encoding: str, per_channel: frozenset[str]) -> tuple[Section, ...]:
     lengths = [_TEXT_BYTES, _LABEL_BYTES * a.classes]
     for place in list(prescribed(a, encoding))[2:]:
         if place.role in AFFINES and place.matrix is not None:
             lengths.append(place.matrix.affine_bytes(AFFINES[place.role] in per_channel))
         else:
             lengths.append(next(iter(place.lengths)))  # type: ignore[call-overload]
-    return round_up(placed(a, encoding, lengths)[-1].end, FILE_ALIGN)
+    return placed(a, encoding, lengths)
 
 
 def estimate(subject: Subject, board: ChipBoard, cycles: KernelCycles) -> Estimate:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+
 import numpy as np
 import numpy.typing as npt
 
@@ -29,6 +32,25 @@ def raised(model: IntegerModel) -> dict[str, Floats]:
     shapes = parameter_shapes(model.architecture)
     ones = {name: np.ones(shape, np.float32) for name, shape in shapes.items() if name.endswith(".gamma")}
     return {name: (arrays | ones)[name].reshape(shape) for name, shape in shapes.items()}
+
+
+def as_safetensors(model: IntegerModel) -> tuple[bytes, int]:
+    """The real weights as a checkpoint that `ftervit pack` reads.
+
+    Returns:
+        The file's content and its number of tensors.
+    """
+    from safetensors.numpy import save
+
+    arrays = raised(model)
+    metadata = {
+        "ftervit.format": "latent-1",
+        "ftervit.architecture": json.dumps(asdict(model.architecture)),
+        "ftervit.preprocessing": json.dumps(asdict(model.preprocessing)),
+        "ftervit.labels": json.dumps(model.labels, ensure_ascii=False),
+        "ftervit.scheme": model.scheme,
+    }
+    return save(arrays, metadata), len(arrays)
 
 
 def row_scales(linear: IntegerLinear) -> Floats:

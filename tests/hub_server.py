@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
@@ -10,12 +11,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 TOKEN = "hf_right"
 
 _RESOLVE = re.compile(r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>[^?]+)")
 _API = re.compile(r"/api/models/(?P<repo>[^/]+/[^/]+?)(/revision/(?P<revision>[^/?]+))?(\?.*)?")
+
+_PUSH = (
+    (re.compile(r"/api/repos/create"), "create"),
+    (re.compile(r"/api/validate-yaml"), "yaml"),
+    (re.compile(r"/api/models/(?P<repo>[^/]+/[^/]+)/preupload/[^/]+"), "preupload"),
+    (re.compile(r"/(?P<repo>[^/]+/[^/]+)\.git/info/lfs/objects/batch"), "batch"),
+    (re.compile(r"/api/models/(?P<repo>[^/]+/[^/]+)/commit/[^/]+"), "commit"),
+)
+"""Steps of a push, by their address."""
+LARGE = (".ftv", ".safetensors")
+"""What the hub wants as a large file."""
 
 
 @dataclass
@@ -25,8 +38,12 @@ class Hub:
     Attributes:
         files: content by (repo, file).
         private, gated: repositories that need TOKEN.
+        empty: repositories without a file.
         corrupt: files whose stated hash is not that of the content.
         cut_after: bytes after which the first download of a file breaks off; 0 for never.
+        commits: (repo, message, paths) of every commit, in order.
+        failing: status of a step of a push that fails (_PUSH, and ``upload``).
+        stored: uploaded large files by their SHA-256, which no repository shows before a commit names them.
         requests: (method, path, Range header) as they came.
     """
 
@@ -38,9 +55,13 @@ class Hub:
     status: int = 200
     requests: list[tuple[str, str, str]] = field(default_factory=list)
     endpoint: str = ""
+    empty: set[str] = field(default_factory=set)
+    commits: list[tuple[str, str, tuple[str, ...]]] = field(default_factory=list)
+    failing: dict[str, int] = field(default_factory=dict)
+    stored: dict[str, bytes] = field(default_factory=dict)
 
     def repos(self) -> set[str]:
-        return {repo for repo, _ in self.files}
+        return {repo for repo, _ in self.files} | self.empty
 
 
 @contextmanager
@@ -72,6 +93,89 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self._answer(body=True)
+
+    def do_POST(self) -> None:
+        content = self._content()
+        self.hub.requests.append((self.command, self.path, ""))
+        path = self.path.partition("?")[0]
+        for pattern, step in _PUSH:
+            match = pattern.fullmatch(path)
+            if match:
+                self._push(step, match, content)
+                return
+        self._fail(404, "", body=True)
+
+    def do_PUT(self) -> None:
+        content = self._content()
+        self.hub.requests.append((self.command, self.path, ""))
+        if "upload" in self.hub.failing:
+            self._fail(self.hub.failing["upload"], "", body=True)
+            return
+        digest = hashlib.sha256(content).hexdigest()
+        if self.path != f"/storage/{digest}":
+            self._fail(400, "", body=True)
+            return
+        self.hub.stored[digest] = content
+        self._send(200, b"", {}, body=True)
+
+    def _content(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length", "0")))
+
+    def _push(self, step: str, match: re.Match[str], content: bytes) -> None:
+        """A step of a push, which only the right token may take."""
+        if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            self._fail(401, "", True, "Invalid credentials in Authorization header")
+        elif step in self.hub.failing:
+            self._fail(self.hub.failing[step], "", body=True)
+        else:
+            answer = getattr(self, f"_{step}")(match.groupdict().get("repo", ""), content)
+            self._send(200, json.dumps(answer).encode(), {"Content-Type": "application/json"}, body=True)
+
+    def _yaml(self, repo: str, content: bytes) -> dict[str, Any]:
+        return {"errors": [], "warnings": []}
+
+    def _create(self, repo: str, content: bytes) -> dict[str, Any]:
+        wanted = json.loads(content)
+        name = f"{wanted['organization']}/{wanted['name']}" if wanted.get("organization") else wanted["name"]
+        if name not in self.hub.repos():
+            self.hub.empty.add(name)
+            if wanted.get("private") or wanted.get("visibility") == "private":
+                self.hub.private.add(name)
+        return {"url": f"{self.hub.endpoint}/{name}", "name": name, "id": name}
+
+    def _preupload(self, repo: str, content: bytes) -> dict[str, Any]:
+        return {
+            "files": [
+                {
+                    "path": file["path"], "shouldIgnore": False,
+                    "uploadMode": "lfs" if file["path"].endswith(LARGE) else "regular",
+                }
+                for file in json.loads(content)["files"]
+            ]
+        }  # fmt: skip
+
+    def _batch(self, repo: str, content: bytes) -> dict[str, Any]:
+        objects = [
+            {**wanted, "actions": {"upload": {"href": f"{self.hub.endpoint}/storage/{wanted['oid']}"}}}
+            for wanted in json.loads(content)["objects"]
+        ]
+        return {"transfer": "basic", "objects": objects}
+
+    def _commit(self, repo: str, content: bytes) -> dict[str, Any]:
+        lines = [json.loads(line) for line in content.splitlines()]
+        paths = []
+        for line in lines[1:]:
+            value = line["value"]
+            large = line["key"] == "lfsFile"
+            stored = self.hub.stored[value["oid"]] if large else base64.b64decode(value["content"])
+            self.hub.files[repo, value["path"]] = stored
+            paths.append(value["path"])
+        self.hub.commits.append((repo, lines[0]["value"]["summary"], tuple(sorted(paths))))
+        return {
+            "commitUrl": f"{self.hub.endpoint}/{repo}/commit/{COMMIT}",
+            "commitOid": COMMIT,
+            "success": True,
+        }
 
     def _answer(self, body: bool) -> None:
         self.hub.requests.append((self.command, self.path, self.headers.get("Range", "")))
@@ -120,7 +224,12 @@ class _Handler(BaseHTTPRequestHandler):
         if self._refused(repo, match["revision"], body):
             return
         names = sorted(file for owner, file in self.hub.files if owner == repo)
-        listed = {"id": repo, "sha": COMMIT, "siblings": [{"rfilename": name} for name in names]}
+        listed = {
+            "id": repo,
+            "sha": COMMIT,
+            "private": repo in self.hub.private,
+            "siblings": [{"rfilename": name} for name in names],
+        }
         self._send(200, json.dumps(listed).encode(), {"Content-Type": "application/json"}, body)
 
     def _fail(self, status: int, code: str, body: bool, message: str = "") -> None:

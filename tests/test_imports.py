@@ -36,11 +36,15 @@ STAGES = [
     "ppk2",
     "bench",
 ]
-RANK = {name: rank for rank, name in enumerate([*FOUNDATIONS, *HELPERS, *STAGES, "train", "cli"])}
+RANK = {
+    name: rank
+    for rank, name in enumerate([*FOUNDATIONS, *HELPERS, *STAGES, "train", "report", "publish", "cli"])
+}
 ENTRY_POINTS = {"__init__", "__main__"}
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 HEAVY = {"torch", "numpy", "PIL", "rich", "huggingface_hub", "safetensors", "jinja2"}
 HEAVY |= {"serial", "esptool", "elftools", "ppk2_api", "accelerate", "datasets", "tensorboard", "matplotlib"}
+HEAVY |= {"bokeh"}
 
 
 def _stage(path: Path) -> str:

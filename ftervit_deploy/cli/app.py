@@ -26,6 +26,8 @@ COMMANDS = {
     "unpack": "Write an image's weights as safetensors.",
     "run": "Classify photos with the C engine.",
     "eval": "Measure accuracy on a folder of class folders.",
+    "report": "Make one HTML page about a model.",
+    "publish": "Push a model, its image, report and card to the hub.",
     "estimate": "Say if a model fits a board, and how fast it is.",
     "build": "Make firmware for a board, with ESP-IDF.",
     "flash": "Write a built project, or a model alone, to a board.",

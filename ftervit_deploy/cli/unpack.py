@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from .options import chosen_image, naming, settle
 from .output import Output, megabytes, output_options
-
-if TYPE_CHECKING:
-    from ..lower import IntegerModel
 
 
 @click.command()
@@ -28,10 +22,11 @@ def unpack(output: Output, /, model: str | None, path: str | None) -> None:
     """
     from ..files import check_not_input, read_file, user_path, write_atomic
     from ..image import read_image
+    from ..raising import as_safetensors
 
     source = chosen_image(settle(output, model=model), output)
     with output.step(f"Unpacking {source}"), naming(source):
-        content, tensors = _as_safetensors(read_image(read_file(source, "image")))
+        content, tensors = as_safetensors(read_image(read_file(source, "image")))
         target = user_path(path) if path else _beside_nothing(Path(source.with_suffix(".safetensors").name))
         check_not_input(target, str(source))
         write_atomic(target, content)
@@ -46,20 +41,3 @@ def _beside_nothing(target: Path) -> Path:
     if target.exists():
         raise FileError(f"{target} is there already.", "Name the file to write with -o.")
     return target
-
-
-def _as_safetensors(model: IntegerModel) -> tuple[bytes, int]:
-    """The file's content and its number of tensors."""
-    from safetensors.numpy import save
-
-    from ..raising import raised
-
-    arrays = raised(model)
-    metadata = {
-        "ftervit.format": "latent-1",
-        "ftervit.architecture": json.dumps(asdict(model.architecture)),
-        "ftervit.preprocessing": json.dumps(asdict(model.preprocessing)),
-        "ftervit.labels": json.dumps(model.labels, ensure_ascii=False),
-        "ftervit.scheme": model.scheme,
-    }
-    return save(arrays, metadata), len(arrays)

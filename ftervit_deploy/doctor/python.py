@@ -1,4 +1,4 @@
-"""The interpreter, the C engine, PyTorch."""
+"""The interpreter, the C engine, PyTorch, Bokeh."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from .versions import parsed, shown
 
 MINIMUM_PYTHON = (3, 10)
 MINIMUM_TORCH = (2, 4)
+MINIMUM_BOKEH = (3, 6)
 _PYTHON_PACKAGES = {
     "debian": "python3 python3-venv",
     "fedora": "python3",
@@ -67,3 +68,16 @@ def check_torch(machine: Machine, target: Target) -> Check:
         what = f"PyTorch {version} is too old: training needs {shown(MINIMUM_TORCH)} or newer."
         return Check("pytorch", "wrong", False, what, fix)
     return Check("pytorch", "ok", False, f"PyTorch {version}, for training.")
+
+
+def check_bokeh(machine: Machine, target: Target) -> Check:
+    """Bokeh, which draws the charts of a report."""
+    fix = pip_install(machine, f"bokeh>={shown(MINIMUM_BOKEH)}")
+    version = machine.version_of("bokeh")
+    if version is None:
+        what = "Bokeh is not installed; `ftervit report` and `publish` need it."
+        return Check("bokeh", "missing", False, what, fix)
+    if (parsed(version) or ()) < MINIMUM_BOKEH:
+        what = f"Bokeh {version} is too old: reports need {shown(MINIMUM_BOKEH)} or newer."
+        return Check("bokeh", "wrong", False, what, fix)
+    return Check("bokeh", "ok", False, f"Bokeh {version}, for reports.")

@@ -14,6 +14,7 @@ from .components import (
     image_sha256,
     leftover_fraction,
     parameter_counts,
+    section_components,
 )
 from .header import Header
 from .layout import ENCODINGS
@@ -41,5 +42,6 @@ __all__ = [
     "read_info",
     "scheme_bytes",
     "scheme_parts",
+    "section_components",
     "write_image",
 ]

@@ -78,12 +78,13 @@ def image_components(source: ImageData | IntegerModel, encoding: str = "t2") -> 
         ImageFormatError: as `read_info`.
     """
     if isinstance(source, IntegerModel):
-        return _breakdown(source.architecture, layout_of(source, encoding))
+        return section_components(source.architecture, layout_of(source, encoding))
     info = read_info(source)
-    return _breakdown(info.header.architecture, info.sections)
+    return section_components(info.header.architecture, info.sections)
 
 
-def _breakdown(architecture: Architecture, sections: tuple[Section, ...]) -> tuple[Component, ...]:
+def section_components(architecture: Architecture, sections: tuple[Section, ...]) -> tuple[Component, ...]:
+    """The byte breakdown of an image with these sections."""
     lengths = dict.fromkeys(NAMES, 0)
     for section in sections:
         lengths[_COMPONENT[section.place.role]] += section.length

@@ -8,7 +8,6 @@ import torch
 from ..checkpoint.contents import Checkpoint
 from ..schemes import scheme_named
 from .augment import normalise
-from .initialise import build_student
 from .model import DeiT, load_arrays, logits
 
 BATCH_SIZE = 64
@@ -21,7 +20,7 @@ def student_of(checkpoint: Checkpoint) -> DeiT:
         CheckpointError: tensors that do not fit its architecture.
         ConfigError: an unknown scheme.
     """
-    model = build_student(checkpoint.architecture, scheme_named(checkpoint.scheme))
+    model = DeiT(checkpoint.architecture, scheme_named(checkpoint.scheme))
     load_arrays(model, checkpoint.dense(), ternary=checkpoint.ternary)
     return model
 

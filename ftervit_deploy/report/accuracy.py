@@ -1,0 +1,137 @@
+"""The C engine on photos with classes: accuracy, confusion, and the photos it got wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ..engine import Engine
+from ..errors import DataError
+from ..evaluate import match_classes, probabilities, score
+from ..photos import LabelledPhoto, labelled_photos, load_photo, preprocess
+from ..resources import data_file
+from .contents import Accuracy, Missing, Phase, WorstPhoto
+from .photographs import shown
+from .subject import Subject
+
+WORST_SHOWN = 12
+LARGEST_MATRIX = 60
+"""Models with more classes get their most frequent confusions in a table instead."""
+_BATCH = 64
+
+Track = Callable[[Sequence[LabelledPhoto]], Iterable[LabelledPhoto]]
+"""Passes photos through, and shows progress if it likes."""
+
+
+def measured(
+    subject: Subject, data: Path | None, split: Sequence[str] | None, pictures: bool, track: Track
+) -> Accuracy | Missing:
+    """Run the engine on `data`, or on the validation photos that the run remembers.
+
+    Args:
+        data: folder of class folders; None for the run's own.
+        split: names relative to `data` that count; None for all in `data`.
+        pictures: show the worst photos.
+        track: see Track.
+
+    Raises:
+        DataError: `data` was named and cannot serve.
+    """
+    own = data is None
+    folder = subject.data if data is None else data
+    names = subject.validation if own else split
+    if folder is None or (own and not names):
+        return _on_record(subject)
+    photos = _photos(folder, subject.student.labels, names)
+    if not photos:
+        if own:
+            return Missing("The validation photos of the run are not where they were.")
+        raise DataError(f"{folder} holds none of the photos that the split lists.")
+    logits = _logits(subject.image, track(photos))
+    kind = "validation photos" if names else "photos"
+    chosen = " They chose the epoch that was kept; none was learned from." if own else ""
+    evidence = (
+        f"The C engine on {len(photos)} {kind} of {folder.resolve().name}, measured for this page.{chosen}"
+    )
+    return _accuracy(subject, photos, logits, evidence, pictures)
+
+
+def _on_record(subject: Subject) -> Accuracy | Missing:
+    record = subject.measured
+    if record is None:
+        return Missing("No photos with classes are at hand; name a folder of class folders with --data.")
+    return Accuracy(
+        record.images, record.top1, record.top5,
+        f"The C engine on {record.images} photos, as `ftervit eval` recorded it beside the model.",
+        (), (), "The record has no confusion matrix; --data measures again.",
+    )  # fmt: skip
+
+
+def _photos(folder: Path, labels: Sequence[str], names: Sequence[str] | None) -> list[LabelledPhoto]:
+    folders, photos = labelled_photos(folder)
+    wordnet = data_file("imagenet_wordnet_ids.txt").read_text("ascii").split()
+    classes = match_classes(folders, labels, wordnet)
+    wanted = None if names is None else set(names)
+    return [
+        LabelledPhoto(photo.path, classes[photo.label])
+        for photo in photos
+        if wanted is None or photo.path.relative_to(folder).as_posix() in wanted
+    ]
+
+
+def _logits(image: bytes, photos: Iterable[LabelledPhoto]) -> npt.NDArray[np.int32]:
+    found, batch = [], []
+    with Engine(image) as engine:
+        size, how = engine.architecture.image_size, engine.preprocessing
+        for photo in photos:
+            batch.append(preprocess(load_photo(photo.path), size, how))
+            if len(batch) == _BATCH:
+                found.append(engine.logits(np.stack(batch)))
+                batch = []
+        if batch:
+            found.append(engine.logits(np.stack(batch)))
+    return np.concatenate(found)
+
+
+def _accuracy(
+    subject: Subject,
+    photos: Sequence[LabelledPhoto],
+    logits: npt.NDArray[np.int32],
+    evidence: str,
+    pictures: bool,
+) -> Accuracy:
+    found = score(logits, np.array([photo.label for photo in photos]))
+    confusion = tuple(tuple(int(count) for count in row) for row in found.confusion)
+    worst = tuple(_worst(subject, photos, probabilities(logits))) if pictures else ()
+    note = "" if pictures else "Photos are left out of this page."
+    return Accuracy(found.images, found.top1, found.top5, evidence, confusion, worst, note)
+
+
+def _worst(
+    subject: Subject, photos: Sequence[LabelledPhoto], shares: npt.NDArray[np.float64]
+) -> Iterable[WorstPhoto]:
+    """Surest mistakes first, then those right ones that had the least probability."""
+    labels = np.array([photo.label for photo in photos])
+    predicted, own = shares.argmax(axis=1), shares[np.arange(len(labels)), labels]
+    wrong = predicted != labels
+    order = np.lexsort((np.where(wrong, -shares.max(axis=1), own), ~wrong))
+    names = subject.student.labels
+    for index in order[:WORST_SHOWN]:
+        photo = photos[index]
+        picture = shown(photo.path, subject.student.preprocessing)
+        yield WorstPhoto(
+            f"{photo.path.parent.name}/{photo.path.name}", picture, names[photo.label],
+            names[predicted[index]], float(shares[index].max()), float(own[index]),
+        )  # fmt: skip
+
+
+def from_log(phases: Sequence[Phase]) -> tuple[float, str] | None:
+    """The best validation accuracy of the newest phase, and which epoch it is; None without logs."""
+    for phase in reversed(phases):
+        best = phase.best
+        if best is not None and best.top1 is not None:
+            return best.top1, f"log of phase {phase.name}, epoch {best.epoch}"
+    return None

@@ -1,0 +1,80 @@
+"""Training curves, from the logs that `ftervit train` writes: one JSON object a line."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ..files import read_file
+from .contents import Epoch, Missing, Phase
+from .subject import STUDENT_PHASES, Subject
+
+
+def student_phases(subject: Subject) -> tuple[Phase, ...] | Missing:
+    """The phases that trained the ternary student."""
+    phases = tuple(read_phase(name, path) for name, path in subject.logs if name in STUDENT_PHASES)
+    phases = tuple(phase for phase in phases if phase.epochs)
+    if phases:
+        return phases
+    if subject.folder is None:
+        return Missing("An image or a checkpoint alone has no training log; name the run folder.")
+    return Missing("The run folder holds no log of the student's training.")
+
+
+def teacher_phases(subject: Subject) -> tuple[Phase, ...]:
+    """The phases before it, as far as there are logs."""
+    phases = (read_phase(name, path) for name, path in subject.logs if name not in STUDENT_PHASES)
+    return tuple(phase for phase in phases if phase.epochs)
+
+
+def read_phase(name: str, path: Path) -> Phase:
+    """The epochs of a log; lines that are cut off or of another kind are left out.
+
+    Raises:
+        FileError: the log cannot be read.
+    """
+    text = read_file(path, "log").decode("utf-8", errors="replace")
+    return Phase(name, tuple(_epochs(text)))
+
+
+def log_configuration(path: Path) -> dict[str, Any]:
+    """The newest configuration line of a log; empty where there is none.
+
+    Raises:
+        FileError: the log cannot be read.
+    """
+    text = read_file(path, "log").decode("utf-8", errors="replace")
+    found: dict[str, Any] = {}
+    for entry in _entries(text):
+        found = entry if entry.get("kind") == "configuration" else found
+    return found
+
+
+def _entries(text: str) -> Iterator[dict[str, Any]]:
+    for line in text.splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict):
+            yield entry
+
+
+def _epochs(text: str) -> Iterator[Epoch]:
+    for entry in _entries(text):
+        number = entry.get("epoch")
+        if entry.get("kind") != "epoch" or not isinstance(number, int):
+            continue
+        yield Epoch(
+            number, _number(entry.get("loss")), _number(entry.get("val_top1")),
+            _number(entry.get("teacher_top1")), _number(entry.get("lr")), _number(entry.get("zero_fraction")),
+        )  # fmt: skip
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)

@@ -1,0 +1,178 @@
+"""What is reported on: an image, a checkpoint, or a run folder with everything that training left."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..checkpoint import Checkpoint, read_checkpoint
+from ..errors import DataError, FtervitError
+from ..files import read_file
+from ..graph import build_graph
+from ..image import read_image, read_info, write_image
+from ..lower import lower
+from ..models import MODELS
+from ..raising import raised
+from ..schemes import scheme_named
+
+STUDENT_PHASES = ("training", "recovery")
+TEACHER_PHASES = ("guide", "teacher")
+IMAGE_SUFFIX = ".ftv"
+_PACKED, _BEST, _LOG = "student.safetensors", "best.safetensors", "log.jsonl"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A record of `ftervit eval`: photos, and shares of them from 0 to 1."""
+
+    images: int
+    top1: float
+    top5: float
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model and what is known of its making.
+
+    Attributes:
+        name: for people.
+        image: the `.ftv` file's bytes.
+        student: the same weights as a checkpoint.
+        checkpoint_file: where the student's packed checkpoint lies; None for an image alone.
+        teacher: the FP32 model it learned from; None where it is not at hand.
+        logs: log file of each phase that has one.
+        data: folder of the photos it was trained on; None where it is unknown or gone.
+        validation: names of its validation photos, relative to `data`.
+        photos: a folder of photos that belongs to the model; None where there is none.
+        measured: accuracy on record.
+        folder: the run folder; None for an image or a checkpoint alone.
+    """
+
+    name: str
+    image: bytes
+    student: Checkpoint
+    checkpoint_file: Path | None = None
+    teacher: Checkpoint | None = None
+    logs: tuple[tuple[str, Path], ...] = ()
+    data: Path | None = None
+    validation: tuple[str, ...] = ()
+    photos: Path | None = None
+    measured: Measured | None = None
+    folder: Path | None = None
+
+
+def open_subject(source: str, teacher: str | None = None) -> Subject:
+    """The model that `source` names.
+
+    Args:
+        source: a `.ftv` image, a run folder of `ftervit train`, or whatever `ftervit pack` reads.
+        teacher: checkpoint of its FP32 model, where the run folder does not hold it.
+
+    Raises:
+        FtervitError: whatever is wrong with it.
+    """
+    given = read_checkpoint(teacher) if teacher else None
+    path = Path(source)
+    bundled = MODELS[source].bundled if source in MODELS and not path.is_file() else None
+    if bundled is not None:
+        from ..resources import data_file
+
+        return _of_folder(data_file(bundled).parent, given, source, source)
+    if path.is_dir():
+        return _of_folder(path, given)
+    if source.endswith(IMAGE_SUFFIX):
+        image = read_file(path, "image")
+        return Subject(path.name, image, _student_of_image(image), teacher=given)
+    checkpoint = read_checkpoint(source)
+    file = path if path.is_file() else None
+    return Subject(Path(source).name, packed_image(checkpoint), checkpoint, file, given)
+
+
+def packed_image(checkpoint: Checkpoint) -> bytes:
+    """The image that `ftervit pack` makes of a checkpoint by default.
+
+    Raises:
+        CheckpointError: it cannot be packed.
+    """
+    return write_image(lower(build_graph(checkpoint, scheme_named(checkpoint.scheme))))
+
+
+def _student_of_image(image: bytes) -> Checkpoint:
+    info, model = read_info(image), read_image(image)
+    return Checkpoint(
+        raised(model),
+        model.architecture,
+        info.meta.preprocessing,
+        info.labels,
+        info.meta.scheme,
+        ternary=True,
+    )
+
+
+def _of_folder(folder: Path, teacher: Checkpoint | None, name: str = "", alias: str = "") -> Subject:
+    """A run folder: PHASE/log.jsonl and PHASE/*.safetensors, or log/PHASE.jsonl beside the student."""
+    file = _student_file(folder)
+    student = read_checkpoint(alias or str(file))
+    own = folder / "teacher" / _BEST
+    if teacher is None and own.is_file():
+        teacher = read_checkpoint(str(own))
+    photos = folder / "photos"
+    return Subject(
+        name or folder.resolve().name, packed_image(student), student, file, teacher, _logs(folder),
+        _data(folder), _validation(folder), photos if photos.is_dir() else None, _measured(folder), folder,
+    )  # fmt: skip
+
+
+def _student_file(folder: Path) -> Path:
+    places = [folder / phase for phase in reversed(STUDENT_PHASES)] + [folder]
+    for place in places:
+        if (place / _PACKED).is_file():
+            return place / _PACKED
+    raise DataError(
+        f"{folder} holds no trained student.",
+        "Name a run folder in which `ftervit train --phase training` has ended, an image or a checkpoint.",
+    )
+
+
+def _logs(folder: Path) -> tuple[tuple[str, Path], ...]:
+    found = []
+    for phase in (*TEACHER_PHASES, *STUDENT_PHASES):
+        for path in (folder / phase / _LOG, folder / "log" / f"{phase}.jsonl"):
+            if path.is_file():
+                found.append((phase, path))
+                break
+    return tuple(found)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """An object in a file that another program wrote; empty where it is none."""
+    try:
+        content = json.loads(read_file(path, "record")) if path.is_file() else {}
+    except (ValueError, FtervitError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _data(folder: Path) -> Path | None:
+    named = _json(folder / "run.json").get("data")
+    return Path(named) if isinstance(named, str) and Path(named).is_dir() else None
+
+
+def _validation(folder: Path) -> tuple[str, ...]:
+    for path in (folder / "split.json", folder / "log" / "split.json"):
+        names = _json(path).get("validation")
+        if isinstance(names, list):
+            return tuple(name for name in names if isinstance(name, str))
+    return ()
+
+
+def _measured(folder: Path) -> Measured | None:
+    for path in (folder / "eval.json", folder / "log" / "eval.json"):
+        found = _json(path)
+        try:
+            return Measured(int(found["images"]), float(found["top1"]), float(found["top5"]))
+        except (KeyError, TypeError, ValueError):
+            continue
+    return None

@@ -1,0 +1,161 @@
+"""What `ftervit report` gathers, and what its page is."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from report_cases import HOSTILE, bundled, hostile
+
+from ftervit_deploy.errors import DataError
+from ftervit_deploy.files import FileError
+from ftervit_deploy.report import Missing, Request, gather, open_subject, render
+from ftervit_deploy.report.contents import Accuracy, WorstPhoto
+from ftervit_deploy.report.curves import read_phase
+from ftervit_deploy.report.page import MOST_BYTES
+from ftervit_deploy.report.weights import reference_sizes
+from ftervit_deploy.resources import signs_folder
+
+SIGNS = signs_folder()
+
+
+def test_deit_tiny_shrinks_to_the_papers_leftovers() -> None:
+    full, with_floats, with_halves, ternary = reference_sizes().formats
+    assert full.bytes == 4 * 5_717_416
+    assert 0.37 < with_halves.leftover < 0.39, "FTerViT: 38 to 39 %"
+    assert with_floats.leftover > with_halves.leftover
+    assert 0.08 < ternary.leftover < 0.11, "FTerViT: 10 %"
+    assert ternary.bytes == pytest.approx(1.55e6, rel=0.03), "FTerViT: 1.53 to 1.6 MB"
+
+
+def test_bytes_of_an_image_add_up_to_its_file() -> None:
+    assert bundled().sizes.formats[-1].bytes == (SIGNS / "signs.ftv").stat().st_size
+
+
+def test_the_bundled_model_has_its_curves_zeros_and_recorded_accuracy() -> None:
+    report = bundled()
+    assert not isinstance(report.student_phases, Missing)
+    assert [phase.name for phase in report.student_phases] == ["training", "recovery"]
+    assert [phase.name for phase in report.teacher_phases] == ["guide", "teacher"]
+    assert isinstance(report.accuracy, Accuracy)
+    assert report.accuracy.top1 == pytest.approx(0.979, abs=1e-3)
+    assert "recorded" in report.accuracy.evidence
+    assert 0.3 < sum(z.zeros for z in report.zeros) / sum(z.weights for z in report.zeros) < 0.33
+    assert [m.name for m in report.methods if m.kind == "measured"] == ["signs"]
+    assert report.boards[0].milliseconds is not None
+
+
+def test_an_image_alone_says_why_parts_are_missing() -> None:
+    report = gather(open_subject(str(SIGNS / "signs.ftv")), Request())
+    missing = {name: part.why for name, part in report.parts() if isinstance(part, Missing)}
+    assert missing.keys() == {"importance", "roll-out", "curves", "accuracy"}
+    assert "--photos" in missing["importance"]
+    assert "--data" in missing["accuracy"]
+    assert "run folder" in missing["curves"]
+    page = render(report).decode()
+    assert all(why in page for why in missing.values())
+
+
+def test_accuracy_is_measured_where_photos_with_classes_are_named() -> None:
+    report = gather(open_subject(str(SIGNS / "signs.ftv")), Request(data=SIGNS / "photos"))
+    accuracy = report.accuracy
+    assert isinstance(accuracy, Accuracy)
+    assert (accuracy.images, accuracy.top1) == (12, 1.0)
+    assert np.trace(np.array(accuracy.confusion)) == 12
+    assert len(accuracy.worst) == 12
+    hardest = [photo.actual_probability for photo in accuracy.worst]
+    assert hardest == sorted(hardest)
+
+
+def test_no_photo_is_on_a_page_without_photos() -> None:
+    request = Request(photos=[SIGNS / "photos"], data=SIGNS / "photos", pictures=False, probes=1,
+                      importance_photos=1)  # fmt: skip
+    report = gather(open_subject(str(SIGNS / "signs.ftv")), request)
+    page = render(report).decode()
+    assert "data:image/webp" not in page
+    assert "IMG_" not in page
+    assert isinstance(report.rollout, Missing)
+
+
+def test_photos_that_are_not_there_are_named() -> None:
+    with pytest.raises(DataError, match=r"no photo .*nowhere\.jpg"):
+        gather(open_subject("signs"), Request(photos=[Path("nowhere.jpg")]))
+
+
+def test_a_folder_without_a_student_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no trained student"):
+        open_subject(str(tmp_path))
+
+
+def test_a_damaged_log_gives_the_epochs_that_can_be_read(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    lines = [
+        {"kind": "configuration"},
+        {"kind": "epoch", "epoch": 1, "loss": 1.0, "val_top1": 0.5},
+        {"kind": "epoch", "epoch": 2, "loss": "high", "val_top1": True},
+        {"kind": "epoch", "epoch": "three"},
+    ]
+    text = "\n".join(json.dumps(line) for line in lines)
+    log.write_bytes(text.encode() + b'\n[1]\n{"kind": "epoch", "epoch": 3, "loss": NaN}\n\xff{"kind": "ep')
+    epochs = read_phase("training", log).epochs
+    assert [epoch.epoch for epoch in epochs] == [1, 2, 3]
+    assert [epoch.loss for epoch in epochs] == [1.0, None, None]
+    assert [epoch.top1 for epoch in epochs] == [0.5, None, None]
+
+
+class _Elements(HTMLParser):
+    """Tags and attributes of a page, as a browser would find them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+
+def test_hostile_names_stay_text() -> None:
+    page = render(hostile()).decode()
+    elements = _Elements()
+    elements.feed(page)
+    scripts = [attributes for tag, attributes in elements.tags if tag == "script"]
+    assert len(scripts) == 3
+    assert not any("src" in attributes for attributes in scripts)
+    assert not any(name.startswith("on") for _, attributes in elements.tags for name in attributes)
+    for name in HOSTILE:
+        assert name not in page
+
+
+def test_a_page_refers_to_nothing_outside_itself() -> None:
+    elements = _Elements()
+    elements.feed(render(bundled()).decode())
+    for tag, attributes in elements.tags:
+        for name in ("src", "href"):
+            assert (attributes.get(name) or "data:").startswith(("data:", "#")), (tag, attributes)
+
+
+def test_a_page_stays_under_two_megabytes_or_is_refused() -> None:
+    report = bundled()
+    assert len(render(report)) < MOST_BYTES
+    noise = np.random.default_rng(0).integers(0, 255, (900, 900, 3)).astype(np.uint8)
+    assert isinstance(report.accuracy, Accuracy)
+    photos = (WorstPhoto("noise", noise, "0", "1", 0.9, 0.1),) * 6
+    with pytest.raises(FileError, match="fewer photos"):
+        render(replace(report, accuracy=replace(report.accuracy, worst=photos)))
+
+
+def test_many_classes_get_a_table_instead_of_a_matrix() -> None:
+    report = bundled()
+    labels = tuple(f"class {index}" for index in range(100))
+    confusion = tuple(tuple(int(i == j) + 3 * int((i, j) == (4, 7)) for j in range(100)) for i in range(100))
+    assert isinstance(report.accuracy, Accuracy)
+    page = render(
+        replace(report, labels=labels, accuracy=replace(report.accuracy, confusion=confusion))
+    ).decode()
+    assert 'id="chart-confusion"' not in page
+    assert re.search(r"class 4</td><td class=\"text\">class 7</td><td>3<", page)

@@ -1,0 +1,78 @@
+"""A report of a whole run folder: everything is there, teacher and student side by side."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ftervit_deploy.cli import main
+from ftervit_deploy.report import Missing, Report, Request, gather, open_subject, render
+from ftervit_deploy.report.contents import Accuracy, Filters, Importance, Rollout
+
+
+@pytest.fixture
+def folder(run: Callable[..., Any], tmp_path: Path) -> Path:
+    for phase in ("teacher", "training", "recovery"):
+        run(phase)
+    return tmp_path / "run"
+
+
+def _gathered(folder: Path, **options: Any) -> Report:
+    return gather(open_subject(str(folder)), Request(probes=2, importance_photos=6, **options))
+
+
+@pytest.mark.slow
+def test_a_run_folder_gives_every_part(folder: Path) -> None:
+    report = _gathered(folder)
+    assert not any(isinstance(part, Missing) for _, part in report.parts())
+    assert isinstance(report.filters, Filters)
+    assert len(report.filters.cosines) == 16
+    assert 0 < report.filters.feature_cosine <= 1  # type: ignore[operator]
+    assert isinstance(report.importance, Importance)
+    assert report.importance.model == "the FP32 teacher"
+    assert sum(layer.taylor_share for layer in report.importance.layers) == pytest.approx(1)
+    assert isinstance(report.rollout, Rollout)
+    assert all(look.teacher is not None and 0 < (look.cosine or 0) <= 1 for look in report.rollout.looks)
+    assert isinstance(report.accuracy, Accuracy)
+    assert report.accuracy.images == 12, "the validation photos alone"
+    assert {photo.name.split("/")[0] for photo in report.accuracy.worst} <= {"sign0", "sign1", "sign2"}
+    page = render(report).decode()
+    assert all(f'id="chart-{name}"' in page for name in ("confusion", "curves-top1", "cosines"))
+
+
+def test_a_run_whose_photos_are_gone_still_gives_a_report(folder: Path) -> None:
+    memory = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**memory, "data": str(folder / "nowhere")}))
+    report = _gathered(folder)
+    missing = {name for name, part in report.parts() if isinstance(part, Missing)}
+    assert missing == {"importance", "roll-out", "accuracy"}
+    assert "its validation photos" in report.methods_note
+    assert [method.kind for method in report.methods if method.name == "run"] == ["measured"]
+
+
+def test_a_student_without_its_teacher_looks_alone(folder: Path) -> None:
+    shutil.rmtree(folder / "teacher")
+    report = _gathered(folder)
+    assert isinstance(report.rollout, Rollout)
+    assert "--teacher" in report.rollout.note
+    assert all(look.teacher is None for look in report.rollout.looks)
+    assert isinstance(report.importance, Importance)
+    assert "ternary student" in report.importance.model
+    assert "--teacher" in report.filters.note  # type: ignore[union-attr]
+
+
+def test_the_command_writes_the_page_and_says_what_it_lacks(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.html"
+    options = ["--probes", "1", "--board", "esp32s3-eye", "--no-photos", "-o", str(page), "--json"]
+    assert main(["report", str(folder), *options]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["bytes"] == page.stat().st_size < 2_000_000
+    assert record["missing"].keys() == {"roll-out"}
+    assert record["images"] == 12
