@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from .model import DeiT, quantised_once
-from .quantizers import fake_quantise_rows
 
 Floats = npt.NDArray[np.float32]
 
@@ -70,10 +69,7 @@ def _keeper(attention: Any, found: list[Tensor]) -> Any:
         batch, length, width = output.shape
         heads, size = attention.heads, width // 3 // attention.heads
         q, k, _ = output.float().reshape(batch, length, 3, heads, size).permute(2, 0, 3, 1, 4).unbind(0)
-        q, k = (
-            fake_quantise_rows(rows, levels)
-            for rows, levels in zip((q, k), attention.levels[:2], strict=True)
-        )
+        q, k = attention.query(q), attention.key(k)
         weights = torch.softmax(q @ k.transpose(2, 3) * size**-0.5, dim=3)
         found.append(weights.mean(dim=1))
 
