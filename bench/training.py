@@ -11,7 +11,7 @@ import importlib.util
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .table import Group, Row, report
@@ -24,12 +24,13 @@ WAYS = (("", ()), (", bfloat16", ("--precision", "bf16")), (", compiled", ("--co
 """How distillation is computed; the aim is for the first, which is the default on a CPU."""
 
 
-def groups() -> list[Group]:
-    """Each of MODELS; a note where PyTorch is missing."""
+def groups() -> Iterator[Group]:
+    """A group for each of MODELS as soon as it is measured; a note where PyTorch is missing."""
     if any(importlib.util.find_spec(name) is None for name in ("torch", "accelerate")):
-        return [Group(TITLE, [], ['Not measured: pip install "ftervit[train]".'])]
-    rows = [_row(_cost(*model, flags), way) for model in MODELS for way, flags in WAYS]
-    return [Group(TITLE, rows, ["Plain: eager FP32."])]
+        yield Group(TITLE, [], ['Not measured: pip install "ftervit[train]".'])
+        return
+    for model in MODELS:
+        yield Group(TITLE, [_row(_cost(*model, flags), way) for way, flags in WAYS])
 
 
 def _cost(preset: str, batch_size: int, rounds: int, flags: Sequence[str]) -> dict[str, Any]:
@@ -60,7 +61,7 @@ def main() -> int:
     """Measure, print, return 1 if an aim is missed."""
     parser = argparse.ArgumentParser(prog="python -m bench.training", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON")
-    return report(iter(groups()), parser.parse_args().json)
+    return report(groups(), parser.parse_args().json)
 
 
 if __name__ == "__main__":
