@@ -11,15 +11,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from report_cases import HOSTILE, bundled, hostile
+from safetensors.numpy import save_file
 
+from ftervit_deploy.architecture import PRESETS
 from ftervit_deploy.errors import DataError
 from ftervit_deploy.files import FileError
 from ftervit_deploy.report import Missing, Request, gather, open_subject, render
-from ftervit_deploy.report.contents import Accuracy, WorstPhoto
+from ftervit_deploy.report.contents import Accuracy, Filters, WorstPhoto
 from ftervit_deploy.report.curves import read_phase
 from ftervit_deploy.report.page import MOST_BYTES
 from ftervit_deploy.report.weights import reference_sizes
 from ftervit_deploy.resources import signs_folder
+from synthetic import random_checkpoint_arrays
 
 SIGNS = signs_folder()
 
@@ -85,6 +88,22 @@ def test_no_photo_is_on_a_page_without_photos() -> None:
 def test_photos_that_are_not_there_are_named() -> None:
     with pytest.raises(DataError, match=r"no photo .*nowhere\.jpg"):
         gather(open_subject("signs"), Request(photos=[Path("nowhere.jpg")]))
+
+
+def test_a_teacher_that_names_no_scheme_is_full_precision_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "timm.safetensors"
+    save_file(random_checkpoint_arrays(PRESETS["mcu_nano_64"]), path)
+    subject = open_subject(str(path), teacher=str(path))
+    assert (subject.student.scheme, subject.teacher.scheme) == ("ftervit", "fp32")  # type: ignore[union-attr]
+    found = gather(subject, Request(photos=[SIGNS / "photos"], probes=1, importance_photos=1)).filters
+    assert isinstance(found, Filters)
+    assert found.feature_cosine is not None
+    assert found.feature_cosine < 0.999, "student and teacher are the same weights, but only one is ternary"
+
+
+def test_a_ternary_teacher_is_refused() -> None:
+    with pytest.raises(DataError, match="ternary itself"):
+        open_subject("signs", teacher="signs")
 
 
 def test_a_folder_without_a_student_is_refused(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ def open_subject(source: str, teacher: str | None = None) -> Subject:
     Raises:
         FtervitError: whatever is wrong with it.
     """
-    given = read_checkpoint(teacher) if teacher else None
+    given = _full_precision(teacher) if teacher else None
     path = Path(source)
     bundled = MODELS[source].bundled if source in MODELS and not path.is_file() else None
     if bundled is not None:
@@ -88,6 +88,18 @@ def open_subject(source: str, teacher: str | None = None) -> Subject:
     checkpoint = read_checkpoint(source)
     file = path if path.is_file() else None
     return Subject(Path(source).name, packed_image(checkpoint), checkpoint, file, given)
+
+
+def _full_precision(source: str) -> Checkpoint:
+    """A teacher; one that does not name its scheme, as timm's do not, must not pass for a latent student.
+
+    Raises:
+        DataError: its weights are ternary.
+    """
+    found = read_checkpoint(source)
+    if found.ternary:
+        raise DataError(f"The teacher {source} is ternary itself.", "Name the FP32 model.")
+    return replace(found, scheme="fp32")
 
 
 def packed_image(checkpoint: Checkpoint) -> bytes:
@@ -117,7 +129,7 @@ def _of_folder(folder: Path, teacher: Checkpoint | None, name: str = "", alias: 
     student = read_checkpoint(alias or str(file))
     own = folder / "teacher" / _BEST
     if teacher is None and own.is_file():
-        teacher = read_checkpoint(str(own))
+        teacher = _full_precision(str(own))
     photos = folder / "photos"
     return Subject(
         name or folder.resolve().name, packed_image(student), student, file, teacher, _logs(folder),
