@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bench import chip, commands, host, scalar
+from bench import chip, commands, host, scalar, training
 from bench.__main__ import MODULES
 from bench.contest import Contest
 from bench.rounds import Round, fastest_peer, quietest, standings
@@ -181,7 +181,7 @@ def test_without_an_emulator_that_is_said(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_every_group_is_part_of_make_bench() -> None:
-    assert set(MODULES) == {commands, chip, scalar, host}
+    assert set(MODULES) == {commands, chip, scalar, host, training}
 
 
 def test_a_missed_aim_is_the_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
