@@ -124,6 +124,7 @@ const ftv_copies *ftv_espidf_start_copies(void *rows, size_t bytes, void *scratc
         return NULL;
     }
     if (!works(scratch, tried)) {
+        esp_async_memcpy_uninstall(driver); /* what it still has to do must not come later */
         ESP_LOGE(TAG, "copies: the DMA does not bring back what it took, the cores make them");
         return NULL;
     }

@@ -15,5 +15,6 @@ typedef struct async_memcpy_config_t {
 #define ASYNC_MEMCPY_DEFAULT_CONFIG() {8, 0, 0}
 
 int esp_async_memcpy_install(const async_memcpy_config_t *config, async_memcpy_t *driver);
+int esp_async_memcpy_uninstall(async_memcpy_t driver);
 int esp_async_memcpy(async_memcpy_t driver, void *to, void *from, size_t bytes, async_memcpy_isr_cb_t made,
                      void *context);

@@ -64,6 +64,12 @@ int esp_async_memcpy_install(const async_memcpy_config_t *config, async_memcpy_t
     return strcmp(play, "none free") == 0 ? -1 : pthread_create(&thread, NULL, dma, NULL);
 }
 
+int esp_async_memcpy_uninstall(async_memcpy_t driver) {
+    (void)driver;
+    printf("driver: gone\n");
+    return 0;
+}
+
 int esp_async_memcpy(async_memcpy_t driver, void *to, void *from, size_t bytes, async_memcpy_isr_cb_t made,
                      void *context) {
     static uint32_t asked;
