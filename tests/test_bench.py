@@ -180,6 +180,14 @@ def test_without_an_emulator_that_is_said(monkeypatch: pytest.MonkeyPatch) -> No
     assert as_text(group).count("\n") == 1
 
 
+@pytest.mark.slow
+def test_the_modelled_figures_of_the_chip_reach_their_aims() -> None:
+    (group,) = chip.groups()
+    assert [row.name for row in group.rows if row.missed] == []
+    with_aims = [row for row in group.rows if row.figures["aim"]]
+    assert len(with_aims) == 6, "FC1 on one core and on two, linear layers, three images"
+
+
 def test_every_group_is_part_of_make_bench() -> None:
     assert set(MODULES) == {commands, chip, scalar, host, training}
 
