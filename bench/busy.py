@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from .machine import usable_cores
+from ftervit_deploy.machine import usable_cores
 
 LOOK_SECONDS, QUIET_SHARE = 0.1, 0.15
 _COUNTERS = Path("/proc/stat")

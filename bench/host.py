@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ftervit_deploy.machine import usable_cores
+
 from .contest import Asked, Contest
-from .machine import usable_cores
 from .rounds import Round, Standing, fastest_peer, quietest, standings
 from .table import Group, Row, report
 from .worker import Worker

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from .machine import describe_machine
+from ftervit_deploy.machine import describe_machine
 
 Value = float | int | str | None
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -164,6 +166,90 @@ def _curve(
     points = [(n, line[name]) for n, line in zip(numbers, epochs, strict=True) if line.get(name) is not None]
     if points:
         axes.plot(*zip(*points, strict=True), **look)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A student of a comparison as it was trained.
+
+    Attributes:
+        name: of the student.
+        group: of rows, each of which has axes of its own.
+        points: (epochs trained, top-1 on the validation photos from 0 to 1), in order.
+        recovery_epochs: how many of the last points are of the recovery.
+    """
+
+    name: str
+    group: str
+    points: tuple[tuple[int, float], ...]
+    recovery_epochs: int
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A model as a point: bytes, and top-1 from 0 to 1."""
+
+    name: str
+    bytes: int
+    top1: float
+
+
+def draw_comparison(curves: Sequence[Curve], models: Sequence[Placed], path: Path) -> None:
+    """Top-1 of every student after every epoch, group by group, and accuracy against size, as one picture.
+
+    Args:
+        curves: of the students.
+        models: the points of accuracy against size.
+        path: the picture.
+
+    Raises:
+        ChartError: see `check_chart`.
+        FileError: it cannot be written.
+    """
+    check_chart(path)
+    from matplotlib.figure import Figure
+
+    groups = list(dict.fromkeys(curve.group for curve in curves))
+    figure = Figure(figsize=(9, 4 * (len(groups) + 1)), layout="constrained")
+    *axes, last = figure.subplots(len(groups) + 1, 1, squeeze=False)[:, 0]
+    for own, group in zip(axes, groups, strict=True):
+        _draw_group(own, group, [curve for curve in curves if curve.group == group])
+    _draw_sizes(last, models)
+    _save(figure, path)
+
+
+def _draw_group(axes: Any, group: str, curves: Sequence[Curve]) -> None:
+    from matplotlib import colormaps
+
+    colours = colormaps["tab10"].colors  # type: ignore[attr-defined]
+    for curve, colour in zip(curves, itertools.cycle(colours), strict=False):
+        first = len(curve.points) - curve.recovery_epochs
+        x = [epoch for epoch, _ in curve.points]
+        y = [100 * top1 for _, top1 in curve.points]
+        axes.plot(x[: first + 1], y[: first + 1], color=colour, label=curve.name, linewidth=1.3)
+        axes.plot(x[first:], y[first:], color=colour, marker="o", markersize=3, linewidth=1.3)
+    axes.set_title(f"{group}; dots: recovery", fontsize=11)
+    axes.set_ylabel("top-1 on validation photos, %")
+    axes.set_xlabel("epochs")
+    tops = sorted(100 * top1 for curve in curves for _, top1 in curve.points)
+    if tops:
+        axes.set_ylim(bottom=tops[len(tops) // 10] - 2)
+    axes.grid(axis="y", color=_FREE, linewidth=0.8)
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
+    _plain(axes)
+
+
+def _draw_sizes(axes: Any, models: Sequence[Placed]) -> None:
+    points = [(model.bytes / 1000, 100 * model.top1) for model in models]
+    axes.scatter(*zip(*points, strict=True), color=_USED)
+    for model, point in zip(models, points, strict=True):
+        axes.annotate(model.name, point, xytext=(5, 4), fontsize=8, textcoords="offset points")
+    axes.set_xscale("log")
+    axes.set_xlabel("kilobytes, logarithmic")
+    axes.set_ylabel("top-1, %")
+    axes.margins(x=0.15, y=0.15)
+    axes.grid(axis="y", color=_FREE, linewidth=0.8)
+    _plain(axes)
 
 
 def _plain(axes: Any) -> None:

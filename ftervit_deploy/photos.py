@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import warnings
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,6 +93,67 @@ def labelled_photos(folder: Path) -> tuple[list[str], list[LabelledPhoto]]:
         names.append(class_folder.name)
         photos.extend(LabelledPhoto(path, label) for path in paths)
     return names, photos
+
+
+@dataclass(frozen=True)
+class PhotoSets:
+    """Folders of class folders, side by side, as ImageNet lies on disks; None where there is none.
+
+    Attributes:
+        train: photos to learn from.
+        validation: photos to choose by.
+        test: photos that choose nothing.
+    """
+
+    train: Path
+    validation: Path | None
+    test: Path | None
+
+    @property
+    def judging(self) -> Path:
+        """Those that a finished model is judged by."""
+        return self.test or self.validation or self.train
+
+
+def photo_sets(folder: Path) -> PhotoSets | None:
+    """The folders ``train`` and ``val``, ``valid`` or ``validation``, or ``test``, in `folder`.
+
+    None where they are not there: the folders in it are its classes.
+    """
+    training, testing = folder / "train", folder / "test"
+    given = next((folder / name for name in _VALIDATION_FOLDERS if (folder / name).is_dir()), None)
+    test = testing if testing.is_dir() else None
+    if not training.is_dir() or (given is None and test is None):
+        return None
+    return PhotoSets(training, given, test)
+
+
+_VALIDATION_FOLDERS = ("val", "valid", "validation")
+
+
+def listed_photos(folder: Path, names: Collection[str]) -> tuple[list[str], list[LabelledPhoto]]:
+    """(class names, photos) of class folders, or of sets of them, as far as `names` lists the photos.
+
+    Args:
+        folder: what a training run was given.
+        names: paths relative to it, with forward slashes.
+
+    Raises:
+        DataError: see `labelled_photos`.
+    """
+    sets = photo_sets(folder)
+    roots = [folder] if sets is None else [sets.train, sets.validation, sets.test]
+    index: dict[str, int] = {}
+    photos: list[LabelledPhoto] = []
+    wanted = set(names)
+    for root in filter(None, roots):
+        classes, found = labelled_photos(root)
+        photos += [
+            LabelledPhoto(photo.path, index.setdefault(classes[photo.label], len(index)))
+            for photo in found
+            if photo.path.relative_to(folder).as_posix() in wanted
+        ]
+    return list(index), photos
 
 
 def load_photo(path: Path) -> Image.Image:

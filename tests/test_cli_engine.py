@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -347,6 +349,23 @@ def test_names_of_files_do_not_reach_the_terminal_raw(
     odd = photo.rename(photo.with_name("\x1b[31mred.jpg"))
     assert main(["run", str(image), str(odd)]) == 0
     assert "\x1b" not in capsys.readouterr().out
+
+
+def test_sets_of_photos_are_told_from_classes(
+    image: Path, class_folders: ClassFolders, capsys: pytest.CaptureFixture[str]
+) -> None:
+    classes = class_folders(CLASSES, photos=2)
+    sets = classes.with_name("sets")
+    for name in ("train", "val", "test"):
+        shutil.copytree(classes, sets / name)
+    (sets / "test" / CLASSES[0] / "1.png").unlink()
+    assert main(["eval", str(image), str(sets)]) == 0
+    told = capsys.readouterr()
+    assert "The photos of" in told.err
+    assert re.search(r"photos +5\n", told.out)
+    split = image.with_name("split.json")
+    split.write_text(json.dumps({"train": [], "validation": [f"val/{CLASSES[1]}/0.png"]}))
+    assert _json(capsys, "eval", image, sets, "--split", split)["images"] == 1
 
 
 def test_a_split_without_validation_photos_is_one_sentence(

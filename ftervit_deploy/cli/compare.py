@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +12,13 @@ import click
 from ..errors import ConfigError, TrainError
 from ..files import user_path
 from .output import Output, bold, output_options, table
-from .train import DATASET, REMEMBERED, epochs_listed, require_torch
+from .train import DATASET, PRECISIONS, REMEMBERED, epochs_listed, require_torch
+from .typed import command_line
 
 if TYPE_CHECKING:
-    from ..train.comparison import Task
     from ..train.results import Results
     from ..train.settings import PhaseSettings
+    from ..train.task import Task
 
 BUDGET = {
     "teacher": {"teacher_epochs": "epochs", "teacher_lr": "lr"},
@@ -27,7 +27,7 @@ BUDGET = {
     "recovery": {"recovery_epochs": "epochs", "recovery_lr": "lr"},
 }
 """Options of this command that are settings of a phase."""
-COMMON = ("batch_size", "augment", "patch_drop")
+COMMON = ("batch_size", "augment", "patch_drop", "precision")
 """Options that are settings of every phase."""
 WARMUP_SHARE, RAMP_SHARE = 10, 3
 """Warm-up takes at most a tenth of a phase, growing augmentation at most a third."""
@@ -56,45 +56,55 @@ WARMUP_SHARE, RAMP_SHARE = 10, 3
 @click.option("--recover-from", callback=epochs_listed, metavar="N,N,...",
               help="Epochs of phase 1 to recover from, for --ablations.  [default: quarters of it]")
 @click.option("--batch-size", type=click.IntRange(2), help="Photos per step, of every phase.")
-@click.option("--augment", help="`none`, `light` or `strong`, of every phase.")
+@click.option("--augment", help="What `ftervit train` knows, of every phase.")
 @click.option("--patch-drop", type=click.FloatRange(0, 1, max_open=True),
               help="Share of patches left out in training, of every phase.")
+@click.option("--precision", type=click.Choice(PRECISIONS), help="Of products.  [default: bf16 on CUDA]")
 @click.option("--threads", type=click.IntRange(0), default=0, help="0: PyTorch's choice.")
 @click.option("--memory-mb", type=click.IntRange(1), default=4000, show_default=True,
               help="Most memory for decoded photos.")
+@click.option("--plot", metavar="FILE", help="Draw curves and accuracy against size: .png, .svg or .pdf.")
 @click.option("--overwrite", is_flag=True, help="Start again in a folder that holds another comparison.")
 @output_options
 @click.pass_context
 def compare(
     context: click.Context, /, data: str, out: Path, schemes: str | None, ablations: bool, teacher: str,
-    recover_from: tuple[int, ...] | None, threads: int, memory_mb: int, overwrite: bool, **chosen: Any,
+    recover_from: tuple[int, ...] | None, threads: int, memory_mb: int, plot: str | None,
+    overwrite: bool, **chosen: Any,
 ) -> None:
     # fmt: on
     """Train SCHEMES on DATA with the same split, teacher, seed and budget, and compare them.
 
-    DATA is what `ftervit train` takes. A teacher is trained once, or taken from a run; each scheme then
-    learns from it for as many epochs (phase 1, then recovery), as `ftervit train` does it. Called again, it
-    goes on where it was stopped, and adds schemes that are new. The folder gets results.json, results.md
-    and, where the engine can run the model, NAME/model.ftv.
+    DATA is what `ftervit train` takes; where it has test photos, they judge. A teacher is trained once, or
+    taken from a run; each scheme then learns from it for as many epochs (phase 1, then recovery), as
+    `ftervit train` does it. Called again, it goes on where it was stopped, and adds schemes that are new.
+    The folder gets results.json, results.md and, where the engine can run the model, NAME/model.ftv.
     """
     require_torch()
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise TrainError("A comparison runs in one process.", "Start it without `accelerate launch`.")
-    from ..train.comparison import METHOD_NAMES, Comparison, entries_of
+    from ..charts import check_chart
+    from ..train.comparison import Comparison
     from ..train.phase import RunOptions
+    from ..train.task import METHOD_NAMES, entries_of
 
     output: Output = context.obj
     task = _task(data, teacher, recover_from, chosen)
     entries = entries_of(task, schemes.split(",") if schemes else METHOD_NAMES, ablations)
-    options = RunOptions(threads, memory_mb * 1_000_000, output.quiet, overwrite=overwrite)
-    results = Comparison(out, task, _command_line(context), options, output.note).run(entries)
+    picture = Path(plot) if plot else None
+    if picture is not None:
+        check_chart(picture)
+    options = RunOptions(
+        threads, memory_mb * 1_000_000, output.quiet, overwrite=overwrite, plot=picture
+    )
+    results = Comparison(out, task, command_line(context), options, output.note).run(entries)
     output.result(results.payload(), lambda: _text(results, out))
 
 
 def _task(data: str, teacher: str, recover_from: tuple[int, ...] | None, chosen: dict[str, Any]) -> Task:
-    from ..train.comparison import Task
     from ..train.settings import RunMemory, recall
     from ..train.starts import BEST_NAME
+    from ..train.task import Task
 
     source = data if data.startswith(DATASET) else str(user_path(data).resolve())
     if not data.startswith(DATASET) and not Path(source).is_dir():
@@ -147,26 +157,6 @@ def _recovery_starts(epochs: int, chosen: tuple[int, ...] | None) -> tuple[int, 
     if starts[-1] > epochs:
         raise ConfigError(f"--recover-from names epoch {starts[-1]}, and phase 1 has {epochs}.")
     return tuple(starts)
-
-
-def _command_line(context: click.Context) -> str:
-    """What the user typed, without defaults."""
-    words = ["ftervit", "compare"]
-    for option in context.command.params:
-        if context.get_parameter_source(option.name or "") != click.core.ParameterSource.COMMANDLINE:
-            continue
-        value = context.params.get(option.name or "")
-        if isinstance(option, click.Argument):
-            words.append(str(value))
-        elif isinstance(option, click.Option) and option.expose_value:
-            words += _typed(option, value)
-    return shlex.join(words)
-
-
-def _typed(option: click.Option, value: Any) -> list[str]:
-    if option.is_flag:
-        return [option.opts[0] if value else option.secondary_opts[0]]
-    return [option.opts[0], ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
 
 
 def _text(results: Results, out: Path) -> str:

@@ -96,9 +96,10 @@ def _evaluated(settings: Settings, against: str | None, split: str | None, outpu
         raise DataError("No data is named.", "Name a folder of class folders, or `data` in ftervit.toml.")
     checkpoint = _checkpoint(against, settings, output) if against else None
     with open_engine(settings, output) as engine:
-        photos = _labelled(Path(settings.data), engine.labels)
-        if split is not None:
-            photos = _validation_only(photos, Path(settings.data), Path(split))
+        if split is None:
+            photos = _labelled(Path(settings.data), engine.labels, output)
+        else:
+            photos = _listed(Path(settings.data), Path(split), engine.labels)
         return _measured(engine, photos, checkpoint, output)
 
 
@@ -112,34 +113,46 @@ def _checkpoint(source: str, settings: Settings, output: Output) -> Checkpoint:
     return load_checkpoint(source, settings, output)
 
 
-def _labelled(data: Path, labels: Sequence[str]) -> list[LabelledPhoto]:
-    """Photos of a folder with the model's class indices."""
-    from ..evaluate import match_classes
-    from ..photos import LabelledPhoto, labelled_photos
+def _labelled(data: Path, labels: Sequence[str], output: Output) -> list[LabelledPhoto]:
+    """Photos of a folder with the model's class indices; of train/, val/ and test/ those that judge."""
+    from ..photos import labelled_photos, photo_sets
 
-    folders, photos = labelled_photos(data)
+    sets = photo_sets(data)
+    if sets is not None:
+        data = sets.judging
+        output.note(f"The photos of {data}")
+    return _with_indices(*labelled_photos(data), labels)
+
+
+def _with_indices(
+    folders: Sequence[str], photos: Sequence[LabelledPhoto], labels: Sequence[str]
+) -> list[LabelledPhoto]:
+    from ..evaluate import match_classes
+    from ..photos import LabelledPhoto
+
     classes = match_classes(folders, labels, _wordnet_ids(len(labels)))
     return [LabelledPhoto(photo.path, classes[photo.label]) for photo in photos]
 
 
-def _validation_only(photos: Sequence[LabelledPhoto], data: Path, split: Path) -> list[LabelledPhoto]:
-    """Those of `photos` that the file `split` of a training run lists under "validation"."""
+def _listed(data: Path, split: Path, labels: Sequence[str]) -> list[LabelledPhoto]:
+    """The photos of `data` that the file `split` of a training run lists under "validation"."""
     import json
 
     from ..errors import DataError
     from ..files import read_file
+    from ..photos import listed_photos
 
     try:
         listed = set(json.loads(read_file(split, "split"))["validation"])
     except (ValueError, KeyError, TypeError):
         raise DataError(f"{split} is no split.json of a training run.") from None
-    chosen = [photo for photo in photos if photo.path.relative_to(data).as_posix() in listed]
+    folders, chosen = listed_photos(data, listed)
     if not chosen or len(chosen) < len(listed):
         raise DataError(
             f"{data} holds {len(chosen)} of the {len(listed)} validation photos that {split} lists.",
             "Name the folder that the run was trained on.",
         )
-    return chosen
+    return _with_indices(folders, chosen, labels)
 
 
 def _wordnet_ids(classes: int) -> list[str]:

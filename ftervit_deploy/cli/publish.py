@@ -45,8 +45,8 @@ def publish(
     """Push a model to the hub: checkpoint, image, report, logs and a model card, in one commit.
 
     RUN is a run folder of `ftervit train`; MODEL a .ftv image, or whatever `ftervit pack` reads. The card
-    says of every figure where it comes from. The logs name the folder of photos and the classes; photos
-    stay here unless --with-photos shows them in the report.
+    says of every figure where it comes from. The logs hold the commands as typed, with the names of folders,
+    and the classes; photos stay here unless --with-photos shows them in the report.
     """
     from ..files import user_path
     from ..publish import check_repo, check_token, publication

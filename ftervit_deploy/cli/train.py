@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +12,12 @@ import click
 from ..errors import FtervitError, TrainError
 from ..files import user_path
 from .output import Output, megabytes, output_options, percent
+from .typed import command_line
 
 if TYPE_CHECKING:
     from ..train.phase import PhaseResult
     from ..train.settings import PhaseSettings, RunMemory
+    from ..train.validation import Tested
 
 PRECISIONS = ("auto", "fp32", "bf16")
 DATASET = "hub:"
@@ -96,17 +98,18 @@ def epochs_listed(
 @click.option("--resume", is_flag=True, help="Continue a run that was stopped.")
 @click.option("--overwrite", is_flag=True, help="Replace a run that is there.")
 @output_options
-@click.pass_obj
+@click.pass_context
 def train(
-    output: Output, /, data: str | None, phase: str, out: Path, teacher_source: str, init_source: str,
+    context: click.Context, /, data: str | None, phase: str, out: Path, teacher_source: str, init_source: str,
     threads: int, memory_mb: int, save_minutes: float, compiled: bool, plot: str | None, tensorboard: bool,
     resume: bool, overwrite: bool, **chosen: Any,
 ) -> None:
     # fmt: on
-    """Train on DATA, a folder with one folder of photos per class (or train/ and val/ with those).
+    """Train on DATA, a folder with one folder of photos per class, or train/ and val/ or test/ with those.
 
-    DATA may also be hub:user/name, a dataset of the hub (or hub:FOLDER, with its Parquet files). Students
-    learn from the teacher alone, so theirs may be a folder of photos without classes.
+    Photos in test/ choose nothing: the best epoch is tried on them when a phase has ended. DATA may also
+    be hub:user/name, a dataset of the hub (or hub:FOLDER, with its Parquet files). Students learn from the
+    teacher alone, so theirs may be a folder of photos without classes.
 
     The phases, in order: `guide` (may be left out: a small convolutional network from which the teacher
     learns, for few photos), `teacher` (floating point), `training` (the ternary student learns from
@@ -115,6 +118,7 @@ def train(
     student.safetensors, the packed ternary checkpoint that `ftervit pack` reads.
     """
     require_torch()
+    output: Output = context.obj
     output.hush_the_hub()
     from ..train.distill import run_phase
     from ..train.phase import RunOptions
@@ -130,7 +134,7 @@ def train(
         Sources(teacher_source, init_source),
         RunOptions(
             threads, memory_mb * 1_000_000, output.quiet, resume, overwrite, 60 * save_minutes, compiled,
-            tensorboard, Path(plot) if plot else None,
+            tensorboard, Path(plot) if plot else None, command_line(context),
         ),
     )  # fmt: skip
     if result.main:
@@ -194,13 +198,16 @@ def _payload(result: PhaseResult) -> dict[str, Any]:
         "epoch": result.epoch,
         "epochs": result.epochs,
         "seconds": result.seconds,
+        "tested": asdict(result.tested) if result.tested else None,
     }
 
 
 def _summary(result: PhaseResult) -> str:
+    tested = [_test_line(result.tested)] if result.tested else []
     if result.packed is None:
         name = result.phase.capitalize()
-        return f"{name}: {percent(result.top1 or 0.0)} top-1 (epoch {result.epoch}), {result.checkpoint}"
+        found = f"{name}: {percent(result.top1 or 0.0)} top-1 (epoch {result.epoch}), {result.checkpoint}"
+        return "\n".join([found, *tested])
     zeros = f"(epoch {result.epoch}), {percent(result.zero_fraction)} of the weights are zero"
     if result.top1 is None:
         lines = [f"Student: {percent(result.agreement or 0.0)} as the teacher {zeros}"]
@@ -209,4 +216,9 @@ def _summary(result: PhaseResult) -> str:
             f"Teacher: {percent(result.teacher_top1 or 0.0)} top-1",
             f"Student: {percent(result.top1)} top-1 {zeros}",
         ]
-    return "\n".join([*lines, f"{result.packed}: {megabytes(result.packed.stat().st_size)}"])
+    return "\n".join([*lines, *tested, f"{result.packed}: {megabytes(result.packed.stat().st_size)}"])
+
+
+def _test_line(tested: Tested) -> str:
+    beside = "" if tested.teacher_top1 is None else f", its teacher {percent(tested.teacher_top1)}"
+    return f"Test: {percent(tested.top1)} top-1 on {tested.photos} photos that chose nothing{beside}"

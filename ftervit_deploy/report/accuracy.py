@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ..engine import Engine
 from ..errors import DataError
 from ..evaluate import match_classes, probabilities, score
-from ..photos import LabelledPhoto, labelled_photos, load_photo, preprocess
+from ..photos import LabelledPhoto, labelled_photos, listed_photos, load_photo, preprocess
 from ..resources import data_file
 from .contents import Accuracy, Missing, Phase, WorstPhoto
 from .photographs import shown
@@ -29,7 +29,7 @@ Track = Callable[[Sequence[LabelledPhoto]], Iterable[LabelledPhoto]]
 def measured(
     subject: Subject, data: Path | None, split: Sequence[str] | None, pictures: bool, track: Track
 ) -> Accuracy | Missing:
-    """Run the engine on `data`, or on the validation photos that the run remembers.
+    """Run the engine on `data`, or on the test or validation photos that the run remembers.
 
     Args:
         data: folder of class folders; None for the run's own.
@@ -42,7 +42,7 @@ def measured(
     """
     own = data is None
     folder = subject.data if data is None else data
-    names = subject.validation if own else split
+    names = subject.test or subject.validation if own else split
     if folder is None or (own and not names):
         return _on_record(subject)
     photos = _photos(folder, subject.student.labels, names)
@@ -51,12 +51,20 @@ def measured(
             return Missing("The validation photos of the run are not where they were.")
         raise DataError(f"{folder} holds none of the photos that the split lists.")
     logits = _logits(subject.image, track(photos))
-    kind = "validation photos" if names else "photos"
-    chosen = " They chose the epoch that was kept; none was learned from." if own else ""
+    kind, role = _kind(subject, own, bool(names))
     evidence = (
-        f"The C engine on {len(photos)} {kind} of {folder.resolve().name}, measured for this page.{chosen}"
+        f"The C engine on {len(photos)} {kind} of {folder.resolve().name}, measured for this page.{role}"
     )
     return _accuracy(subject, photos, logits, evidence, pictures)
+
+
+def _kind(subject: Subject, own: bool, listed: bool) -> tuple[str, str]:
+    """What photos they are, and a sentence on what they were used for."""
+    if not own:
+        return "validation photos" if listed else "photos", ""
+    if subject.test:
+        return "test photos", " They chose nothing, and none was learned from."
+    return "validation photos", " They chose the epoch that was kept; none was learned from."
 
 
 def _on_record(subject: Subject) -> Accuracy | Missing:
@@ -71,15 +79,10 @@ def _on_record(subject: Subject) -> Accuracy | Missing:
 
 
 def _photos(folder: Path, labels: Sequence[str], names: Sequence[str] | None) -> list[LabelledPhoto]:
-    folders, photos = labelled_photos(folder)
+    folders, photos = labelled_photos(folder) if names is None else listed_photos(folder, names)
     wordnet = data_file("imagenet_wordnet_ids.txt").read_text("ascii").split()
     classes = match_classes(folders, labels, wordnet)
-    wanted = None if names is None else set(names)
-    return [
-        LabelledPhoto(photo.path, classes[photo.label])
-        for photo in photos
-        if wanted is None or photo.path.relative_to(folder).as_posix() in wanted
-    ]
+    return [LabelledPhoto(photo.path, classes[photo.label]) for photo in photos]
 
 
 def _logits(image: bytes, photos: Iterable[LabelledPhoto]) -> npt.NDArray[np.int32]:

@@ -44,7 +44,7 @@ class Subject:
         teacher: the FP32 model it learned from; None where it is not at hand.
         logs: log file of each phase that has one.
         data: folder of the photos it was trained on; None where it is unknown or gone.
-        validation: names of its validation photos, relative to `data`.
+        validation, test: names of its validation and test photos, relative to `data`.
         photos: a folder of photos that belongs to the model; None where there is none.
         measured: accuracy on record.
         folder: the run folder; None for an image or a checkpoint alone.
@@ -61,6 +61,7 @@ class Subject:
     photos: Path | None = None
     measured: Measured | None = None
     folder: Path | None = None
+    test: tuple[str, ...] = ()
 
 
 def open_subject(source: str, teacher: str | None = None) -> Subject:
@@ -133,7 +134,8 @@ def _of_folder(folder: Path, teacher: Checkpoint | None, name: str = "", alias: 
     photos = folder / "photos"
     return Subject(
         name or folder.resolve().name, packed_image(student), student, file, teacher, _logs(folder),
-        _data(folder), _validation(folder), photos if photos.is_dir() else None, _measured(folder), folder,
+        _data(folder), _listed(folder, "validation"), photos if photos.is_dir() else None, _measured(folder),
+        folder, _listed(folder, "test"),
     )  # fmt: skip
 
 
@@ -172,9 +174,10 @@ def _data(folder: Path) -> Path | None:
     return Path(named) if isinstance(named, str) and Path(named).is_dir() else None
 
 
-def _validation(folder: Path) -> tuple[str, ...]:
+def _listed(folder: Path, kind: str) -> tuple[str, ...]:
+    """Names of the ``validation`` or ``test`` photos."""
     for path in (folder / "split.json", folder / "log" / "split.json"):
-        names = _json(path).get("validation")
+        names = _json(path).get(kind)
         if isinstance(names, list):
             return tuple(name for name in names if isinstance(name, str))
     return ()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -10,123 +9,27 @@ from pathlib import Path
 from typing import Any
 
 from ..architecture import Architecture
+from ..charts import Curve, Placed, draw_comparison
 from ..checkpoint import read_checkpoint
-from ..errors import ConfigError, DataError, StoppedError, TrainError
+from ..errors import DataError, StoppedError, TrainError
 from ..files import write_atomic
 from ..graph import build_graph
 from ..image import scheme_bytes, write_image
 from ..lower import lower
+from ..machine import describe_machine
 from ..schemes import SCHEMES, rules_of, scheme_named
-from .distill import run_phase
+from .distill import open_split, run_phase
+from .judging import Judge
+from .log import configuration_logged, epochs_logged
 from .phase import KEPT_NAME, SPLIT_NAME, STATE_NAME, PhaseResult, RunOptions, versions
-from .results import ABLATIONS, BASE_NAME, METHODS, Results, Row
-from .settings import PHASES, PhaseSettings, RunMemory, recall
-from .starts import BEST_NAME, Sources
+from .results import BASE_NAME, METHODS, Results, Row
+from .settings import PHASES, PhaseSettings, recall
+from .starts import BEST_NAME, STUDENT_PHASES, Sources
 from .state import Description, read_run_checkpoint
+from .task import TEACHER_NAME, Entry, Task
 
 TASK_NAME, ROW_NAME, IMAGE_NAME = "comparison.json", "row.json", "model.ftv"
-TEACHER_NAME, TEACHER_FOLDER = "fp32", "teacher"
-METHOD_NAMES = ("fp32", "int8", "tervit", "vit-1.58b", "q-vit", "q-vit-a8", "ftervit")
-"""What is compared unless others are named."""
-ABLATED_SCHEMES = ("ftervit-patch-tensor", "ftervit-norm-fp32", "ftervit-absmax")
-
-
-@dataclass(frozen=True)
-class Task:
-    """What all models of a comparison have in common.
-
-    Attributes:
-        memory: data, split, seed and preset; its scheme is replaced by each model's own.
-        phases: settings by phase: ``teacher``, ``training``, ``recovery`` and, where one is wanted,
-            ``guide``.
-        teacher: weights of a finished teacher, or empty: one is trained.
-        recover_from: epochs of phase 1 from which the ablations' recoveries start.
-    """
-
-    memory: RunMemory
-    phases: dict[str, PhaseSettings]
-    teacher: str
-    recover_from: tuple[int, ...]
-
-    def described(self) -> dict[str, Any]:
-        """Plain values, the same for the same task."""
-        memory = {name: value for name, value in asdict(self.memory).items() if name != "scheme"}
-        phases = {name: asdict(settings) for name, settings in self.phases.items()}
-        described = {"teacher": self.teacher, **memory, **phases, "recovery-from": self.recover_from}
-        plain: dict[str, Any] = json.loads(json.dumps(described))
-        return plain
-
-    def fingerprint(self) -> str:
-        """Hex digits that differ for another task."""
-        return hashlib.sha256(json.dumps(self.described(), sort_keys=True).encode()).hexdigest()[:16]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One student of a comparison.
-
-    Attributes:
-        name: of its row and folder.
-        scheme: a name in SCHEMES.
-        group: METHODS or ABLATIONS.
-        training: settings of phase 1; None where it recovers from another entry's weights.
-        recovery: settings of phase 2; None where phase 1 is all.
-        start_epoch: of the base's phase 1, whose weights it recovers; 0 for its own.
-        change: how it is trained differently from the others.
-    """
-
-    name: str
-    scheme: str
-    group: str
-    training: PhaseSettings | None
-    recovery: PhaseSettings | None
-    start_epoch: int = 0
-    change: str = ""
-
-
-def entries_of(task: Task, schemes: Sequence[str], ablations: bool) -> tuple[Entry, ...]:
-    """The students to train, in order; the teacher is none of them.
-
-    Raises:
-        ConfigError: an unknown scheme, or none but the teacher's.
-    """
-    names = list(dict.fromkeys(scheme_named(name).name for name in schemes if name != TEACHER_NAME))
-    if ablations and BASE_NAME not in names:
-        names.append(BASE_NAME)
-    if not names:
-        raise ConfigError("Only the teacher, fp32, is left to compare.", "Name another scheme.")
-    methods = [_method(task, name, METHODS) for name in names]
-    more = _ablations(task, names) if ablations else []
-    return (*methods, *more)
-
-
-def _method(task: Task, scheme: str, group: str) -> Entry:
-    """The base always keeps the epochs that ablations may ask for later."""
-    training = task.phases["training"]
-    if scheme == BASE_NAME:
-        training = replace(training, keep_epochs=task.recover_from)
-    return Entry(scheme, scheme, group, training, task.phases["recovery"])
-
-
-def _ablations(task: Task, present: Sequence[str]) -> list[Entry]:
-    training, recovery = task.phases["training"], task.phases["recovery"]
-    with_labels = (replace(training, loss="kl+ce"), replace(recovery, loss="kl+ce"))
-    longer = replace(training, epochs=training.epochs + recovery.epochs)
-    return [
-        *(_method(task, name, ABLATIONS) for name in ABLATED_SCHEMES if name not in present),
-        Entry(f"{BASE_NAME}-kl+ce", BASE_NAME, ABLATIONS, *with_labels, 0, "KL divergence and cross-entropy"),
-        *(
-            Entry(
-                f"{BASE_NAME}-recovery-from-{epoch}", BASE_NAME, ABLATIONS, None, recovery, epoch,
-                f"recovery from epoch {epoch} of {training.epochs}",
-            )
-            for epoch in task.recover_from
-        ),
-        Entry(
-            f"{BASE_NAME}-phase-1-only", BASE_NAME, ABLATIONS, longer, None,
-            change=f"{longer.epochs} epochs of phase 1, no recovery",
-        ),
-    ]  # fmt: skip
+TEACHER_FOLDER = "teacher"
 
 
 class Comparison:
@@ -147,6 +50,7 @@ class Comparison:
         self, folder: Path, task: Task, command: str, options: RunOptions, say: Callable[[str], None]
     ) -> None:
         self.folder, self.task, self.options, self.say = folder, task, options, say
+        self._judge: Judge | None = None
         known = () if options.overwrite else _known_commands(folder, task)
         self.commands = tuple(dict.fromkeys([*known, command]))
 
@@ -170,36 +74,56 @@ class Comparison:
                 (self.folder / name / phase / STATE_NAME).unlink(missing_ok=True)
 
     def _run(self, entries: Sequence[Entry]) -> Results:
-        teacher, taught = self._teacher()
+        taught = self._teacher()
         rows: list[Row] = []
         for number, entry in enumerate(entries, start=1):
             self.say(f"{entry.name}, {number} of {len(entries)}")
-            rows.append(self._row(entry, teacher))
+            rows.append(self._row(entry, taught.weights))
             everything = [_teacher_row(rows[0], taught, self._architecture(entries[0])), *rows]
-            results = self._results(everything, entries[0], number == len(entries))
+            results = self._results(everything, entries[0], taught, number == len(entries))
             results.write(self.folder)
+            if self.options.plot is not None:
+                points = [
+                    Placed(row.name, row.bytes, row.score) for row in everything if row.group == METHODS
+                ]
+                draw_comparison(self._curves(rows, entries), points, self.options.plot)
         return results
+
+    def _curves(self, rows: Sequence[Row], entries: Sequence[Entry]) -> list[Curve]:
+        """Validation top-1 after every epoch of the students that are done."""
+        curves = []
+        for row, entry in zip(rows, entries, strict=False):
+            points: list[tuple[int, float]] = []
+            first = entry.start_epoch
+            for phase in STUDENT_PHASES:
+                epochs = epochs_logged(self.folder / entry.name / phase)
+                points += [(first + int(line["epoch"]), float(line["val_top1"])) for line in epochs]
+                first += len(epochs)
+            curves.append(Curve(row.name, row.group, tuple(points), row.epochs.get("recovery", 0)))
+        return curves
 
     def _phase(self, name: str, settings: PhaseSettings, scheme: str, sources: Sources) -> PhaseResult:
         """Run or continue a phase in the run folder `name`."""
         folder = self.folder / name
         resume = (folder / settings.phase / STATE_NAME).exists()
-        memory, options = replace(self.task.memory, scheme=scheme), replace(self.options, overwrite=False)
-        result = run_phase(folder, memory, settings, sources, replace(options, resume=resume))
+        memory = replace(self.task.memory, scheme=scheme)
+        options = replace(self.options, overwrite=False, resume=resume, plot=None, command=self.commands[-1])
+        result = run_phase(folder, memory, settings, sources, options)
         record = {"commands": self.commands, "task": self.task.described()}
         write_atomic(self.folder / TASK_NAME, (json.dumps(record, indent=2) + "\n").encode())
         return result
 
-    def _teacher(self) -> tuple[str, list[PhaseResult]]:
+    def _teacher(self) -> _Taught:
         """The teacher's weights, and the phases that made them."""
         if self.task.teacher:
-            return self.task.teacher, []
+            return _of_run(self.task.teacher)
         phases = [self.task.phases[name] for name in ("guide", "teacher") if name in self.task.phases]
         done = []
         for settings in phases:
             self.say(f"The {settings.phase}, for all")
             done.append(self._phase(TEACHER_FOLDER, settings, BASE_NAME, Sources()))
-        return str(done[-1].checkpoint), done
+        epochs = {result.phase: result.epochs for result in done}
+        return _Taught(str(done[-1].checkpoint), epochs, sum(result.seconds for result in done), ())
 
     def _row(self, entry: Entry, teacher: str) -> Row:
         path = self.folder / entry.name / ROW_NAME
@@ -219,19 +143,24 @@ class Comparison:
                 sources = Sources(teacher, str(start) if start else "")
                 done[settings.phase] = self._phase(entry.name, settings, entry.scheme, sources)
         last = list(done.values())[-1]
-        scheme, phase1 = scheme_named(entry.scheme), done.get("training")
+        scheme, phase1, tested = scheme_named(entry.scheme), done.get("training"), last.tested
         if last.top1 is None or last.teacher_top1 is None:
             raise DataError(
                 "The photos have no labels, and methods are compared by accuracy.", "Name others."
             )
+        image_bytes, engine_top1 = self._packed(entry, teacher, last)
         return Row(
             name=entry.name, group=entry.group, scheme=scheme.name, change=entry.change,
             rules=rules_of(scheme), source=scheme.source, left_out=scheme.left_out,
             bytes=scheme_bytes(_description(last.checkpoint).architecture, scheme),
-            image_bytes=self._packed(entry, last.packed), obstacle=scheme.obstacle(),
+            image_bytes=image_bytes, obstacle=scheme.obstacle(),
             phase1_top1=_description(start).accuracy if start else phase1.top1 if phase1 else None,
             recovery_top1=done["recovery"].top1 if "recovery" in done else None,
-            top1=last.top1, teacher_top1=last.teacher_top1, zero_fraction=last.zero_fraction,
+            top1=last.top1, teacher_top1=last.teacher_top1,
+            phase1_test_top1=self._phase1_tested(start, phase1, teacher),
+            test_top1=tested.top1 if tested else None,
+            teacher_test_top1=tested.teacher_top1 if tested else None,
+            engine_top1=engine_top1, zero_fraction=last.zero_fraction,
             epochs={name: result.epochs for name, result in done.items()},
             seconds=sum(result.seconds for result in done.values()), task=self.task.fingerprint(),
         )  # fmt: skip
@@ -244,29 +173,65 @@ class Comparison:
             else None
         )
 
-    def _packed(self, entry: Entry, packed: Path | None) -> int | None:
-        """Pack what the engine can run; returns the image's bytes."""
-        if packed is None:
-            return None
-        image = write_image(lower(build_graph(read_checkpoint(str(packed)))), "t2")
+    def _phase1_tested(self, start: Path | None, phase1: PhaseResult | None, teacher: str) -> float | None:
+        """Top-1 on the test photos before the recovery; None where there are none."""
+        if start is None:
+            return phase1.tested.top1 if phase1 and phase1.tested else None
+        judge = self._judged(teacher, _description(start))
+        return judge.checkpoint(start) if judge.testing else None
+
+    def _packed(self, entry: Entry, teacher: str, last: PhaseResult) -> tuple[int | None, float | None]:
+        """Pack and judge what the engine can run; returns the image's bytes and its top-1."""
+        if last.packed is None:
+            return None, None
+        image = write_image(lower(build_graph(read_checkpoint(str(last.packed)))), "t2")
         write_atomic(self.folder / entry.name / IMAGE_NAME, image)
-        return len(image)
+        return len(image), self._judged(teacher, _description(last.checkpoint)).engine(image)
+
+    def _judged(self, teacher: str, description: Description) -> Judge:
+        """The photos that judge; opened once."""
+        if self._judge is None:
+            memory = self.options.memory_bytes
+            split = open_split(self.folder, self.task.memory, "training", Sources(teacher), memory)
+            self._judge = Judge(split, description.architecture, description.preprocessing, memory)
+        return self._judge
 
     def _architecture(self, entry: Entry) -> Architecture:
         phase = "recovery" if entry.recovery else "training"
         return _description(self.folder / entry.name / phase / BEST_NAME).architecture
 
-    def _results(self, rows: list[Row], first: Entry, finished: bool) -> Results:
+    def _results(self, rows: list[Row], first: Entry, taught: _Taught, finished: bool) -> Results:
         split = json.loads((self.folder / first.name / SPLIT_NAME).read_text(encoding="utf-8"))
-        photos = {kind: len(split[kind]) for kind in ("train", "validation")}
+        photos = {kind: len(split.get(kind, ())) for kind in ("train", "validation", "test")}
         memory = self.task.memory
         return Results(
-            finished=finished, commands=self.commands, seed=memory.seed, data=Path(memory.data).name,
-            split=memory.split, photos={**photos, "guarded": split["guarded"]}, preset=memory.preset,
+            finished=finished, commands=(*taught.commands, *self.commands), seed=memory.seed,
+            data=Path(memory.data).name, split=memory.split,
+            photos={**photos, "guarded": split["guarded"]}, preset=memory.preset,
             teacher=_in_words(self.task.teacher),
             settings={name: asdict(settings) for name, settings in self.task.phases.items()},
-            versions=dict(versions()), rows=tuple(rows),
+            machine=describe_machine(), versions=dict(versions()), rows=tuple(rows),
         )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Taught:
+    """The teacher: its weights, epochs by phase, seconds, and the commands that made it, as far as known."""
+
+    weights: str
+    epochs: dict[str, int]
+    seconds: float
+    commands: tuple[str, ...]
+
+
+def _of_run(weights: str) -> _Taught:
+    """A finished teacher; of a run folder's, what its logs say."""
+    run = Path(weights).parent.parent
+    phases = {phase: epochs_logged(run / phase) for phase in ("guide", "teacher")} if recall(run) else {}
+    epochs = {phase: len(lines) for phase, lines in phases.items() if lines}
+    seconds = sum(line["seconds"] for lines in phases.values() for line in lines)
+    commands = (configuration_logged(run / phase).get("command") for phase in epochs)
+    return _Taught(weights, epochs, seconds, tuple(filter(None, commands)))
 
 
 def _in_words(teacher: str) -> str:
@@ -281,15 +246,15 @@ def _description(checkpoint: Path) -> Description:
     return read_run_checkpoint(checkpoint)[1]
 
 
-def _teacher_row(student: Row, phases: Sequence[PhaseResult], architecture: Architecture) -> Row:
+def _teacher_row(student: Row, taught: _Taught, architecture: Architecture) -> Row:
     scheme = SCHEMES[TEACHER_NAME]
     return Row(
         name=TEACHER_NAME, group=METHODS, scheme=scheme.name, change="", rules=rules_of(scheme),
         source=scheme.source, left_out="", bytes=scheme_bytes(architecture, scheme), image_bytes=None,
         obstacle=scheme.obstacle(), phase1_top1=None, recovery_top1=None, top1=student.teacher_top1,
-        teacher_top1=student.teacher_top1, zero_fraction=None,
-        epochs={result.phase: result.epochs for result in phases},
-        seconds=sum(result.seconds for result in phases), task=student.task,
+        teacher_top1=student.teacher_top1, phase1_test_top1=None, test_top1=student.teacher_test_top1,
+        teacher_test_top1=student.teacher_test_top1, engine_top1=None, zero_fraction=None,
+        epochs=taught.epochs, seconds=taught.seconds, task=student.task,
     )  # fmt: skip
 
 

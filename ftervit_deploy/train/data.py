@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..errors import ConfigError, DataError
-from ..photos import LabelledPhoto, find_photos, labelled_photos, natural_key
+from ..photos import LabelledPhoto, find_photos, labelled_photos, natural_key, photo_sets
 from .photosets import UNLABELLED, Photo
 from .streams import PhotoStream
 
 GUARD_NAMES = 5
 """Training photos within so many names of a validation block are left out (split by groups)."""
-VALIDATION_FOLDERS = ("val", "valid", "validation")
-"""Beside a folder ``train``, as ImageNet lies on disks."""
 _P = TypeVar("_P", bound=Photo)
 
 
@@ -27,6 +25,8 @@ class Split:
     Attributes:
         labels: class names; a photo's label is an index into them.
         train, validation: the photos; their labels are UNLABELLED where nobody named their classes.
+        test: photos that nothing is chosen by; looked at once, when a phase has ended. Empty where the data
+            have none.
         guarded: how many photos were left out because they border a validation block.
         stream: what training photos come from instead of `train`, one after the other.
         remarks: sentences about what was read, for the user.
@@ -35,6 +35,7 @@ class Split:
     labels: tuple[str, ...]
     train: tuple[Photo, ...]
     validation: tuple[Photo, ...]
+    test: tuple[Photo, ...] = ()
     guarded: int = 0
     stream: PhotoStream | None = None
     remarks: tuple[str, ...] = ()
@@ -77,33 +78,50 @@ class SplitRule:
 
 
 def split_photos(folder: Path, rule: SplitRule) -> Split:
-    """Read `folder`: its own training and validation folders, or its class folders split by `rule`.
+    """Read `folder`: its folders ``train``, ``val`` and ``test``, or its class folders.
+
+    Where no validation photos are given, those to learn from are split by `rule`.
 
     Raises:
         DataError: no folder, no photos, one class only, an empty class, classes that differ.
     """
-    given = next((folder / name for name in VALIDATION_FOLDERS if (folder / name).is_dir()), None)
-    if (folder / "train").is_dir() and given is not None:
-        return _split_as_given(folder / "train", given)
+    sets = photo_sets(folder)
+    if sets is None:
+        return _split_by_rule(folder, rule)
+    if sets.validation is None:
+        split = _split_by_rule(sets.train, rule)
+    else:
+        split = _split_as_given(sets.train, sets.validation)
+    if sets.test is None:
+        return split
+    return replace(split, test=_photos_of(sets.test, sets.train, split.labels))
+
+
+def _split_by_rule(folder: Path, rule: SplitRule) -> Split:
     labels, photos = labelled_photos(folder)
     _check_classes(folder, labels)
     if rule.group:
         train, validation, guarded = _split_by_groups(photos, rule)
     else:
         train, validation, guarded = *_split_at_random(photos, rule), 0
-    split = Split(tuple(labels), tuple(train), tuple(validation), guarded)
+    split = Split(tuple(labels), tuple(train), tuple(validation), guarded=guarded)
     _check_split(folder, split)
     return split
 
 
 def _split_as_given(training: Path, checking: Path) -> Split:
     labels, train = labelled_photos(training)
-    val_labels, validation = labelled_photos(checking)
     _check_classes(training, labels)
-    if labels != val_labels:
-        odd = sorted(set(labels) ^ set(val_labels))[0]
-        raise DataError(f"Class {odd} is missing in {training} or {checking}.", "Give both the same.")
-    return Split(tuple(labels), tuple(train), tuple(validation))
+    return Split(tuple(labels), tuple(train), _photos_of(checking, training, labels))
+
+
+def _photos_of(folder: Path, training: Path, labels: Sequence[str]) -> tuple[LabelledPhoto, ...]:
+    """The photos of a folder with the classes of the folder `training`, `labels`."""
+    found, photos = labelled_photos(folder)
+    if found != list(labels):
+        odd = sorted(set(labels) ^ set(found))[0]
+        raise DataError(f"Class {odd} is missing in {training} or {folder}.", "Give both the same.")
+    return tuple(photos)
 
 
 def has_no_classes(folder: Path) -> bool:

@@ -39,7 +39,7 @@ def run_phase(
     folder = out / settings.phase
     _check_folder(folder, options)
     arch = architecture_named(memory.preset)
-    split = _split(out, memory, settings, sources, options)
+    split = open_split(out, memory, settings.phase, sources, options.memory_bytes)
     start = start_of(out, arch.with_classes(len(split.labels)), memory, settings, sources)
     phase = Phase(folder, memory, settings, start, split, options, accelerator)
     accelerator.wait_for_everyone()  # nobody may find the run that is only now being made
@@ -51,11 +51,20 @@ def run_phase(
     return phase.run()
 
 
-def _split(
-    out: Path, memory: RunMemory, settings: PhaseSettings, sources: Sources, options: RunOptions
-) -> Split:
-    """The photos of a phase; those without labels for students alone."""
-    student = settings.phase in STUDENT_PHASES
+def open_split(out: Path, memory: RunMemory, phase: str, sources: Sources, memory_bytes: int) -> Split:
+    """The photos of a phase; those without labels for students alone.
+
+    Args:
+        out: the run folder.
+        memory: which photos.
+        phase: a name in PHASES.
+        sources: of the teacher, whose classes are those of photos without labels.
+        memory_bytes: most memory for the validation photos of a stream.
+
+    Raises:
+        ConfigError, DataError, FtervitError: see `run_phase`.
+    """
+    student = phase in STUDENT_PHASES
     rule = SplitRule.parse(memory.split, memory.val_fraction, memory.seed)
     if memory.epoch_photos and not memory.stream:
         raise ConfigError("--epoch-photos is for streams.", "Add --stream, or leave it out.")
@@ -65,7 +74,7 @@ def _split(
             memory.epoch_photos,
         )  # fmt: skip
         classes = teacher_labels(out, sources) if student else ()
-        split = split_dataset(data, rule, classes, options.memory_bytes)
+        split = split_dataset(data, rule, classes, memory_bytes)
     elif memory.stream or memory.image_column or memory.label_column:
         raise ConfigError(
             "--stream, --image-column and --label-column are for datasets.", "Name one as hub:user/name."
@@ -76,7 +85,7 @@ def _split(
         split = split_photos(Path(memory.data), rule)
     if not student and not split.labelled:
         raise DataError(
-            f"The photos of {memory.data} have no labels, which phase {settings.phase} learns from.",
+            f"The photos of {memory.data} have no labels, which phase {phase} learns from.",
             "Give --teacher and --phase training.",
         )
     if student and memory.unlabelled:
@@ -104,7 +113,7 @@ def _make_folder(folder: Path) -> None:
 def _split_json(split: Split, data: str) -> bytes:
     names = {
         kind: [_name(photo, data) for photo in photos]
-        for kind, photos in (("train", split.train), ("validation", split.validation))
+        for kind, photos in (("train", split.train), ("validation", split.validation), ("test", split.test))
     }
     return (json.dumps({"guarded": split.guarded, **names}, indent=1) + "\n").encode()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from .streams import BytesPhoto, PhotoStream, bytes_photo
 
 PREFIX = "hub:"
 """What a dataset's name begins with, so that it is no folder."""
-VALIDATION_SPLITS = ("validation", "valid", "val", "test")
+VALIDATION_SPLITS, TEST_SPLIT = ("validation", "valid", "val"), "test"
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,9 @@ def is_hub_data(data: str) -> bool:
 
 
 def split_dataset(data: HubData, rule: SplitRule, classes: Sequence[str], memory_bytes: int) -> Split:
-    """Open a dataset: its own validation split, or its training split divided by `rule`.
+    """Open a dataset: its own validation split, or its training split divided by `rule`; its test split.
+
+    A stream, whose training split cannot be divided, is validated with its test split where it has no other.
 
     Args:
         data: which, and how.
@@ -84,14 +86,20 @@ def split_dataset(data: HubData, rule: SplitRule, classes: Sequence[str], memory
     labels = _labels(splits["train"], columns[1], data) or tuple(classes)
     checking = next((splits[name] for name in VALIDATION_SPLITS if name in splits), None)
     if data.stream:
+        checking = checking if checking is not None else splits.get(TEST_SPLIT)
         return _streamed(data, splits["train"], checking, columns, labels, memory_bytes)
     train = _rows(splits["train"], columns, labels, f"{data.name} train")
-    validation = _rows(checking, columns, labels, f"{data.name} validation") if checking is not None else []
-    if columns[1]:
-        validation = [row for row in validation if row.label != UNLABELLED]
+    validation = _known(checking, columns, labels, f"{data.name} validation")
+    test = _known(splits.get(TEST_SPLIT), columns, labels, f"{data.name} test") if columns[1] else ()
     if validation:
-        return Split(labels, tuple(train), tuple(validation))
-    return split_listed(train, rule, labels, data.name)
+        return Split(labels, tuple(train), validation, test)
+    return replace(split_listed(train, rule, labels, data.name), test=test)
+
+
+def _known(dataset: Any, columns: tuple[str, str], labels: Sequence[str], where: str) -> tuple[HubRow, ...]:
+    """Rows of a split; where it has labels, those that have one: many test splits keep theirs secret."""
+    rows = _rows(dataset, columns, labels, where) if dataset is not None else []
+    return tuple(row for row in rows if not columns[1] or row.label != UNLABELLED)
 
 
 def _loaded(data: HubData) -> Mapping[str, Any]:

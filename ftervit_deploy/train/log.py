@@ -17,7 +17,7 @@ LOG_NAME = "log.jsonl"
 
 
 class JsonLog:
-    """`log.jsonl`: a configuration line, then one line per epoch, and within long ones progress lines.
+    """`log.jsonl`: a configuration line, one line per epoch, within long ones progress lines, the result.
 
     Lines are flushed as they are written.
     """
@@ -54,9 +54,16 @@ def epochs_logged(folder: Path) -> list[dict[str, Any]]:
     return [line for line in _lines(folder / LOG_NAME) if line.get("kind") == "epoch"]
 
 
+def configuration_logged(folder: Path) -> dict[str, Any]:
+    """The configuration line of the log in a phase's folder; empty where there is none."""
+    return next((line for line in _lines(folder / LOG_NAME) if line.get("kind") == "configuration"), {})
+
+
 def _is_before(line: dict[str, Any], epochs: int, steps: int) -> bool:
     if line.get("kind") == "epoch":
         return bool(line["epoch"] <= epochs)
+    if line.get("kind") == "result":
+        return False
     return line.get("kind") != "progress" or bool(line["step"] <= steps)
 
 

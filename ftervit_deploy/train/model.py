@@ -101,9 +101,10 @@ class Attention(nn.Module):
         return projected
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        if self.attention.rule is None:
+        """Softmax(q k^T / sqrt(d)) v; on processors in three steps, which PyTorch's one is slower than."""
+        if self.attention.rule is None and q.device.type != "cpu":
             return F.scaled_dot_product_attention(q, k, v)
-        scores = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5
+        scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
         mixed: Tensor = self.attention(scores.softmax(dim=-1)) @ v
         return mixed
 

@@ -17,13 +17,13 @@ from accelerate.utils import gather_object
 
 from ..architecture import Architecture
 from ..errors import StoppedError, TrainError
+from ..machine import describe_machine
 from ..schemes import scheme_named
 from .data import Split
 from .export import export_packed
-from .initialise import build_student
 from .log import LOG_NAME, JsonLog, Reporter, counted
-from .loop import Trainer, uses_bfloat16
-from .model import load_arrays, zero_fraction
+from .loop import Classifier, Trainer, uses_bfloat16
+from .model import DeiT, load_arrays, zero_fraction
 from .photosets import UNLABELLED, PhotoSet, PhotoSource, open_photos, training_decoder, validation_decoder
 from .records import Records
 from .settings import PhaseSettings, RunMemory
@@ -37,7 +37,7 @@ from .state import (
     read_run_checkpoint,
     write_checkpoint,
 )
-from .validation import Examiner, Validation
+from .validation import Examiner, Tested, Validation
 
 STATE_NAME = "state.safetensors"
 PACKED_NAME = "student.safetensors"
@@ -59,6 +59,7 @@ class RunOptions:
         compiled: have PyTorch compile the models.
         tensorboard: write TensorBoard's files, too.
         plot: where curves are drawn.
+        command: what the user typed, for the log.
     """
 
     threads: int = 0
@@ -70,6 +71,7 @@ class RunOptions:
     compiled: bool = False
     tensorboard: bool = False
     plot: Path | None = None
+    command: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ class PhaseResult:
         epochs: epochs trained.
         zero_fraction: share of zeros among the quantised weights.
         seconds: time spent in epochs.
+        tested: what the best weights get on the test photos; None where the data have none.
         main: this process is the one that speaks.
     """
 
@@ -100,6 +103,7 @@ class PhaseResult:
     epochs: int
     zero_fraction: float
     seconds: float
+    tested: Tested | None = None
     main: bool = True
 
 
@@ -170,7 +174,7 @@ class Phase:
                     f"Stopped; {counted(self.progress.epoch, 'complete epoch')} kept in {self.folder}.",
                     "Continue with --resume.",
                 ) from None
-        return self._finish()
+            return self._finish(log, reporter)
 
     def _clear(self) -> None:
         """Remove what a run that was killed while it wrote has left; refuse a full disk."""
@@ -216,6 +220,8 @@ class Phase:
             "compiled": self.options.compiled,
             "processes": self.accelerator.num_processes,
             "threads": torch.get_num_threads(),
+            "machine": describe_machine(),
+            "command": self.options.command,
             "versions": versions(),
         }
 
@@ -301,24 +307,45 @@ class Phase:
     def _scheme_name(self) -> str:
         return self.memory.scheme if self.settings.phase in STUDENT_PHASES else "fp32"
 
-    def _finish(self) -> PhaseResult:
+    def _finish(self, log: JsonLog | None, reporter: Reporter) -> PhaseResult:
+        """Pack and test the best weights."""
         self.accelerator.wait_for_everyone()
         arrays, description = read_run_checkpoint(self.folder / BEST_NAME)
-        packed, zeros = None, 0.0
-        if self.settings.phase in STUDENT_PHASES:
-            scheme = scheme_named(self.memory.scheme)
-            best = build_student(description.architecture, scheme)
-            load_arrays(best, arrays, ternary=False)
-            zeros = zero_fraction(best)
-            packed = None if scheme.obstacle() else self.folder / PACKED_NAME
-            if self.main and packed is not None:
+        best = self.trainer.kept
+        load_arrays(best, arrays, ternary=False)
+        packed = None
+        if self.settings.phase in STUDENT_PHASES and not scheme_named(self.memory.scheme).obstacle():
+            packed = self.folder / PACKED_NAME
+            if self.main:
+                assert isinstance(best, DeiT)
                 export_packed(packed, best, description)
         labelled, progress = description.accuracy is not None, self.progress
+        top1, agreement = (progress.best_top1, None) if labelled else (None, progress.best_top1)
+        tested = self._tested(best, reporter)
+        if log is not None:
+            log.write(
+                "result", phase=self.settings.phase, epoch=progress.best_epoch, val_top1=top1,
+                val_agreement=agreement, tested=asdict(tested) if tested else None, seconds=progress.seconds,
+            )  # fmt: skip
         return PhaseResult(
-            self.settings.phase, self.folder / BEST_NAME, packed, progress.best_top1 if labelled else None,
-            self.teacher_top1, None if labelled else progress.best_top1, progress.best_epoch,
-            progress.epoch, zeros, progress.seconds, self.main,
+            self.settings.phase, self.folder / BEST_NAME, packed, top1, self.teacher_top1, agreement,
+            progress.best_epoch, progress.epoch, zero_fraction(best), progress.seconds, tested, self.main,
         )  # fmt: skip
+
+    def _tested(self, model: Classifier, reporter: Reporter) -> Tested | None:
+        """`model` and its teacher on the test photos, which have chosen nothing."""
+        if not self.split.test:
+            return None
+        threads = self.options.threads or torch.get_num_threads()
+        decoder = validation_decoder(model.arch, self.preprocessing)
+        photos = open_photos(self.split.test, decoder, self.options.memory_bytes, threads)
+        for sentence in photos.skipped:
+            reporter.say(f"Skipped: {sentence}")
+        examiner = Examiner(photos, self.preprocessing, self.accelerator)
+        teacher = self.trainer.teacher
+        taught = examiner.validate(teacher).top1 if teacher is not None else None
+        top1 = examiner.validate(model).top1
+        return None if top1 is None else Tested(len(photos), top1, taught)
 
 
 def versions() -> Mapping[str, str]:

@@ -16,7 +16,7 @@ RESULTS_NAME, TEXT_NAME = "results.json", "results.md"
 METHODS, ABLATIONS = "methods", "ablations"
 BASE_NAME = "ftervit"
 """The scheme that the ablations change."""
-HEADINGS = ("scheme", "bytes", "image", "phase 1", "top-1", "to teacher", "zeros", "time")
+HEADINGS = ("scheme", "bytes", "image", "phase 1", "top-1", "engine", "to teacher", "zeros", "time")
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,10 @@ class Row:
         phase1_top1, recovery_top1: best top-1 on the validation photos, 0 to 1; None without that phase.
         top1: that of the last phase.
         teacher_top1: of the model it learned from, on the same photos.
+        phase1_test_top1, test_top1, teacher_test_top1: the same three of the epochs that were chosen, on the
+            test photos, which have chosen nothing; None where the data have none.
+        engine_top1: of the image in the C engine, on the test photos or, where there are none, on the
+            validation photos; None where the engine cannot run it.
         zero_fraction: share of zeros among the quantised weights; None for the teacher.
         epochs: trained, by phase.
         seconds: spent in epochs.
@@ -57,10 +61,24 @@ class Row:
     recovery_top1: float | None
     top1: float
     teacher_top1: float
+    phase1_test_top1: float | None
+    test_top1: float | None
+    teacher_test_top1: float | None
+    engine_top1: float | None
     zero_fraction: float | None
     epochs: dict[str, int]
     seconds: float
     task: str
+
+    @property
+    def score(self) -> float:
+        """Top-1 on the test photos; on the validation photos where there are no others."""
+        return self.top1 if self.test_top1 is None else self.test_top1
+
+    @property
+    def phase1_score(self) -> float | None:
+        """The same before the recovery."""
+        return self.phase1_top1 if self.test_top1 is None else self.phase1_test_top1
 
     @staticmethod
     def read(path: Path) -> Row:
@@ -90,10 +108,11 @@ class Results:
         seed: of split, weights, order and augmentation.
         data: name of the folder of photos.
         split: ``random`` or ``groups:N``.
-        photos: train, validation, and those left out beside validation groups.
+        photos: train, validation, test, and those left out beside validation groups.
         preset: the architecture.
         teacher: where it came from.
         settings: of every phase.
+        machine: where it was trained, in words.
         versions: of what decides the numbers.
         rows: the teacher first.
     """
@@ -107,15 +126,22 @@ class Results:
     preset: str
     teacher: str
     settings: dict[str, dict[str, Any]]
+    machine: str
     versions: dict[str, str]
     rows: tuple[Row, ...] = field(default=())
 
+    @property
+    def hours(self) -> float:
+        """Of training, all rows."""
+        return sum(row.seconds for row in self.rows) / 3600
+
     def payload(self) -> dict[str, Any]:
-        """As JSON, with the difference to the teacher (of fractions) in each row."""
+        """As JSON, with each row's score and its difference to the teacher's, fractions."""
         values = asdict(self)
-        values["hours"] = sum(row.seconds for row in self.rows) / 3600
-        for row in values["rows"]:
-            row["difference"] = row["top1"] - self.rows[0].top1
+        values["hours"] = self.hours
+        for values_of, row in zip(values["rows"], self.rows, strict=True):
+            values_of["score"] = row.score
+            values_of["difference"] = row.score - self.rows[0].score
         return values
 
     def write(self, folder: Path) -> None:
@@ -132,8 +158,8 @@ class Results:
     def _cells(self, row: Row, teacher: Row) -> list[str]:
         return [
             row.name, f"{row.bytes:,}", f"{row.image_bytes:,}" if row.image_bytes else "-",
-            _percent(row.phase1_top1), _percent(row.top1),
-            "-" if row is teacher else f"{100 * (row.top1 - teacher.top1):+.2f}",
+            _percent(row.phase1_score), _percent(row.score), _percent(row.engine_top1),
+            "-" if row is teacher else f"{100 * (row.score - teacher.score):+.2f}",
             _percent(row.zero_fraction), duration(row.seconds),
         ]  # fmt: skip
 
@@ -144,13 +170,16 @@ class Results:
 
     def remarks(self) -> list[str]:
         """What a reader must know of the figures."""
-        count = self.photos["validation"]
+        checked, tested = self.photos["validation"], self.photos["test"]
+        best = f"best epoch on {checked} others" if tested else "best epoch on them"
+        count, kind = (tested, "test") if tested else (checked, "validation")
         lines = [
-            f"Top-1 on {count} validation photos, best epoch on them: one photo is {100 / count:.2f} %.",
+            f"Top-1 on {count} {kind} photos, {best}: one photo is {100 / count:.2f} %.",
             f"{self.photos['train']} training photos of {self.data}, split {self.split}, seed {self.seed}, "
             f"preset {self.preset}, teacher {self.teacher}.",
             "Bytes: codes in whole bits, all else 32 bits each. Image: the .ftv that the engine runs. "
-            "Time: of the training steps.",
+            "Engine: its top-1 in the C engine, as on a board. Time: of the training steps.",
+            f"{self.hours:.1f} hours in all on {self.machine}.",
         ]
         if not self.finished:
             lines.append("Not finished: the same command continues.")

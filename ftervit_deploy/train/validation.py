@@ -40,6 +40,21 @@ class Validation:
         return (-1.0 if right is None else right, -float("inf") if wrong is None else -wrong)
 
 
+@dataclass(frozen=True)
+class Tested:
+    """What was found on photos that chose nothing.
+
+    Attributes:
+        photos: how many of them have a label.
+        top1: share of them whose label is chosen, 0 to 1.
+        teacher_top1: the same of the model it learned from; None where there is none.
+    """
+
+    photos: int
+    top1: float
+    teacher_top1: float | None
+
+
 class Examiner:
     """Validates models on photos that are stored exactly as the deployed preprocessing makes them.
 

@@ -10,11 +10,15 @@ import pytest
 
 torch = pytest.importorskip("torch", reason='install PyTorch: pip install "ftervit[train]"')
 
-from ftervit_deploy.architecture import PRESETS  # noqa: E402
+from training_photos import write_photos  # noqa: E402
+
+from ftervit_deploy.architecture import PRESETS, Preprocessing  # noqa: E402
 from ftervit_deploy.cli import main  # noqa: E402
 from ftervit_deploy.image import read_info, scheme_bytes  # noqa: E402
 from ftervit_deploy.schemes import SCHEMES  # noqa: E402
-from ftervit_deploy.train import comparison, loop  # noqa: E402
+from ftervit_deploy.train import comparison, judging, loop  # noqa: E402
+from ftervit_deploy.train.data import SplitRule  # noqa: E402
+from ftervit_deploy.train.data import split_photos as data_split  # noqa: E402
 
 BUDGET = [
     "--teacher-epochs", "3", "--epochs", "2", "--recovery-epochs", "1", "--batch-size", "16",
@@ -185,6 +189,9 @@ def test_a_teacher_can_come_from_a_run(
     assert main(["compare", str(photo_folder), "--out", str(tmp_path / "out"), *used]) == 0
     results = _results(tmp_path / "out")
     assert (results["seed"], results["preset"], results["teacher"]) == (4, "tiny", "of the run run")
+    assert [command.split()[1] for command in results["commands"]] == ["train", "compare"]
+    assert results["rows"][0]["epochs"] == {"teacher": 3}
+    assert results["rows"][0]["seconds"] > 0
     assert not (tmp_path / "out" / "teacher").exists()
     split = (run / "split.json").read_text()
     assert (tmp_path / "out" / "ftervit" / "split.json").read_text() == split
@@ -193,6 +200,48 @@ def test_a_teacher_can_come_from_a_run(
         == 2
     )
     assert "none is trained" in capsys.readouterr().err
+
+
+def test_test_photos_judge_in_pytorch_and_in_the_engine(
+    tiny_preset: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
+    write_photos(data / "train", per_class=12)
+    write_photos(data / "test", per_class=7)
+    picture = tmp_path / "curves.svg"
+    chosen = ("--schemes", "int8", "--ablations", "--precision", "bf16", "--plot", str(picture))
+    assert _compare(data, out, *chosen) == 0
+    results = _results(out)
+    assert results["photos"] == {"train": 27, "validation": 9, "test": 21, "guarded": 0}
+    assert "cores" in results["machine"]
+    rows = {row["name"]: row for row in results["rows"]}
+    teacher = rows["fp32"]
+    for name, row in rows.items():
+        assert row["score"] == row["test_top1"]
+        assert row["difference"] == pytest.approx(row["test_top1"] - teacher["test_top1"])
+        assert row["teacher_test_top1"] == teacher["test_top1"]
+        if name != "fp32":
+            assert _configuration(_last_phase(out / name))["bfloat16"] is True
+        if row["image_bytes"]:
+            capsys.readouterr()
+            assert main(["eval", str(out / name / "model.ftv"), str(data / "test"), "--json"]) == 0
+            assert json.loads(capsys.readouterr().out)["top1"] == row["engine_top1"]
+        else:
+            assert row["engine_top1"] is None
+    base, later = rows["ftervit"], rows["ftervit-recovery-from-2"]
+    kept = out / "ftervit" / "training" / "epoch-0002.safetensors"
+    assert later["phase1_test_top1"] == judging.Judge(
+        data_split(data, SplitRule(0, 0.25, 0)), PRESETS["tiny"], Preprocessing(), 10**9
+    ).checkpoint(kept)
+    assert base["phase1_test_top1"] is not None
+    text = (out / "results.md").read_text()
+    assert "Top-1 on 21 test photos, best epoch on 9 others: one photo is 4.76 %." in text
+    drawn = picture.read_text()
+    assert all(f"<!-- {name} -->" in drawn for name in ("int8", "ftervit", "ftervit-norm-fp32"))
+
+
+def _last_phase(folder: Path) -> Path:
+    return folder / ("recovery" if (folder / "recovery").exists() else "training")
 
 
 @pytest.mark.parametrize(
@@ -204,6 +253,7 @@ def test_a_teacher_can_come_from_a_run(
         (["--schemes", "int8", "--recover-from", "1,x"], "no list of epochs"),
         (["--schemes", "int8", "--preset", "huge"], "no preset 'huge'"),
         (["--schemes", "int8", "--split", "thirds"], "no split 'thirds'"),
+        (["--schemes", "int8", "--plot", "curves.txt"], "curves.txt is none of .png, .svg, .pdf"),
     ],
 )
 def test_mistakes_get_one_sentence_and_leave_nothing(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from training_photos import write_photos
 
 from ftervit_deploy.cli import main
 from ftervit_deploy.report import Missing, Report, Request, gather, open_subject, render
@@ -43,6 +44,18 @@ def test_a_run_folder_gives_every_part(folder: Path) -> None:
     assert {photo.name.split("/")[0] for photo in report.accuracy.worst} <= {"sign0", "sign1", "sign2"}
     page = render(report).decode()
     assert all(f'id="chart-{name}"' in page for name in ("confusion", "curves-top1", "cosines"))
+
+
+def test_test_photos_are_what_a_run_is_measured_on(run: Callable[..., Any], tmp_path: Path) -> None:
+    write_photos(tmp_path / "data" / "train", per_class=8)
+    write_photos(tmp_path / "data" / "test", per_class=3)
+    for phase in ("teacher", "training"):
+        run(phase, data=tmp_path / "data", epochs=1)
+    report = _gathered(tmp_path / "run")
+    assert isinstance(report.accuracy, Accuracy)
+    assert report.accuracy.images == 9
+    assert "9 test photos of data" in report.accuracy.evidence
+    assert isinstance(report.importance, Importance)
 
 
 def test_a_run_whose_photos_are_gone_still_gives_a_report(folder: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from training_photos import write_photos
 
 torch = pytest.importorskip("torch", reason='install PyTorch: pip install "ftervit[train]"')
 
@@ -66,6 +67,34 @@ def test_mistakes_get_one_sentence(
     assert "There is no folder" in _error(capsys, photo_folder, *out, "--unlabelled", tmp_path / "nowhere")
     assert "is none of .png" in _error(capsys, photo_folder, *out, "--plot", tmp_path / "curves.txt")
     assert not (tmp_path / "run").exists()
+
+
+def test_test_photos_are_looked_at_when_a_phase_has_ended(
+    tiny_preset: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, out = tmp_path / "data", tmp_path / "run"
+    write_photos(data / "train", per_class=8)
+    write_photos(data / "test", per_class=5)
+    (data / "test" / "sign1" / "IMG_2.png").write_bytes(b"no photo")
+    flags = ["--out", str(out), "--epochs", "2", "--batch-size", "8", "--threads", "1"]
+    teach = ["train", str(data), "--phase", "teacher", "--preset", tiny_preset, "--lr", "3e-3", *flags]
+    assert main([*teach, "--json"]) == 0
+    told = capsys.readouterr()
+    tested = json.loads(told.out)["tested"]
+    assert tested["photos"] == 14
+    assert tested["teacher_top1"] is None
+    assert "IMG_2.png" in told.err
+    assert main(["train", "--phase", "training", *flags]) == 0
+    text = capsys.readouterr().out
+    assert "on 14 photos that chose nothing, its teacher" in text
+    assert main(["train", "--phase", "training", *flags, "--resume", "--json"]) == 0
+    again = json.loads(capsys.readouterr().out)["tested"]
+    assert again["teacher_top1"] == tested["top1"]
+    lines = [json.loads(line) for line in (out / "training" / "log.jsonl").read_text().splitlines()]
+    assert [line["kind"] for line in lines] == ["configuration", "epoch", "epoch", "result"]
+    assert lines[-1]["tested"] == again
+    assert lines[0]["command"].startswith("ftervit train --phase training --out")
+    assert "cores" in lines[0]["machine"]
 
 
 def test_more_photos_may_come_with_a_later_phase_and_are_remembered(

@@ -65,6 +65,23 @@ def test_folders_train_and_val_are_taken_as_they_are(tmp_path: Path) -> None:
         split_photos(tmp_path, SplitRule())
 
 
+def test_test_photos_choose_nothing(tmp_path: Path) -> None:
+    write_photos(tmp_path / "train", per_class=8)
+    write_photos(tmp_path / "test", per_class=3)
+    split = split_photos(tmp_path, SplitRule(0, 0.25, 1))
+    assert (len(split.train), len(split.validation), len(split.test)) == (18, 6, 9)
+    assert {photo.path.parts[-3] for photo in (*split.train, *split.validation)} == {"train"}
+    assert {photo.path.parts[-3] for photo in split.test} == {"test"}
+    alone = split_photos(tmp_path / "train", SplitRule(0, 0.25, 1))
+    assert (split.train, split.validation) == (alone.train, alone.validation)
+    write_photos(tmp_path / "val", per_class=2)
+    split = split_photos(tmp_path, SplitRule())
+    assert (len(split.train), len(split.validation), len(split.test)) == (24, 6, 9)
+    (tmp_path / "test" / "sign0").rename(tmp_path / "test" / "sign7")
+    with pytest.raises(DataError, match="Class sign0 is missing in"):
+        split_photos(tmp_path, SplitRule())
+
+
 def test_one_class_and_too_few_photos_are_refused(tmp_path: Path) -> None:
     one = write_photos(tmp_path / "one", classes=1)
     with pytest.raises(DataError, match="one class only"):

@@ -83,11 +83,12 @@ def test_three_phases_lead_from_photos_to_a_packed_student(run: Run, tmp_path: P
     assert recovered.top1 > 0.9
     assert recovered.teacher_top1 == teacher.top1
     assert 0.05 < recovered.zero_fraction < 0.7
-    configuration, *epochs = _log(tmp_path / "run" / "training")
+    configuration, *epochs, result = _log(tmp_path / "run" / "training")
     assert configuration["seed"] == 3
     assert configuration["versions"]["torch"] == torch.__version__
     assert configuration["architecture"]["width"] == TINY.width
     assert [e["epoch"] for e in epochs] == [1, 2, 3, 4, 5, 6]
+    assert (result["kind"], result["val_top1"], result["tested"]) == ("result", student.top1, None)
     assert epochs[-1].keys() >= {
         "phase", "loss", "lr", "images_per_second", "val_top1", "teacher_top1", "zero_fraction", "seconds",
     }  # fmt: skip
