@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 BUDGET = {
     "teacher": {"teacher_epochs": "epochs", "teacher_lr": "lr"},
     "guide": {"guide_epochs": "epochs"},
-    "training": {"epochs": "epochs", "lr": "lr"},
+    "training": {"epochs": "epochs", "schedule_epochs": "schedule_epochs", "lr": "lr"},
     "recovery": {"recovery_epochs": "epochs", "recovery_lr": "lr"},
 }
 """Options of this command that are settings of a phase."""
@@ -51,6 +51,8 @@ WARMUP_SHARE, RAMP_SHARE = 10, 3
 @click.option("--teacher-lr", type=click.FloatRange(0, min_open=True), help="Its peak learning rate.")
 @click.option("--epochs", type=click.IntRange(1), help="Passes of phase 1.")
 @click.option("--lr", type=click.FloatRange(0, min_open=True), help="Peak learning rate of phase 1.")
+@click.option("--schedule-epochs", type=click.IntRange(1),
+              help="Passes in which it falls, if phase 1 ends before.  [default: --epochs]")
 @click.option("--recovery-epochs", type=click.IntRange(1), help="Passes of the recovery.")
 @click.option("--recovery-lr", type=click.FloatRange(0, min_open=True), help="Its peak learning rate.")
 @click.option("--recover-from", callback=epochs_listed, metavar="N,N,...",
@@ -58,7 +60,7 @@ WARMUP_SHARE, RAMP_SHARE = 10, 3
 @click.option("--batch-size", type=click.IntRange(2), help="Photos per step, of every phase.")
 @click.option("--augment", help="What `ftervit train` knows, of every phase.")
 @click.option("--patch-drop", type=click.FloatRange(0, 1, max_open=True),
-              help="Share of patches left out in training, of every phase.")
+              help="Share of patches left out in training, of every phase but the recovery.")
 @click.option("--precision", type=click.Choice(PRECISIONS), help="Of products.  [default: bf16 on CUDA]")
 @click.option("--threads", type=click.IntRange(0), default=0, help="0: PyTorch's choice.")
 @click.option("--memory-mb", type=click.IntRange(1), default=4000, show_default=True,
@@ -137,6 +139,8 @@ def _phases(flip: bool, seed: int, has_teacher: bool, chosen: dict[str, Any]) ->
                 raise ConfigError("--teacher names a finished teacher; none is trained.", "Leave one out.")
         elif phase != "guide" or given:
             settings = replace(PHASES[phase], patience=0, flip=flip, seed=seed, **common, **given)
+            if phase == "recovery":
+                settings = replace(settings, patch_drop=0.0)
             phases[phase] = _fitted(settings)
     return phases
 

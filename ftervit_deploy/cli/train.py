@@ -67,6 +67,8 @@ def epochs_listed(
 @click.option("--lr", type=click.FloatRange(0, min_open=True), help="Peak learning rate.")
 @click.option("--batch-size", type=click.IntRange(2), help="Photos per step.")
 @click.option("--warmup-epochs", type=click.IntRange(0), help="Epochs in which the learning rate rises.")
+@click.option("--schedule-epochs", type=click.IntRange(1),
+              help="Epochs in which it falls, if the phase ends before.  [default: --epochs]")
 @click.option("--weight-decay", type=click.FloatRange(0), help="On matrices only.")
 @click.option("--label-smoothing", type=click.FloatRange(0, 1, max_open=True), help="For teachers.")
 @click.option("--ema-decay", type=click.FloatRange(0, 1, max_open=True), help="Of averaged weights; 0: none.")

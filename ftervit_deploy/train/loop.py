@@ -82,6 +82,12 @@ def _check_settings(settings: PhaseSettings, taught: bool) -> None:
             f"The phase {settings.phase} learns from labels alone and has no loss {settings.loss}.",
             "Leave --loss out.",
         )
+    if 0 < settings.schedule_epochs < settings.epochs:
+        raise ConfigError(
+            f"The learning rate cannot fall in {settings.schedule_epochs} epochs of a phase that has "
+            f"{settings.epochs}.",
+            "Make --schedule-epochs longer, or leave it out.",
+        )
     late = [epoch for epoch in settings.keep_epochs if epoch > settings.epochs]
     if late:
         raise ConfigError(f"Epoch {late[0]} cannot be kept: the phase has {settings.epochs}.")
@@ -167,7 +173,8 @@ class Trainer:
 
     def _set_learning_rate(self) -> float:
         warmup = self.settings.warmup_epochs * self.steps
-        lr = learning_rate(self.step, self.settings.epochs * self.steps, warmup, self.settings.lr)
+        epochs = self.settings.schedule_epochs or self.settings.epochs
+        lr = learning_rate(self.step, epochs * self.steps, warmup, self.settings.lr)
         for group in self.optimiser.param_groups:
             group["lr"] = lr
         return lr

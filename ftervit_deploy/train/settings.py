@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ class PhaseSettings:
         phase: ``guide``, ``teacher``, ``training`` or ``recovery``.
         epochs: passes over the training photos, at most.
         lr: peak learning rate of AdamW; cosine decay to `LR_FLOOR` of it.
+        schedule_epochs: epochs over which it decays, where the phase ends before that; 0: `epochs`. FTerViT's
+            phase 1 ends so, once it is saturated.
         batch_size: photos per step.
         warmup_epochs: linear rise of the learning rate.
         weight_decay: decoupled; on matrices only.
@@ -57,6 +59,7 @@ class PhaseSettings:
     precision: str = "auto"
     loss: str = "kl"
     keep_epochs: tuple[int, ...] = ()
+    schedule_epochs: int = 0
 
 
 LOSSES = ("kl", "kl+ce")
@@ -127,6 +130,12 @@ class RunMemory:
     label_column: str = ""
     stream: bool = False
     epoch_photos: int = 0
+
+
+def setting_defaults() -> dict[str, Any]:
+    """Values of the settings that have one; what a run of an older version does not mention had these."""
+    everything = (*fields(PhaseSettings), *fields(RunMemory))
+    return {field.name: field.default for field in everything if field.default is not MISSING}
 
 
 def remember(folder: Path, memory: RunMemory) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ..architecture import Architecture, Preprocessing
 from ..errors import TrainError
 from ..files import write_atomic
+from .settings import setting_defaults
 
 LATENT_FORMAT = "latent-float-1"
 
@@ -227,10 +228,11 @@ class ResumableState:
         return progress
 
     def _check_configuration(self, saved: Mapping[str, Any]) -> None:
+        known = {**json.loads(json.dumps(setting_defaults())), **saved}
         for name, value in self.configuration.items():
-            if saved.get(name) != value:
+            if known.get(name) != value:
                 raise TrainError(
-                    f"The run in {self.path.parent} has {name} {saved.get(name)!r}, not {value!r}.",
+                    f"The run in {self.path.parent} has {name} {known.get(name)!r}, not {value!r}.",
                     "Resume with the settings it was started with, or start again with --overwrite.",
                 )
 

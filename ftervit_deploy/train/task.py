@@ -99,7 +99,9 @@ def _method(task: Task, scheme: str, group: str) -> Entry:
 def _ablations(task: Task, present: Sequence[str]) -> list[Entry]:
     training, recovery = task.phases["training"], task.phases["recovery"]
     with_labels = (replace(training, loss="kl+ce"), replace(recovery, loss="kl+ce"))
-    longer = replace(training, epochs=training.epochs + recovery.epochs)
+    epochs = training.epochs + recovery.epochs
+    falling = max(epochs, training.schedule_epochs) if training.schedule_epochs else 0
+    longer = replace(training, epochs=epochs, schedule_epochs=falling)
     return [
         *(_method(task, name, ABLATIONS) for name in ABLATED_SCHEMES if name not in present),
         Entry(f"{BASE_NAME}-kl+ce", BASE_NAME, ABLATIONS, *with_labels, 0, "KL divergence and cross-entropy"),

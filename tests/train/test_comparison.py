@@ -210,8 +210,14 @@ def test_test_photos_judge_in_pytorch_and_in_the_engine(
     write_photos(data / "test", per_class=7)
     picture = tmp_path / "curves.svg"
     chosen = ("--schemes", "int8", "--ablations", "--precision", "bf16", "--plot", str(picture))
-    assert _compare(data, out, *chosen) == 0
+    dropping = ("--patch-drop", "0.25", "--schedule-epochs", "5")
+    assert _compare(data, out, *chosen, *dropping) == 0
     results = _results(out)
+    settings = results["settings"]
+    drops = {phase: settings[phase]["patch_drop"] for phase in ("teacher", "training", "recovery")}
+    assert drops == {"teacher": 0.25, "training": 0.25, "recovery": 0.0}, "a recovery looks at everything"
+    falling = {phase: settings[phase]["schedule_epochs"] for phase in ("teacher", "training", "recovery")}
+    assert falling == {"teacher": 0, "training": 5, "recovery": 0}
     assert results["photos"] == {"train": 27, "validation": 9, "test": 21, "guarded": 0}
     assert "cores" in results["machine"]
     rows = {row["name"]: row for row in results["rows"]}

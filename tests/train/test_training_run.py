@@ -14,13 +14,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 from training_photos import TINY, write_photos
 
 torch = pytest.importorskip("torch", reason='install PyTorch: pip install "ftervit[train]"')
 
 from ftervit_deploy.architecture import PRESETS  # noqa: E402
 from ftervit_deploy.checkpoint import read_checkpoint  # noqa: E402
-from ftervit_deploy.errors import CheckpointError, DataError, TrainError  # noqa: E402
+from ftervit_deploy.errors import CheckpointError, ConfigError, DataError, TrainError  # noqa: E402
 from ftervit_deploy.train import loop  # noqa: E402
 from ftervit_deploy.train.evaluate import student_logits  # noqa: E402
 from ftervit_deploy.train.log import Reporter  # noqa: E402
@@ -55,6 +57,29 @@ def test_the_learning_rate_warms_up_and_falls_along_a_cosine() -> None:
     assert rates[:10] == pytest.approx([1e-4 * n for n in range(1, 11)])
     assert rates[60] == pytest.approx(1e-3 * (1 + LR_FLOOR) / 2)
     assert rates[110] == pytest.approx(1e-3 * LR_FLOOR)
+
+
+def test_a_phase_can_end_before_its_learning_rate_has_fallen(run: Run, tmp_path: Path) -> None:
+    run("teacher", epochs=2, schedule_epochs=4, augment="none")
+    whole = run("teacher", out=tmp_path / "whole", epochs=4, augment="none")
+    ended, going_on = (_losses(tmp_path / name / "teacher") for name in ("run", "whole"))
+    assert ended == going_on[:2]
+    assert whole.epochs == 4
+    with pytest.raises(ConfigError, match="cannot fall in 2 epochs of a phase that has 3"):
+        run("teacher", out=tmp_path / "short", epochs=3, schedule_epochs=2)
+
+
+def test_a_state_of_an_older_version_goes_on_with_what_it_did_not_know(run: Run, tmp_path: Path) -> None:
+    run("teacher", augment="none")
+    state = tmp_path / "run" / "teacher" / "state.safetensors"
+    with safe_open(state, framework="numpy") as file:
+        metadata, arrays = file.metadata(), load_file(state)
+    configuration = json.loads(metadata["ftervit.configuration"])
+    del configuration["schedule_epochs"]
+    save_file(arrays, state, {**metadata, "ftervit.configuration": json.dumps(configuration)})
+    assert run("teacher", augment="none", resume=True).epochs == 2
+    with pytest.raises(TrainError, match="has schedule_epochs 0, not 5"):
+        run("teacher", augment="none", resume=True, schedule_epochs=5)
 
 
 def test_the_phases_are_those_of_the_paper() -> None:
