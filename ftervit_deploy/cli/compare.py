@@ -168,4 +168,5 @@ def _text(results: Results, out: Path) -> str:
 
     tables = {group.capitalize(): table(results.lines(group), HEADINGS) for group in results.groups}
     parts = [f"{bold(title)}\n{text}" for title, text in tables.items()]
-    return "\n\n".join([*parts, "\n".join([*results.remarks(), f"Every rule: {out / TEXT_NAME}"])])
+    said = ["\n".join(results.findings())] if results.findings() else []
+    return "\n\n".join([*parts, *said, "\n".join([*results.remarks(), f"Every rule: {out / TEXT_NAME}"])])

@@ -19,14 +19,15 @@ from ..lower import lower
 from ..machine import describe_machine
 from ..schemes import SCHEMES, rules_of, scheme_named
 from .distill import open_split, run_phase
+from .findings import BASE_NAME, TEACHER_NAME
 from .judging import Judge
 from .log import configuration_logged, epochs_logged
 from .phase import KEPT_NAME, SPLIT_NAME, STATE_NAME, PhaseResult, RunOptions, versions
-from .results import BASE_NAME, METHODS, Results, Row
+from .results import METHODS, Results, Row
 from .settings import PHASES, PhaseSettings, recall
 from .starts import BEST_NAME, STUDENT_PHASES, Sources
 from .state import Description, read_run_checkpoint
-from .task import TEACHER_NAME, Entry, Task
+from .task import Entry, Task
 
 TASK_NAME, ROW_NAME, IMAGE_NAME = "comparison.json", "row.json", "model.ftv"
 TEACHER_FOLDER = "teacher"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,12 +11,11 @@ from typing import Any
 
 from ..errors import TrainError
 from ..files import write_atomic
+from .findings import BASE_NAME, findings
 from .log import duration
 
 RESULTS_NAME, TEXT_NAME = "results.json", "results.md"
 METHODS, ABLATIONS = "methods", "ablations"
-BASE_NAME = "ftervit"
-"""The scheme that the ablations change."""
 HEADINGS = ("scheme", "bytes", "image", "phase 1", "top-1", "engine", "to teacher", "zeros", "time")
 
 
@@ -173,8 +173,11 @@ class Results:
         checked, tested = self.photos["validation"], self.photos["test"]
         best = f"best epoch on {checked} others" if tested else "best epoch on them"
         count, kind = (tested, "test") if tested else (checked, "validation")
+        share = self.rows[0].score
+        error = 100 * math.sqrt(share * (1 - share) / count)
         lines = [
-            f"Top-1 on {count} {kind} photos, {best}: one photo is {100 / count:.2f} %.",
+            f"Top-1 on {count} {kind} photos, {best}: one photo is {100 / count:.2f} points, "
+            f"one standard error about {error:.2f}.",
             f"{self.photos['train']} training photos of {self.data}, split {self.split}, seed {self.seed}, "
             f"preset {self.preset}, teacher {self.teacher}.",
             "Bytes: codes in whole bits, all else 32 bits each. Image: the .ftv that the engine runs. "
@@ -185,11 +188,17 @@ class Results:
             lines.append("Not finished: the same command continues.")
         return lines
 
+    def findings(self) -> list[str]:
+        """See `findings.findings`."""
+        return list(findings({row.name: row for row in self.rows}))
+
     def markdown(self) -> str:
         """The text of results.md."""
         parts = ["# Schemes compared", *self.remarks()]
         for group in self.groups:
             parts += [f"## {group.capitalize()}", _markdown_table(HEADINGS, self.lines(group))]
+        if said := self.findings():
+            parts += ["## What that says", "\n".join(f"- {sentence}" for sentence in said)]
         parts += ["## What is quantised how", *(_rules(row) for row in self.rows)]
         parts += ["## How it was made", *(f"    {command}" for command in self.commands)]
         parts += [_markdown_table(("phase", "settings"), [[n, _flat(s)] for n, s in self.settings.items()])]

@@ -10,10 +10,10 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..schemes import scheme_named
-from .results import ABLATIONS, BASE_NAME, METHODS
+from .findings import BASE_NAME, TEACHER_NAME
+from .results import ABLATIONS, METHODS
 from .settings import PhaseSettings, RunMemory
 
-TEACHER_NAME = "fp32"
 METHOD_NAMES = ("fp32", "int8", "tervit", "vit-1.58b", "q-vit", "q-vit-a8", "ftervit")
 """What is compared unless others are named."""
 ABLATED_SCHEMES = ("ftervit-patch-tensor", "ftervit-norm-fp32", "ftervit-absmax")

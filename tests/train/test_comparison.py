@@ -241,7 +241,15 @@ def test_test_photos_judge_in_pytorch_and_in_the_engine(
     ).checkpoint(kept)
     assert base["phase1_test_top1"] is not None
     text = (out / "results.md").read_text()
-    assert "Top-1 on 21 test photos, best epoch on 9 others: one photo is 4.76 %." in text
+    assert "Top-1 on 21 test photos, best epoch on 9 others: one photo is 4.76 points, one standard" in text
+    said = text.split("## What that says")[1].split("## What is")[0]
+    assert (
+        f"- ftervit: {100 * base['score']:.2f} %, {100 * base['difference']:+.2f} points to its teacher"
+        in said
+    )
+    assert f"worth {100 * (base['test_top1'] - base['phase1_test_top1']):+.2f} points" in said
+    assert "With real LayerNorms, not ternary ones: " in said
+    assert f"2 {100 * later['score']:.2f} % (" in said.split("Recovered from epoch 1 ")[1]
     drawn = picture.read_text()
     assert all(f"<!-- {name} -->" in drawn for name in ("int8", "ftervit", "ftervit-norm-fp32"))
 

@@ -1,0 +1,90 @@
+"""What the rows of a comparison say, in sentences made from their figures alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+TEACHER_NAME, BASE_NAME = "fp32", "ftervit"
+"""The row that all learn from, and the scheme that the ablations change."""
+RIVALS = ("tervit", "vit-1.58b", "q-vit", "q-vit-a8")
+"""Other methods with at most two bits a weight in the encoder."""
+CHANGES = {
+    "ftervit-patch-tensor": "one scale for the whole patch embedding, not one per channel",
+    "ftervit-norm-fp32": "real LayerNorms, not ternary ones",
+    "ftervit-absmax": "scales by absmax, not absmean",
+    "ftervit-kl+ce": "cross-entropy beside the KL divergence",
+    "ftervit-phase-1-only": "more of phase 1, not the recovery",
+}
+RECOVERED = f"{BASE_NAME}-recovery-from-"
+
+
+class Scored(Protocol):
+    """What of a row is looked at; see `results.Row`."""
+
+    @property
+    def name(self) -> str:
+        """Of the row."""
+
+    @property
+    def bytes(self) -> int:
+        """Of the model."""
+
+    @property
+    def score(self) -> float:
+        """Top-1, 0 to 1."""
+
+    @property
+    def phase1_score(self) -> float | None:
+        """The same before the recovery."""
+
+    @property
+    def engine_top1(self) -> float | None:
+        """The same in the C engine."""
+
+
+def findings(rows: Mapping[str, Scored]) -> Iterator[str]:
+    """Sentences on the fully ternary student, its rivals, and what each ablation changes.
+
+    Args:
+        rows: by name, the teacher among them.
+    """
+    teacher, base = rows[TEACHER_NAME], rows.get(BASE_NAME)
+    if base is None:
+        return
+    engine = "" if base.engine_top1 is None else f"; {_percent(base.engine_top1)} in the C engine"
+    yield (
+        f"{BASE_NAME}: {_percent(base.score)}, {_points(base, teacher)} to its teacher, in "
+        f"{_share(base, teacher)} of its bytes{engine}."
+    )
+    if base.phase1_score is not None:
+        yield f"Its recovery is worth {_worth(base)}."
+    for name in RIVALS:
+        if name in rows:
+            rival = rows[name]
+            yield f"Beside {name}: {_points(base, rival)}, in {_share(base, rival)} of its bytes."
+    for name, change in CHANGES.items():
+        if name in rows:
+            yield f"With {change}: {_points(rows[name], base)}."
+    recovered = [row for name, row in rows.items() if name.startswith(RECOVERED)]
+    if recovered:
+        told = (
+            f"{row.name.removeprefix(RECOVERED)} {_percent(row.score)} ({_worth(row)})" for row in recovered
+        )
+        yield f"Recovered from epoch {', '.join(told)}."
+
+
+def _worth(row: Scored) -> str:
+    return f"{100 * (row.score - (row.phase1_score or 0.0)):+.2f} points"
+
+
+def _points(row: Scored, other: Scored) -> str:
+    return f"{100 * (row.score - other.score):+.2f} points"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"
+
+
+def _share(row: Scored, other: Scored) -> str:
+    return f"{100 * row.bytes / other.bytes:.1f} %"
