@@ -24,8 +24,12 @@ class ChartError(FtervitError):
     """A picture cannot be drawn."""
 
 
-def check_chart(path: Path) -> None:
+def check_chart(path: Path, coming: Path | None = None) -> None:
     """Whether a picture can be drawn to `path`, before any work is done for it.
+
+    Args:
+        path: the picture.
+        coming: a folder that will be made before the picture is drawn.
 
     Raises:
         ChartError: another kind of file, no such folder, or no Matplotlib.
@@ -34,7 +38,7 @@ def check_chart(path: Path) -> None:
         raise ChartError(
             f"{path} is none of {', '.join(SUFFIXES)}.", "Name a file with one of these endings."
         )
-    if not path.parent.is_dir():
+    if not path.parent.is_dir() and path.parent != coming:
         raise ChartError(f"There is no folder {path.parent}.", "Make it, or name another.")
     if importlib.util.find_spec("matplotlib") is None:
         raise ChartError("--plot needs Matplotlib, which is not installed.", 'pip install "ftervit[plot]"')

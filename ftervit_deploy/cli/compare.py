@@ -95,7 +95,7 @@ def compare(
     entries = entries_of(task, schemes.split(",") if schemes else METHOD_NAMES, ablations)
     picture = Path(plot) if plot else None
     if picture is not None:
-        check_chart(picture)
+        check_chart(picture, coming=out)
     options = RunOptions(
         threads, memory_mb * 1_000_000, output.quiet, overwrite=overwrite, plot=picture
     )

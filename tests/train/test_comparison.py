@@ -208,7 +208,7 @@ def test_test_photos_judge_in_pytorch_and_in_the_engine(
     data, out = tmp_path / "data", tmp_path / "out"
     write_photos(data / "train", per_class=12)
     write_photos(data / "test", per_class=7)
-    picture = tmp_path / "curves.svg"
+    picture = out / "curves.svg"
     chosen = ("--schemes", "int8", "--ablations", "--precision", "bf16", "--plot", str(picture))
     dropping = ("--patch-drop", "0.25", "--schedule-epochs", "5")
     assert _compare(data, out, *chosen, *dropping) == 0
