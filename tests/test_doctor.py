@@ -15,9 +15,11 @@ from ftervit_deploy.doctor.commands import family, pip_install
 from ftervit_deploy.doctor.hub import check_hub, check_token
 from ftervit_deploy.doctor.machine import SelfRun
 from ftervit_deploy.doctor.python import (
+    MINIMUM_ACCELERATE,
     MINIMUM_BOKEH,
     MINIMUM_PYTHON,
     MINIMUM_TORCH,
+    check_accelerate,
     check_bokeh,
     check_engine,
     check_python,
@@ -59,6 +61,7 @@ def test_versions_are_read_from_what_people_write() -> None:
 def test_the_least_versions_are_those_of_the_package() -> None:
     assert f'requires-python = ">={shown(MINIMUM_PYTHON)}"' in PYPROJECT
     assert f'"torch>={shown(MINIMUM_TORCH)}"' in PYPROJECT
+    assert f'"accelerate>={shown(MINIMUM_ACCELERATE)}"' in PYPROJECT
     assert f'"bokeh>={shown(MINIMUM_BOKEH)},' in PYPROJECT
 
 
@@ -138,6 +141,7 @@ def test_an_engine_that_a_variable_names_is_not_reinstalled(make: Make, system: 
     ("check", "distribution", "good", "old"),
     [
         (check_torch, "torch", "2.4.0+cpu", "2.3.1"),
+        (check_accelerate, "accelerate", "1.15.0", "1.1.1"),
         (check_bokeh, "bokeh", "3.9.2", "3.5.0"),
         (check_esptool, "esptool", "5.1.0", "4.8.1"),
         (check_pyserial, "pyserial", "3.5", None),

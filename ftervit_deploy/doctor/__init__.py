@@ -7,7 +7,7 @@ from collections.abc import Callable
 from .espidf import check_espidf
 from .hub import check_hub, check_token
 from .machine import Check, Machine, Target
-from .python import check_bokeh, check_engine, check_python, check_torch
+from .python import check_accelerate, check_bokeh, check_engine, check_python, check_torch
 from .serial import check_busybodies, check_ports
 from .space import check_build_space, check_space
 from .tools import check_cmake, check_compiler, check_esptool, check_pyserial
@@ -21,6 +21,7 @@ CHECKS: tuple[Callable[[Machine, Target], Check | None], ...] = (
     check_token,
     check_hub,
     check_torch,
+    check_accelerate,
     check_bokeh,
     check_compiler,
     check_cmake,

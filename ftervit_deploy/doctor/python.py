@@ -1,4 +1,4 @@
-"""The interpreter, the C engine, PyTorch, Bokeh."""
+"""The interpreter, the C engine, PyTorch, Accelerate, Bokeh."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from .versions import parsed, shown
 
 MINIMUM_PYTHON = (3, 10)
 MINIMUM_TORCH = (2, 4)
+MINIMUM_ACCELERATE = (1, 2)
 MINIMUM_BOKEH = (3, 6)
 _PYTHON_PACKAGES = {
     "debian": "python3 python3-venv",
@@ -68,6 +69,19 @@ def check_torch(machine: Machine, target: Target) -> Check:
         what = f"PyTorch {version} is too old: training needs {shown(MINIMUM_TORCH)} or newer."
         return Check("pytorch", "wrong", False, what, fix)
     return Check("pytorch", "ok", False, f"PyTorch {version}, for training.")
+
+
+def check_accelerate(machine: Machine, target: Target) -> Check:
+    """Accelerate, through which training runs on one device or many."""
+    fix = pip_install(machine, f"accelerate>={shown(MINIMUM_ACCELERATE)}")
+    version = machine.version_of("accelerate")
+    if version is None:
+        what = "Accelerate is not installed; `ftervit train` and `compare` need it."
+        return Check("accelerate", "missing", False, what, fix)
+    if (parsed(version) or ()) < MINIMUM_ACCELERATE:
+        what = f"Accelerate {version} is too old: training needs {shown(MINIMUM_ACCELERATE)} or newer."
+        return Check("accelerate", "wrong", False, what, fix)
+    return Check("accelerate", "ok", False, f"Accelerate {version}, for training.")
 
 
 def check_bokeh(machine: Machine, target: Target) -> Check:
