@@ -18,6 +18,8 @@ from .architecture import Preprocessing
 from .errors import ConfigError, DataError
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm"})
+UNREAD_SUFFIXES = frozenset({".heic", ".heif", ".avif", ".jxl", ".jp2"})
+"""Photos that are found, and then named as what cannot be read."""
 MAX_PIXELS = 80_000_000
 """A photo with more pixels is refused before it is decoded."""
 MAX_ASPECT_RATIO = 16
@@ -55,8 +57,14 @@ def find_photos(folder: Path) -> list[Path]:
     for root, folders, files in os.walk(folder, onerror=_refuse_folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         paths = [Path(root, name) for name in files if not name.startswith(".")]
-        found += [path for path in paths if path.suffix.lower() in PHOTO_SUFFIXES and path.is_file()]
+        found += [path for path in paths if _is_photo(path)]
     return sorted(found, key=lambda path: (natural_key(path.name), str(path)))
+
+
+def _is_photo(path: Path) -> bool:
+    """By its name; a link that leads nowhere counts, so that somebody says that it cannot be read."""
+    suffix = path.suffix.lower()
+    return suffix in PHOTO_SUFFIXES | UNREAD_SUFFIXES and (path.is_file() or path.is_symlink())
 
 
 def _refuse_folder(error: OSError) -> None:
@@ -73,6 +81,11 @@ def class_folders(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}.", "Name a folder with one folder of photos per class.")
     found = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    for path in found:
+        if any("\ud800" <= character <= "\udfff" for character in path.name):  # bytes that are no UTF-8
+            raise DataError(
+                f"The name of the class folder {path.name!a} in {folder} is not UTF-8.", "Rename it."
+            )
     if not found:
         raise DataError(f"{folder} holds no class folders.", "Put the photos of each class into a folder.")
     return sorted(found, key=lambda path: (natural_key(path.name), path.name))

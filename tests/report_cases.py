@@ -59,7 +59,7 @@ def hostile() -> Report:
         rollout=Rollout((Look(a, picture, picture, picture, 0.5),), b),
         student_phases=(Phase(a, (Epoch(1, 0.5, 0.4, 0.9, 1e-3, 0.3), Epoch(2, 0.4, 0.5, 0.9, 1e-3, 0.3))),),
         teacher_phases=(Phase(b, (Epoch(1, 0.5, None, None, None, None),)),),
-        accuracy=Accuracy(30, 0.8, 1.0, b, confusion, (WorstPhoto(a, picture, b, c, 0.9, 0.1),), d),
+        accuracy=Accuracy(30, 0.8, 1.0, a, b, confusion, (WorstPhoto(a, picture, b, c, 0.9, 0.1),), d),
         methods=(*base.methods, replace(base.methods[0], name=a, source=b, data=c, kind="measured")),
         methods_note=e,
         boards=(

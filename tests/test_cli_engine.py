@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -137,7 +138,7 @@ def test_eval_prints_what_programs_rely_on(
     image: Path, class_folders: ClassFolders, capsys: pytest.CaptureFixture[str]
 ) -> None:
     record = _json(capsys, "eval", image, class_folders(CLASSES))
-    assert list(record) == ["images", "top1", "top5", "images_per_second"]
+    assert list(record) == ["images", "top1", "top5", "images_per_second", "skipped"]
     assert record["images"] == 6
     assert 0 <= record["top1"] <= record["top5"] == 1
     assert record["images_per_second"] > 0
@@ -203,7 +204,7 @@ def test_against_compares_with_pytorch(
     pytest.importorskip("torch", reason="install ftervit[train]")
     source = image.with_suffix(".safetensors")
     record = _json(capsys, "eval", image, class_folders(CLASSES), "--against", source)
-    assert list(record)[4:] == ["agreement", "logit_cosine", "against_top1"]
+    assert list(record)[5:] == ["agreement", "logit_cosine", "against_top1"]
     assert 0 <= record["agreement"] <= 1
     assert record["logit_cosine"] > 0.99
 
@@ -366,6 +367,31 @@ def test_sets_of_photos_are_told_from_classes(
     split = image.with_name("split.json")
     split.write_text(json.dumps({"train": [], "validation": [f"val/{CLASSES[1]}/0.png"]}))
     assert _json(capsys, "eval", image, sets, "--split", split)["images"] == 1
+
+
+def test_photos_that_cannot_be_read_are_named_and_counted(
+    image: Path, class_folders: ClassFolders, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = class_folders(CLASSES, photos=2)
+    (data / CLASSES[1] / "0.png").write_bytes(b"no photo")
+    (data / CLASSES[2] / "phone.heic").write_bytes(b"a photo in another format")
+    (data / CLASSES[2] / "gone.jpg").symlink_to(data / "nowhere.jpg")
+    assert main(["eval", str(image), str(data)]) == 0
+    told = capsys.readouterr()
+    assert re.search(r"photos +5, 3 that cannot be read left out\n", told.out)
+    assert all(f"{name}" in told.err for name in ("0.png", "phone.heic", "gone.jpg"))
+    assert _json(capsys, "eval", image, data)["skipped"] == 3
+    for photo in data.rglob("*.png"):
+        photo.write_bytes(b"no photo")
+    assert "None of the photos can be read." in _mistake(capsys, "eval", image, data)
+
+
+def test_a_class_folder_that_is_no_utf_8_is_refused(
+    image: Path, class_folders: ClassFolders, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = class_folders(CLASSES)
+    os.mkdir(os.fsencode(data) + b"/caf\xe9")
+    assert "is not UTF-8. Rename it." in " ".join(_mistake(capsys, "eval", image, data).split())
 
 
 def test_a_split_without_validation_photos_is_one_sentence(

@@ -21,7 +21,7 @@ from ftervit_deploy.errors import ConfigError
 from ftervit_deploy.image import read_image
 from ftervit_deploy.publish import publication
 from ftervit_deploy.publish.contents import plain
-from ftervit_deploy.report import Subject, open_subject
+from ftervit_deploy.report import Missing, Subject, open_subject
 from ftervit_deploy.resources import signs_folder
 
 SIGNS = signs_folder()
@@ -160,7 +160,10 @@ def test_a_dry_run_writes_a_folder_and_asks_nobody(
     assert [path.name for path in folder.parent.iterdir()] == ["dry"], "nothing half-written beside it"
 
 
-@pytest.mark.parametrize("repo", ["signs", "a/b/c", "../b", "ann/", "ann/x y", "-x/y"])
+@pytest.mark.parametrize(
+    "repo",
+    ["signs", "a/b/c", "../b", "ann/", "ann/x y", "-x/y", "ann/x.", "ann/x-", "ann/x.git", "ann/" + 97 * "x"],
+)
 def test_impossible_repositories_are_refused_at_once(repo: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["publish", IMAGE, "--license", "mit", "--", repo]) == 2
     assert "user/name" in capsys.readouterr().err
@@ -177,10 +180,55 @@ def test_the_card_gives_each_figure_its_evidence() -> None:
     assert "value: 0.979167" in front
     rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ") and "measured" in line]
     assert rows[0][:3] == ["| top-1", "97.92 %", "measured"]
-    assert any("`log/recovery.jsonl`, epoch 1" in row[3] for row in rows)
+    kept = {name: read_log_best(name) for name in ("guide", "teacher", "training", "recovery")}
+    assert kept["recovery"] == 7, "the epoch that its weights are of, not the first of equal top-1"
+    assert all(any(f"`log/{n}.jsonl`, epoch {e}," in row[3] for row in rows) for n, e in kept.items())
     assert "ftervit-s8" in text
     assert "2605.21171" in text
     assert "modelled" in text
+
+
+def read_log_best(phase: str) -> int:
+    """The epoch that training kept: best top-1, of equals the least loss."""
+    lines = (SIGNS / "log" / f"{phase}.jsonl").read_text().splitlines()
+    epochs = [entry for entry in map(json.loads, lines) if entry["kind"] == "epoch"]
+    return int(max(epochs, key=lambda entry: (entry["val_top1"], -entry["val_loss"]))["epoch"])
+
+
+def test_the_card_names_the_photos_that_were_measured_on() -> None:
+    report = bundled()
+    assert not isinstance(report.accuracy, Missing)
+    measured = replace(report, accuracy=replace(report.accuracy, data="others"))
+    assert 'dataset: {name: "others"' in _card(open_subject("signs"), measured)
+
+
+def test_what_is_tested_stands_on_the_card() -> None:
+    report = bundled()
+    assert not isinstance(report.student_phases, Missing)
+    phases = (replace(report.student_phases[-1], tested=(50, 0.875)),)
+    card = _card(open_subject("signs"), replace(report, student_phases=phases))
+    assert "| top-1 after recovery, in PyTorch, on test photos | 87.50 % | measured |" in card
+    assert "on 50 photos that chose nothing" in card
+
+
+def test_latent_weights_are_published_as_the_ternary_ones_they_become(tmp_path: Path) -> None:
+    subject = open_subject("signs")
+    latent = tmp_path / "best.safetensors"
+    latent.write_bytes(b"floats")
+    subject = replace(subject, checkpoint_file=latent, student=replace(subject.student, ternary=False))
+    files = publication(subject, bundled(), b"page", "ann/signs", "apache-2.0").files
+    (tmp_path / "pushed.safetensors").write_bytes(files["student.safetensors"])
+    pushed = read_checkpoint(str(tmp_path / "pushed.safetensors"))
+    assert pushed.ternary
+    ours = open_subject("signs").student.dense()
+    assert all(
+        (array == ours[name]).all() for name, array in pushed.dense().items() if name.endswith("qkv.weight")
+    )
+
+
+def test_an_impossible_licence_is_refused_before_the_work(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["publish", "nowhere.ftv", "ann/x", "--license", "my own!", "--dry-run", "x"]) == 2
+    assert "cannot be a licence" in capsys.readouterr().err
 
 
 def test_a_card_without_a_measurement_claims_none() -> None:

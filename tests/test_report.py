@@ -14,11 +14,13 @@ from report_cases import HOSTILE, bundled, hostile
 from safetensors.numpy import save_file
 
 from ftervit_deploy.architecture import PRESETS
+from ftervit_deploy.cli import main
 from ftervit_deploy.errors import DataError
 from ftervit_deploy.files import FileError
 from ftervit_deploy.report import Missing, Request, gather, open_subject, render
-from ftervit_deploy.report.contents import Accuracy, Filters, WorstPhoto
+from ftervit_deploy.report.contents import Accuracy, Epoch, Filters, Look, Phase, Rollout, WorstPhoto
 from ftervit_deploy.report.curves import read_phase
+from ftervit_deploy.report.onboards import board_fits, named_boards
 from ftervit_deploy.report.page import MOST_BYTES
 from ftervit_deploy.report.weights import reference_sizes
 from ftervit_deploy.resources import signs_folder
@@ -138,6 +140,54 @@ class _Elements(HTMLParser):
         self.tags.append((tag, dict(attrs)))
 
 
+def test_a_page_of_many_classes_and_photos_stays_under_two_megabytes() -> None:
+    rng = np.random.default_rng(0)
+    classes = 40
+    confusion = tuple(tuple(int(n) for n in row) for row in rng.integers(1, 9, (classes, classes)))
+    detailed = [rng.integers(0, 256, (176, 176, 3), np.uint8) for _ in range(4)]
+    epoch = Epoch(1, 0.5, 0.4, 0.9, 1e-3, 0.3)
+    base = bundled()
+    report = replace(
+        base,
+        labels=tuple(f"a class with a long name {n}" for n in range(classes)),
+        accuracy=Accuracy(
+            99, 0.8, 1.0, "d", "e", confusion,
+            tuple(WorstPhoto(f"{n}.jpg", detailed[n % 4], "a", "b", 0.9, 0.1) for n in range(12)), "",
+        ),
+        rollout=Rollout(tuple(Look("x", *detailed[:3], 0.5) for _ in range(6)), ""),
+        student_phases=(Phase("training", tuple(replace(epoch, epoch=n + 1) for n in range(5000))),),
+    )  # fmt: skip
+    assert len(render(report)) <= 2_000_000
+
+
+def test_the_best_epoch_is_the_one_that_training_keeps() -> None:
+    epochs = [Epoch(n, 0.1, top1, None, 0.1, 0.3, loss) for n, top1, loss in
+              ((1, 0.9, 0.5), (2, 0.95, 0.4), (3, 0.95, 0.2), (4, 0.95, None))]  # fmt: skip
+    best = Phase("training", tuple(epochs)).best
+    assert best is not None
+    assert best.epoch == 3
+
+
+def test_every_described_board_is_estimated_for() -> None:
+    boards = named_boards([])
+    assert {"esp32s3-eye", "m5stack-cores3"} <= {board.name for board in boards}
+    fits = board_fits("signs", (SIGNS / "signs.ftv").read_bytes(), boards)
+    assert [fit.board for fit in fits] == [board.name for board in boards]
+    assert any(fit.milliseconds for fit in fits)
+
+
+def test_a_folder_that_is_not_there_is_told_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", "signs", "-o", str(tmp_path / "nowhere" / "x.html")]) == 2
+    assert "There is no folder" in capsys.readouterr().err
+
+
+def test_a_damaged_log_with_a_loss_below_zero_is_drawn() -> None:
+    phases = (Phase("training", (Epoch(1, -0.5, 0.4, None, 0.1, 0.3), Epoch(2, 0.5, 0.4, None, 0.1, 0.3))),)
+    assert render(replace(bundled(), student_phases=phases))
+
+
 def test_hostile_names_stay_text() -> None:
     page = render(hostile()).decode()
     elements = _Elements()
@@ -163,7 +213,7 @@ def test_a_page_stays_under_two_megabytes_or_is_refused() -> None:
     assert len(render(report)) < MOST_BYTES
     noise = np.random.default_rng(0).integers(0, 255, (900, 900, 3)).astype(np.uint8)
     assert isinstance(report.accuracy, Accuracy)
-    photos = (WorstPhoto("noise", noise, "0", "1", 0.9, 0.1),) * 6
+    photos = (WorstPhoto("noise", noise, "0", "1", 0.9, 0.1),) * 40
     with pytest.raises(FileError, match="fewer photos"):
         render(replace(report, accuracy=replace(report.accuracy, worst=photos)))
 

@@ -47,6 +47,7 @@ class Checkpoint:
         codes: tensors stored packed, by timm name: int8 codes [N, K] and their scale. A convolution
             has K = 3 * patch * patch in the order channel, row, column; a LayerNorm vector K = 1.
         provenance: where the file came from.
+        stated: which of ``labels`` and ``scheme`` the file itself says; the others are defaults.
     """
 
     arrays: Mapping[str, Floats]
@@ -57,6 +58,7 @@ class Checkpoint:
     ternary: bool = False
     codes: Mapping[str, TernaryMatrix] = field(default_factory=dict)
     provenance: Provenance = Provenance()
+    stated: frozenset[str] = frozenset()
 
     def dense(self) -> dict[str, Floats]:
         """Every parameter as float32 in timm's shape, packed ones dequantised."""

@@ -110,15 +110,18 @@ def _checkpoint(
 ) -> Checkpoint:
     architecture = _architecture(tensors, statements, heads)
     arrays, codes = _values(tensors, architecture, statements.packed)
+    labels = _labels(architecture, statements, located)
+    stated = {"labels": labels is statements.labels, "scheme": bool(statements.scheme)}
     return Checkpoint(
         arrays=arrays,
         architecture=architecture,
         preprocessing=statements.preprocessing or _preprocessing(architecture, located),
-        labels=_labels(architecture, statements, located),
+        labels=labels,
         scheme=_scheme(statements, located),
         ternary=statements.packed or _all_ternary(arrays),
         codes=codes,
         provenance=located.provenance,
+        stated=frozenset(name for name, said in stated.items() if said),
     )
 
 

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import ConfigError, TrainError
-from ..files import user_path
 from .output import Output, bold, output_options, table
-from .train import DATASET, PRECISIONS, REMEMBERED, epochs_listed, require_torch
+from .train import DATASET, PRECISIONS, REMEMBERED, epochs_listed, located_data, require_torch
 from .typed import command_line
 
 if TYPE_CHECKING:
@@ -29,8 +28,6 @@ BUDGET = {
 """Options of this command that are settings of a phase."""
 COMMON = ("batch_size", "augment", "patch_drop", "precision")
 """Options that are settings of every phase."""
-WARMUP_SHARE, RAMP_SHARE = 10, 3
-"""Warm-up takes at most a tenth of a phase, growing augmentation at most a third."""
 
 
 # fmt: off
@@ -66,6 +63,8 @@ WARMUP_SHARE, RAMP_SHARE = 10, 3
 @click.option("--memory-mb", type=click.IntRange(1), default=4000, show_default=True,
               help="Most memory for decoded photos.")
 @click.option("--plot", metavar="FILE", help="Draw curves and accuracy against size: .png, .svg or .pdf.")
+@click.option("--image-column", metavar="NAME", help="Of a dataset.  [default: the only one]")
+@click.option("--label-column", metavar="NAME", help="Of a dataset.  [default: the only one]")
 @click.option("--overwrite", is_flag=True, help="Start again in a folder that holds another comparison.")
 @output_options
 @click.pass_context
@@ -108,7 +107,7 @@ def _task(data: str, teacher: str, recover_from: tuple[int, ...] | None, chosen:
     from ..train.starts import BEST_NAME
     from ..train.task import Task
 
-    source = data if data.startswith(DATASET) else str(user_path(data).resolve())
+    source = located_data(data)
     if not data.startswith(DATASET) and not Path(source).is_dir():
         raise TrainError(f"There is no folder {data}.", "Name a folder of class folders, or hub:user/name.")
     known = recall(Path(teacher)) if teacher and Path(teacher).is_dir() else {}
@@ -128,7 +127,7 @@ def _task(data: str, teacher: str, recover_from: tuple[int, ...] | None, chosen:
 
 
 def _phases(flip: bool, seed: int, has_teacher: bool, chosen: dict[str, Any]) -> dict[str, PhaseSettings]:
-    from ..train.settings import PHASES
+    from ..train.settings import PHASES, fitted
 
     common = {name: chosen[name] for name in COMMON if chosen[name] is not None}
     phases = {}
@@ -141,17 +140,8 @@ def _phases(flip: bool, seed: int, has_teacher: bool, chosen: dict[str, Any]) ->
             settings = replace(PHASES[phase], patience=0, flip=flip, seed=seed, **common, **given)
             if phase == "recovery":
                 settings = replace(settings, patch_drop=0.0)
-            phases[phase] = _fitted(settings)
+            phases[phase] = fitted(settings)
     return phases
-
-
-def _fitted(settings: PhaseSettings) -> PhaseSettings:
-    """Warm-up and growing augmentation of a short phase are short, too."""
-    return replace(
-        settings,
-        warmup_epochs=min(settings.warmup_epochs, settings.epochs // WARMUP_SHARE),
-        ramp_epochs=min(settings.ramp_epochs, settings.epochs // RAMP_SHARE),
-    )
 
 
 def _recovery_starts(epochs: int, chosen: tuple[int, ...] | None) -> tuple[int, ...]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .output import Output, bold, output_options, printable
+from ..plaintext import printable
+from .output import Output, bold, output_options
 
 if TYPE_CHECKING:
     from ..doctor import Check, Target

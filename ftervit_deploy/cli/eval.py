@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..config import Settings
+from ..plaintext import printable
 from .options import (
     IMAGE_SUFFIX,
     kernels_option,
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from ..evaluate import Score
     from ..photos import LabelledPhoto
 
-BATCH = 64
-"""Photos decoded at a time, so that memory stays bounded."""
 LARGEST_MATRIX = 20
 """Models with more classes get their most frequent confusions instead of a matrix."""
 CONFUSIONS_SHOWN = 10
@@ -49,11 +47,17 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Result:
-    """What `eval` found; comparison: None without --against."""
+    """What `eval` found.
+
+    Attributes:
+        skipped: photos that could not be read.
+        comparison: None without --against.
+    """
 
     score: Score
     labels: Sequence[str]
     images_per_second: float
+    skipped: int
     comparison: Comparison | None = None
 
 
@@ -166,50 +170,27 @@ def _wordnet_ids(classes: int) -> list[str]:
 def _measured(
     engine: Engine, photos: Sequence[LabelledPhoto], checkpoint: Checkpoint | None, output: Output
 ) -> Result:
-    import numpy as np
-
+    from ..classify import classify
     from ..evaluate import agreement, logit_cosine, score
 
-    ours, theirs, seconds = [], [], 0.0
-    for pixels in _batches(engine, photos, output):
-        started = time.perf_counter()
-        ours.append(engine.logits(pixels))
-        seconds += time.perf_counter() - started
-        if checkpoint is not None:
-            theirs.append(_student_logits(checkpoint, pixels))
-    logits = np.concatenate(ours)
-    labels = np.array([photo.label for photo in photos])
-    found = score(logits, labels)
-    speed = len(photos) / max(seconds, 1e-9)
-    if checkpoint is None:
-        return Result(found, engine.labels, speed)
-    other = np.concatenate(theirs)
-    beside = Comparison(score(other, labels).top1, agreement(logits, other), logit_cosine(logits, other))
-    return Result(found, engine.labels, speed, beside)
+    other = None if checkpoint is None else _student(checkpoint)
+    done = classify(engine, output.track(photos, "Evaluating"), other)
+    for sentence in done.skipped:
+        output.note(f"Skipped: {printable(sentence)}")
+    found, speed = score(done.logits, done.labels), len(done.photos) / max(done.seconds, 1e-9)
+    beside = None
+    if done.others is not None:
+        beside = Comparison(
+            score(done.others, done.labels).top1, agreement(done.logits, done.others),
+            logit_cosine(done.logits, done.others),
+        )  # fmt: skip
+    return Result(found, engine.labels, speed, len(done.skipped), beside)
 
 
-def _student_logits(checkpoint: Checkpoint, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+def _student(checkpoint: Checkpoint) -> Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]:
     from ..train.evaluate import student_logits
 
-    return student_logits(checkpoint, pixels)
-
-
-def _batches(
-    engine: Engine, photos: Sequence[LabelledPhoto], output: Output
-) -> Iterator[npt.NDArray[np.uint8]]:
-    import numpy as np
-
-    from ..photos import load_photo, preprocess
-
-    size, preprocessing = engine.architecture.image_size, engine.preprocessing
-    batch = []
-    for photo in output.track(photos, "Evaluating"):
-        batch.append(preprocess(load_photo(photo.path), size, preprocessing))
-        if len(batch) == BATCH:
-            yield np.stack(batch)
-            batch = []
-    if batch:
-        yield np.stack(batch)
+    return lambda pixels: student_logits(checkpoint, pixels)
 
 
 def as_json(result: Result) -> dict[str, object]:
@@ -219,6 +200,7 @@ def as_json(result: Result) -> dict[str, object]:
         "top1": result.score.top1,
         "top5": result.score.top5,
         "images_per_second": result.images_per_second,
+        "skipped": result.skipped,
     }
     if result.comparison is not None:
         record |= {
@@ -231,8 +213,9 @@ def as_json(result: Result) -> dict[str, object]:
 
 def as_text(result: Result) -> str:
     """Accuracy, agreement, speed and confusion for a person."""
+    left_out = f", {result.skipped} that cannot be read left out" if result.skipped else ""
     rows = [
-        ("photos", f"{result.score.images}"),
+        ("photos", f"{result.score.images}{left_out}"),
         ("top-1", f"{100 * result.score.top1:.2f} %"),
         ("top-5", f"{100 * result.score.top5:.2f} %"),
         ("engine", f"{result.images_per_second:.1f} photos/s"),

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .output import Output, megabytes, printable, table
+from ..plaintext import printable
+from .output import Output, megabytes, table
 
 if TYPE_CHECKING:
     from ..firmware import BuildError, FirmwareBuild, Listener

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..plaintext import printable
 from .options import chosen_image, naming, settle
-from .output import Output, bold, dim, megabytes, output_options, percent, printable, table
+from .output import Output, bold, dim, megabytes, output_options, percent, table
 
 if TYPE_CHECKING:
     from ..lower import IntegerModel

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ..plaintext import one_line, printable
+
 if TYPE_CHECKING:
     from rich.status import Status
 
@@ -234,16 +236,6 @@ def bold(text: str) -> str:
 def dim(text: str) -> str:
     """`text` dimmed where stdout shows colours."""
     return f"\x1b[2m{text}\x1b[0m" if colour_depth() else text
-
-
-def one_line(text: str) -> str:
-    """`text` without line breaks and other control characters, which a hostile name may carry."""
-    return " ".join(printable(text).split())
-
-
-def printable(text: str) -> str:
-    """`text` with a space for every character that does not print, such as a terminal's escape."""
-    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def table(rows: Sequence[Sequence[str]], headings: Sequence[str] = (), left: int = 1) -> str:

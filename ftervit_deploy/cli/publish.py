@@ -49,13 +49,14 @@ def publish(
     and the classes; photos stay here unless --with-photos shows them in the report.
     """
     from ..files import user_path
-    from ..publish import check_repo, check_token, publication
+    from ..publish import check_licence, check_repo, check_token, publication
 
     if split is not None and data is None:
         raise click.UsageError("--split goes with --data.", click.get_current_context())
     output.hush_the_hub()
     check_bokeh()
     check_repo(repo)
+    check_licence(licence)
     folder = None if dry_run is None else user_path(dry_run)
     if folder is None:
         check_token()

@@ -49,13 +49,15 @@ def report(
     shows what can be had, and says why where something cannot. It needs `pip install ftervit[report]`;
     importance and attention need `ftervit[train]`, too.
     """
-    from ..files import user_path, write_atomic
+    from ..files import FileError, user_path, write_atomic
 
     check_bokeh()
     if split is not None and data is None:
         raise click.UsageError("--split goes with --data.", click.get_current_context())
     output.hush_the_hub()
     target = user_path(out)
+    if not target.absolute().parent.is_dir():
+        raise FileError(f"There is no folder {target.parent}.", "Make it, or name another file with -o.")
     subject = opened(source, teacher, output)
     request = request_of(photos, data, split, boards, probes, pictures=not no_photos)
     found, page = made(subject, request, output)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..plaintext import printable
 from .options import IMAGE_SUFFIX, kernels_option, model_option, open_engine, settle, threads_option
-from .output import Output, bold, dim, output_options, percent, printable
+from .output import Output, bold, dim, output_options, percent
 
 if TYPE_CHECKING:
     from ..engine import Engine

@@ -14,7 +14,8 @@ from typing import Protocol
 from ..backtrace import Place
 from ..link import Prediction
 from ..monitor import View, log_level, plain_text
-from .output import Output, colour_depth, dim, printable
+from ..plaintext import printable
+from .output import Output, colour_depth, dim
 
 REDRAW_S = 0.1
 LABEL_CELLS, BAR_CELLS = 24, 30

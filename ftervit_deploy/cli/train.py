@@ -11,6 +11,7 @@ import click
 
 from ..errors import FtervitError, TrainError
 from ..files import user_path
+from ..train.settings import PHASE_NAMES
 from .output import Output, megabytes, output_options, percent
 from .typed import command_line
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 PRECISIONS = ("auto", "fp32", "bf16")
 DATASET = "hub:"
 """What DATA begins with, where it is a dataset rather than a folder."""
-PHASE_NAMES = ("guide", "teacher", "training", "recovery")
 REMEMBERED: dict[str, Any] = {
     "preset": "mcu_micro_64",
     "split": "random",
@@ -159,7 +159,7 @@ def _memory(out: Path, data: str | None, chosen: dict[str, Any]) -> RunMemory:
     values = {**REMEMBERED, **known}
     values.update({name: chosen[name] for name in REMEMBERED if chosen[name] is not None})
     if data is not None:
-        values["data"] = data if data.startswith(DATASET) else str(user_path(data).resolve())
+        values["data"] = located_data(data)
     if "data" not in values:
         raise TrainError("No folder of photos is named, and the run folder is new.", "Give DATA.")
     if chosen["unlabelled"]:
@@ -176,16 +176,24 @@ def _memory(out: Path, data: str | None, chosen: dict[str, Any]) -> RunMemory:
     return RunMemory(**values)
 
 
+def located_data(data: str) -> str:
+    """DATA as a run remembers it: folders by their whole path, datasets of the hub by their name."""
+    name = data.removeprefix(DATASET)
+    if name == data:
+        return str(user_path(data).resolve())
+    return f"{DATASET}{user_path(name).resolve()}" if Path(name).is_dir() else data
+
+
 def _check_folder(name: str, hint: str) -> None:
     if not Path(name).is_dir():
         raise TrainError(f"There is no folder {name}.", hint)
 
 
 def _settings(phase: str, memory: RunMemory, chosen: dict[str, Any]) -> PhaseSettings:
-    from ..train.settings import PHASES
+    from ..train.settings import PHASES, fitted
 
     given = {name: value for name, value in chosen.items() if value is not None and name not in REMEMBERED}
-    return replace(PHASES[phase], flip=memory.flip, seed=memory.seed, **given)
+    return fitted(replace(PHASES[phase], flip=memory.flip, seed=memory.seed, **given), asked=given)
 
 
 def _payload(result: PhaseResult) -> dict[str, Any]:

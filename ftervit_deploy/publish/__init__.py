@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .contents import Publication, publication
+from .contents import Publication, check_licence, publication
 from .push import Pushed, check_repo, check_token, push
 
-__all__ = ["Publication", "Pushed", "check_repo", "check_token", "publication", "push"]
+__all__ = ["Publication", "Pushed", "check_licence", "check_repo", "check_token", "publication", "push"]

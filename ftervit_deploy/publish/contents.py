@@ -60,6 +60,22 @@ def publication(subject: Subject, report: Report, page: bytes, repo: str, licenc
         licence: the hub's name of a licence, e.g. ``apache-2.0``.
 
     Raises:
+        ConfigError: see `check_licence`.
+    """
+    check_licence(licence)
+    image = f"{repo.rpartition('/')[2]}.ftv"
+    files = {image: subject.image, CHECKPOINT: _checkpoint(subject), REPORT: page}
+    files |= {f"log/{phase}.jsonl": read_file(path, "log") for phase, path in subject.logs}
+    metrics = tuple(_metrics(report, image))
+    card = _card(subject, report, repo, licence, image, metrics, files)
+    files[CARD] = card.encode("utf-8", "replace")
+    return Publication(dict(sorted(files.items())), image, metrics)
+
+
+def check_licence(licence: str) -> None:
+    """Refuse what the hub would not take.
+
+    Raises:
         ConfigError: `licence` cannot be the name of one.
     """
     if not _LICENCE.fullmatch(licence):
@@ -67,18 +83,13 @@ def publication(subject: Subject, report: Report, page: bytes, repo: str, licenc
             f"{licence!r} cannot be a licence on the hub.",
             "Use its name there, such as apache-2.0, mit, cc-by-4.0 or other.",
         )
-    image = f"{repo.rpartition('/')[2]}.ftv"
-    files = {image: subject.image, CHECKPOINT: _checkpoint(subject), REPORT: page}
-    files |= {f"log/{phase}.jsonl": read_file(path, "log") for phase, path in subject.logs}
-    metrics = tuple(_metrics(report, image))
-    files[CARD] = _card(subject, report, repo, licence, image, metrics, files).encode()
-    return Publication(dict(sorted(files.items())), image, metrics)
 
 
 def _checkpoint(subject: Subject) -> bytes:
     """The packed checkpoint of training where there is one, else the image's weights."""
     file = subject.checkpoint_file
-    if file is not None and file.suffix == PurePosixPath(CHECKPOINT).suffix:
+    packed = subject.student.ternary and file is not None and file.suffix == PurePosixPath(CHECKPOINT).suffix
+    if packed and file is not None:
         return read_file(file, "checkpoint")
     return as_safetensors(read_image(subject.image))[0]
 
@@ -96,6 +107,12 @@ def _metrics(report: Report, image: str) -> Iterator[Metric]:
             yield Metric(
                 f"top-1 after {phase.name}, in PyTorch", _percent(best.top1), "measured",
                 f"`log/{phase.name}.jsonl`, epoch {best.epoch}, on the validation photos that chose it",
+            )  # fmt: skip
+        if phase.tested is not None:
+            photos, top1 = phase.tested
+            yield Metric(
+                f"top-1 after {phase.name}, in PyTorch, on test photos", _percent(top1), "measured",
+                f"`log/{phase.name}.jsonl`, on {photos} photos that chose nothing",
             )  # fmt: skip
     yield Metric("size", f"{ours.bytes:,} bytes", "computed", f"`{image}`, the whole file")
     yield Metric("not ternary", _percent(ours.leftover), "computed", f"share of the bytes of `{image}`")
@@ -137,7 +154,7 @@ def _index(subject: Subject, report: Report) -> dict[str, Any] | None:
     accuracy = report.accuracy
     if isinstance(accuracy, Missing):
         return None
-    data = subject.data.name if subject.data else f"{accuracy.images} photos"
+    data = accuracy.data or f"{accuracy.images} photos"
     return {"data": data, "top1": round(accuracy.top1, 6), "images": accuracy.images}
 
 

@@ -26,8 +26,19 @@ def check_repo(repo: str) -> None:
     Raises:
         HubError: it has not the form user/name.
     """
-    if not _REPO.fullmatch(repo) or ".." in repo or "--" in repo:
-        raise HubError(f"{repo!r} cannot be the name of a hub repository.", "It has the form user/name.")
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+    try:
+        validate_repo_id(repo)
+        possible = _REPO.fullmatch(repo) is not None
+    except HFValidationError:
+        possible = False
+    if not possible:
+        raise HubError(
+            f"{repo!r} cannot be the name of a hub repository.",
+            "It has the form user/name, with letters, digits, dots, hyphens and underscores.",
+        )
 
 
 def check_token() -> None:
@@ -91,6 +102,11 @@ def _sentence(error: Exception, repo: str) -> HubError:
         return HubError(
             f"The token may not write to {repo}. {nothing}",
             "Set HF_TOKEN to one that may, or check the name.",
+        )
+    if status is not None and 400 <= status < 500:
+        return HubError(
+            f"The hub refused the request for {repo} (status {status}). {nothing}",
+            "Check the repository's name.",
         )
     if status is not None:
         return HubError(f"The hub answered with status {status} for {repo}. {nothing}", "Try again later.")

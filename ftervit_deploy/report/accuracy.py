@@ -8,19 +8,19 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from ..classify import Classified, classify
 from ..engine import Engine
 from ..errors import DataError
 from ..evaluate import match_classes, probabilities, score
-from ..photos import LabelledPhoto, labelled_photos, listed_photos, load_photo, preprocess
+from ..photos import LabelledPhoto, labelled_photos, listed_photos
 from ..resources import data_file
 from .contents import Accuracy, Missing, Phase, WorstPhoto
 from .photographs import shown
 from .subject import Subject
 
 WORST_SHOWN = 12
-LARGEST_MATRIX = 60
+LARGEST_MATRIX = 40
 """Models with more classes get their most frequent confusions in a table instead."""
-_BATCH = 64
 
 Track = Callable[[Sequence[LabelledPhoto]], Iterable[LabelledPhoto]]
 """Passes photos through, and shows progress if it likes."""
@@ -45,17 +45,23 @@ def measured(
     names = subject.test or subject.validation if own else split
     if folder is None or (own and not names):
         return _on_record(subject)
-    photos = _photos(folder, subject.student.labels, names)
-    if not photos:
-        if own:
-            return Missing("The validation photos of the run are not where they were.")
-        raise DataError(f"{folder} holds none of the photos that the split lists.")
-    logits = _logits(subject.image, track(photos))
+    try:
+        photos = _photos(folder, subject.student.labels, names)
+        if not photos:
+            raise DataError("The photos that the split lists are not where they were.")
+        with Engine(subject.image) as engine:
+            found = classify(engine, track(photos))
+    except DataError as error:
+        if not own:
+            raise
+        return Missing(str(error))
     kind, role = _kind(subject, own, bool(names))
+    left_out = f" {len(found.skipped)} more could not be read." if found.skipped else ""
+    name = folder.resolve().name
     evidence = (
-        f"The C engine on {len(photos)} {kind} of {folder.resolve().name}, measured for this page.{role}"
+        f"The C engine on {len(found.photos)} {kind} of {name}, measured for this page.{role}{left_out}"
     )
-    return _accuracy(subject, photos, logits, evidence, pictures)
+    return _accuracy(subject, found, name, evidence, pictures)
 
 
 def _kind(subject: Subject, own: bool, listed: bool) -> tuple[str, str]:
@@ -72,7 +78,7 @@ def _on_record(subject: Subject) -> Accuracy | Missing:
     if record is None:
         return Missing("No photos with classes are at hand; name a folder of class folders with --data.")
     return Accuracy(
-        record.images, record.top1, record.top5,
+        record.images, record.top1, record.top5, "",
         f"The C engine on {record.images} photos, as `ftervit eval` recorded it beside the model.",
         (), (), "The record has no confusion matrix; --data measures again.",
     )  # fmt: skip
@@ -85,32 +91,12 @@ def _photos(folder: Path, labels: Sequence[str], names: Sequence[str] | None) ->
     return [LabelledPhoto(photo.path, classes[photo.label]) for photo in photos]
 
 
-def _logits(image: bytes, photos: Iterable[LabelledPhoto]) -> npt.NDArray[np.int32]:
-    found, batch = [], []
-    with Engine(image) as engine:
-        size, how = engine.architecture.image_size, engine.preprocessing
-        for photo in photos:
-            batch.append(preprocess(load_photo(photo.path), size, how))
-            if len(batch) == _BATCH:
-                found.append(engine.logits(np.stack(batch)))
-                batch = []
-        if batch:
-            found.append(engine.logits(np.stack(batch)))
-    return np.concatenate(found)
-
-
-def _accuracy(
-    subject: Subject,
-    photos: Sequence[LabelledPhoto],
-    logits: npt.NDArray[np.int32],
-    evidence: str,
-    pictures: bool,
-) -> Accuracy:
-    found = score(logits, np.array([photo.label for photo in photos]))
+def _accuracy(subject: Subject, done: Classified, data: str, evidence: str, pictures: bool) -> Accuracy:
+    found = score(done.logits, done.labels)
     confusion = tuple(tuple(int(count) for count in row) for row in found.confusion)
-    worst = tuple(_worst(subject, photos, probabilities(logits))) if pictures else ()
+    worst = tuple(_worst(subject, done.photos, probabilities(done.logits))) if pictures else ()
     note = "" if pictures else "Photos are left out of this page."
-    return Accuracy(found.images, found.top1, found.top5, evidence, confusion, worst, note)
+    return Accuracy(found.images, found.top1, found.top5, data, evidence, confusion, worst, note)
 
 
 def _worst(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..image.components import PATCH_EMBEDDING
@@ -36,6 +37,10 @@ from .figures import (
     size_text,
 )
 
+_NUMBERED = 16
+"""Classes up to which each cell of the confusion matrix has its number, and empty cells are drawn."""
+_POINTS = 400
+"""Epochs of a curve that are drawn, about; long phases are thinned."""
 _LINES = ("#3b6ea8", "#c2572e", "#2f8f6b", "#8a5a9e")
 
 
@@ -189,7 +194,7 @@ def curves_chart(phases: Sequence[Phase], what: str) -> Chart:
     logarithmic = what == "loss"
     plot = new_figure(300, y_axis_type="log" if logarithmic else "linear")
     offset, legend = 0, []
-    for number, phase in enumerate(phases):
+    for number, phase in enumerate(map(_thinned, phases)):
         x = [offset + epoch.epoch for epoch in phase.epochs]
         values = [epoch.loss if logarithmic else _percent(epoch.top1) for epoch in phase.epochs]
         colour = _LINES[number % len(_LINES)]
@@ -205,6 +210,18 @@ def curves_chart(phases: Sequence[Phase], what: str) -> Chart:
     if logarithmic:
         plot.yaxis.ticker = _decades([epoch.loss for phase in phases for epoch in phase.epochs])
     return Chart(plot, tuple(dict.fromkeys(legend)))
+
+
+def _thinned(phase: Phase) -> Phase:
+    """Every so many epochs, the best and the last."""
+    every = max(1, len(phase.epochs) // _POINTS)
+    last = len(phase.epochs) - 1
+    kept = [
+        epoch
+        for index, epoch in enumerate(phase.epochs)
+        if index % every == 0 or index == last or epoch is phase.best
+    ]
+    return replace(phase, epochs=tuple(kept))
 
 
 def _curve(plot: Any, phase: Phase, x: Sequence[int], values: Sequence[float | None], colour: str) -> None:
@@ -227,7 +244,7 @@ def _curve(plot: Any, phase: Phase, x: Sequence[int], values: Sequence[float | N
 
 def _decades(values: Sequence[float | None]) -> list[float]:
     """Ticks 1, 2, 5, 10 … about `values`; whole decades alone where they span many."""
-    positive = [value for value in values if value]
+    positive = [value for value in values if value and value > 0]
     if not positive:
         return [1.0]
     first, last = math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive)))
@@ -249,12 +266,13 @@ def _text(value: float | None, form: str) -> str:
 
 def confusion_chart(found: Accuracy, labels: Sequence[str]) -> Chart:
     """Photos by true (down) and predicted class (across); mistakes in another colour than hits."""
+    size = len(labels)
     cells = [
         (str(row), str(column), count, count / max(1, sum(counts)))
         for row, counts in enumerate(found.confusion)
         for column, count in enumerate(counts)
+        if count or size <= _NUMBERED
     ]
-    size = len(labels)
     plot = new_figure(
         min(640, max(330, 34 * size + 70)),
         x_range=[str(index) for index in range(size)],
@@ -266,7 +284,7 @@ def confusion_chart(found: Accuracy, labels: Sequence[str]) -> Chart:
         true=[labels[int(row)] for row, _, _, _ in cells],
         predicted=[labels[int(column)] for _, column, _, _ in cells],
         count=[count for _, _, count, _ in cells], share=[100 * share for _, _, _, share in cells],
-        text=[str(count) if count and size <= 16 else "" for _, _, count, _ in cells],
+        text=[str(count) if count and size <= _NUMBERED else "" for _, _, count, _ in cells],
         colour=["#3b6ea8" if row == column else "#c2572e" for row, column, _, _ in cells],
         alpha=[0.0 if not count else 0.25 + 0.7 * share for _, _, count, share in cells],
         ink=["white" if share > 0.5 else INK for _, _, _, share in cells],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,7 +27,7 @@ class Format:
     """One way to store a model.
 
     Attributes:
-        name: ``FP32``, ``partially ternary`` or ``fully ternary``.
+        name: ``FP32``, ``partially ternary`` with the rest in FP32 or FP16, or ``fully ternary``.
         note: what exactly that means here.
         components: bytes of each part; the same parts in every format.
         leftover: share of the bytes that is not ternary, 0 to 1.
@@ -162,20 +163,32 @@ class Epoch:
     teacher_top1: float | None
     lr: float | None
     zeros: float | None
+    validation_loss: float | None = None
+
+
+def _score(epoch: Epoch) -> tuple[float, float]:
+    """As train/validation.py has it: larger is better."""
+    loss = math.inf if epoch.validation_loss is None else epoch.validation_loss
+    return epoch.top1 or 0.0, -loss
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A phase of training and its epochs in order."""
+    """A phase of training and its epochs in order.
+
+    Attributes:
+        tested: number of test photos, and top-1 of the kept epoch on them, 0 to 1; None without any.
+    """
 
     name: str
     epochs: tuple[Epoch, ...]
+    tested: tuple[int, float] | None = None
 
     @property
     def best(self) -> Epoch | None:
-        """The epoch with the best validation accuracy, the first of equals."""
+        """The epoch that was kept: the best validation accuracy, of equals the least validation loss."""
         rated = [epoch for epoch in self.epochs if epoch.top1 is not None]
-        return max(rated, key=lambda epoch: epoch.top1 or 0.0) if rated else None
+        return max(rated, key=_score) if rated else None
 
 
 @dataclass(frozen=True)
@@ -196,6 +209,7 @@ class Accuracy:
 
     Attributes:
         top1, top5: 0 to 1.
+        data: name of the folder of photos; empty where only the record of a measurement is there.
         evidence: what was measured on what, in a sentence.
         confusion: photos by true and predicted class; empty where only the record of a measurement is there.
         worst: surest mistakes first, then the hardest of the others.
@@ -205,6 +219,7 @@ class Accuracy:
     images: int
     top1: float
     top5: float
+    data: str
     evidence: str
     confusion: tuple[tuple[int, ...], ...]
     worst: tuple[WorstPhoto, ...]

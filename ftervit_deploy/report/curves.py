@@ -37,7 +37,7 @@ def read_phase(name: str, path: Path) -> Phase:
         FileError: the log cannot be read.
     """
     text = read_file(path, "log").decode("utf-8", errors="replace")
-    return Phase(name, tuple(_epochs(text)))
+    return Phase(name, tuple(_epochs(text)), _tested(text))
 
 
 def log_configuration(path: Path) -> dict[str, Any]:
@@ -71,7 +71,17 @@ def _epochs(text: str) -> Iterator[Epoch]:
         yield Epoch(
             number, _number(entry.get("loss")), _number(entry.get("val_top1")),
             _number(entry.get("teacher_top1")), _number(entry.get("lr")), _number(entry.get("zero_fraction")),
+            _number(entry.get("val_loss")),
         )  # fmt: skip
+
+
+def _tested(text: str) -> tuple[int, float] | None:
+    for entry in _entries(text):
+        found = entry.get("tested")
+        if entry.get("kind") == "result" and isinstance(found, dict):
+            photos, top1 = _number(found.get("photos")), _number(found.get("top1"))
+            return None if photos is None or top1 is None else (int(photos), top1)
+    return None
 
 
 def _number(value: object) -> float | None:

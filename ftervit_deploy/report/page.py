@@ -11,8 +11,11 @@ import hashlib
 import importlib.util
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
+
+import numpy as np
 
 from ..files import FileError
 from ..resources import templates_folder
@@ -23,7 +26,8 @@ from .figures import Chart, size_text
 
 MOST_BYTES = 2_000_000
 """The largest page."""
-_QUALITY = 78
+_PHOTOS = ((78, 1.0), (60, 0.75), (45, 0.5))
+"""Quality of photos (WebP) and share of their side that is kept; the first that makes the page small enough."""
 
 
 def page_problem() -> str:
@@ -37,8 +41,19 @@ def render(report: Report) -> bytes:
     """The page, UTF-8.
 
     Raises:
-        FileError: it would be larger than MOST_BYTES.
+        FileError: it would be larger than MOST_BYTES, even with small photos.
     """
+    for quality, scale in _PHOTOS:
+        page = _rendered(report, partial(picture_uri, quality=quality, scale=scale))
+        if len(page) <= MOST_BYTES:
+            return page
+    raise FileError(
+        f"The page would have {len(page):,} bytes, more than {MOST_BYTES:,}.",
+        "Give fewer photos, or --no-photos.",
+    )
+
+
+def _rendered(report: Report, picture: Callable[[Picture], str]) -> bytes:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -47,7 +62,7 @@ def render(report: Report) -> bytes:
         loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters.update(picture=picture_uri, pixels=pixels_uri, size=size_text, percent=_percent)
+    environment.filters.update(picture=picture, pixels=pixels_uri, size=size_text, percent=_percent)
     start = (folder / "start.js").read_text("utf-8")
     drawn = dict(_charts(report))
     library, items = _library(), [_item(name, chart.plot) for name, chart in drawn.items()]
@@ -64,12 +79,7 @@ def render(report: Report) -> bytes:
         "policy": _policy(library, start),
         "full": report.sizes.formats[0].bytes / report.sizes.formats[-1].bytes,
     }
-    page = environment.get_template("page.html.j2").render(context).encode()
-    if len(page) > MOST_BYTES:
-        raise FileError(
-            f"The page would have {len(page):,} bytes, more than {MOST_BYTES:,}.", "Give fewer photos."
-        )
-    return page
+    return environment.get_template("page.html.j2").render(context).encode("utf-8", "replace")
 
 
 def _charts(report: Report) -> Iterator[tuple[str, Chart]]:
@@ -147,9 +157,14 @@ def _policy(*scripts: str) -> str:
     )
 
 
-def picture_uri(picture: Picture) -> str:
-    """A photo as a data URI: WebP."""
-    return _uri(picture, "WEBP", "image/webp", quality=_QUALITY, method=5)
+def picture_uri(picture: Picture, quality: int = 78, scale: float = 1.0) -> str:
+    """A photo as a data URI: WebP of that quality, its sides times `scale`."""
+    from PIL import Image
+
+    if scale < 1.0:
+        height, width = (max(1, round(side * scale)) for side in picture.shape[:2])
+        picture = np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
+    return _uri(picture, "WEBP", "image/webp", quality=quality, method=5)
 
 
 def pixels_uri(picture: Picture) -> str:

@@ -49,9 +49,18 @@ def chosen_photos(named: Sequence[Path], subject: Subject, most: int) -> tuple[C
     Raises:
         DataError: a path that is neither a photo nor a folder with photos.
     """
-    paths = _named(named) if named else _own(subject)
+    paths = spread(_named(named), most) if named else [p for p in spread(_own(subject), most) if _readable(p)]
     labels = {label: index for index, label in reversed(list(enumerate(subject.student.labels)))}
-    return tuple(ChosenPhoto(path, labels.get(path.parent.name)) for path in spread(paths, most))
+    return tuple(ChosenPhoto(path, labels.get(path.parent.name)) for path in paths)
+
+
+def _readable(path: Path) -> bool:
+    """Training left out what it could not read; so does a report of its photos."""
+    try:
+        load_photo(path)
+    except DataError:
+        return False
+    return True
 
 
 def spread(items: Sequence[_Item], most: int) -> list[_Item]:

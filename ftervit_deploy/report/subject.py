@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -132,8 +133,13 @@ def _of_folder(folder: Path, teacher: Checkpoint | None, name: str = "", alias: 
     if teacher is None and own.is_file():
         teacher = _full_precision(str(own))
     photos = folder / "photos"
+    used = (
+        STUDENT_PHASES[: STUDENT_PHASES.index(file.parent.name) + 1]
+        if file.parent != folder
+        else STUDENT_PHASES
+    )
     return Subject(
-        name or folder.resolve().name, packed_image(student), student, file, teacher, _logs(folder),
+        name or folder.resolve().name, packed_image(student), student, file, teacher, _logs(folder, used),
         _data(folder), _listed(folder, "validation"), photos if photos.is_dir() else None, _measured(folder),
         folder, _listed(folder, "test"),
     )  # fmt: skip
@@ -150,9 +156,10 @@ def _student_file(folder: Path) -> Path:
     )
 
 
-def _logs(folder: Path) -> tuple[tuple[str, Path], ...]:
+def _logs(folder: Path, students: Sequence[str]) -> tuple[tuple[str, Path], ...]:
+    """Of the teacher's phases and of those of the student that made it."""
     found = []
-    for phase in (*TEACHER_PHASES, *STUDENT_PHASES):
+    for phase in (*TEACHER_PHASES, *students):
         for path in (folder / phase / _LOG, folder / "log" / f"{phase}.jsonl"):
             if path.is_file():
                 found.append((phase, path))

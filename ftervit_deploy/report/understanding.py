@@ -51,16 +51,22 @@ def importance(
     from ..train.understand import UNKNOWN, importance_of
 
     checkpoint = subject.teacher or subject.student
-    classes = checkpoint.architecture.classes
+    ours = subject.teacher is None or _same_classes(subject.teacher, subject.student)
     if sum(parameter_counts(checkpoint.architecture).values()) > _LARGE:
         photos = spread(photos, _LARGE_PHOTOS)
-    known = [photo.label is not None and photo.label < classes for photo in photos]
+    known = [photo.label is not None and ours for photo in photos]
     labels = np.array([p.label if k else UNKNOWN for p, k in zip(photos, known, strict=True)], np.int64)
     found = importance_of(checkpoint, _pixels(checkpoint, photos), labels, probes, on_step)
     whose = "the FP32 teacher" if subject.teacher else (
         "the ternary student, gradients passed straight through its rounding"
     )  # fmt: skip
     return Importance(whose, _loss(known), probes, _shares(found))
+
+
+def _same_classes(teacher: Checkpoint, student: Checkpoint) -> bool:
+    """The teacher's logits are those of the student's classes, as far as it says."""
+    said = "labels" in teacher.stated
+    return teacher.labels == student.labels if said else len(teacher.labels) == len(student.labels)
 
 
 def _loss(known: Sequence[bool]) -> str:

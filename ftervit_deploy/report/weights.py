@@ -1,4 +1,4 @@
-"""What the weights show: bytes in three formats, zeros per layer, patch filters beside FP32."""
+"""What the weights show: bytes in four formats, zeros per layer, patch filters beside FP32."""
 
 from __future__ import annotations
 
@@ -90,13 +90,12 @@ def _layer(name: str, group: str, *codes: npt.NDArray[np.int8]) -> LayerZeros:
 def filters(student: Checkpoint, teacher: Checkpoint | None, image: bytes) -> Filters:
     """The ternary filters of the image, beside the teacher's; features come later, with the photos."""
     ternary = _filters_of(_image_filters(image), student.architecture)
-    if teacher is None or teacher.architecture.width != student.architecture.width:
+    full = None if teacher is None else _filters_of(teacher.dense()[_PATCH], teacher.architecture)
+    if full is None or full.shape != ternary.shape:
         shown = _spread(len(ternary), PAIRS_SHOWN)
-        why = "The FP32 model is not at hand, so there is no cosine; name it with --teacher."
-        return Filters((), (), tuple(_picture(ternary[index]) for index in shown), None, why)
-    full = _filters_of(teacher.dense()[_PATCH], teacher.architecture)
-    if full.shape != ternary.shape:
-        return Filters((), (), (), None, "The FP32 model has patches of another size.")
+        why = "is not at hand; name it with --teacher" if full is None else "has other filters: no such pairs"
+        alone = tuple(_picture(ternary[index]) for index in shown)
+        return Filters((), (), alone, None, f"There is no cosine: the FP32 model {why}.")
     a, b = full.reshape(len(full), -1), ternary.reshape(len(ternary), -1)
     norms = np.maximum(np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1), 1e-30)
     cosines = np.einsum("nk,nk->n", a, b) / norms

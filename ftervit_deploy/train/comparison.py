@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -18,14 +19,15 @@ from ..image import scheme_bytes, write_image
 from ..lower import lower
 from ..machine import describe_machine
 from ..schemes import SCHEMES, rules_of, scheme_named
-from .distill import open_split, run_phase
+from .data import Split
+from .distill import check_same_photos, open_split, run_phase, split_json
 from .findings import BASE_NAME, TEACHER_NAME
 from .judging import Judge
-from .log import configuration_logged, epochs_logged
+from .log import configuration_logged, epochs_logged, result_logged
 from .phase import KEPT_NAME, SPLIT_NAME, STATE_NAME, PhaseResult, RunOptions, versions
 from .results import METHODS, Results, Row
-from .settings import PHASES, PhaseSettings, recall
-from .starts import BEST_NAME, STUDENT_PHASES, Sources
+from .settings import PHASE_NAMES, PhaseSettings, recall
+from .starts import BEST_NAME, STUDENT_PHASES, Sources, digest_of
 from .state import Description, read_run_checkpoint
 from .task import Entry, Task
 
@@ -52,6 +54,8 @@ class Comparison:
     ) -> None:
         self.folder, self.task, self.options, self.say = folder, task, options, say
         self._judge: Judge | None = None
+        self._split: Split | None = None
+        self._key = ""
         known = () if options.overwrite else _known_commands(folder, task)
         self.commands = tuple(dict.fromkeys([*known, command]))
 
@@ -62,20 +66,27 @@ class Comparison:
             FtervitError: as `run_phase`.
         """
         if self.options.overwrite:
-            self._forget(entries)
+            self._forget()
         try:
             return self._run(entries)
         except StoppedError as stopped:
             raise StoppedError(stopped.what, "The same command continues, without --overwrite.") from None
 
-    def _forget(self, entries: Sequence[Entry]) -> None:
-        for name in (TEACHER_FOLDER, *(entry.name for entry in entries)):
-            (self.folder / name / ROW_NAME).unlink(missing_ok=True)
-            for phase in PHASES:
-                (self.folder / name / phase / STATE_NAME).unlink(missing_ok=True)
+    def _forget(self) -> None:
+        """Everything that a later call would go on with, of students that are not named now as well."""
+        (self.folder / TASK_NAME).unlink(missing_ok=True)
+        for path in (*self.folder.glob(f"*/{ROW_NAME}"), *self.folder.glob(f"*/{SPLIT_NAME}")):
+            path.unlink(missing_ok=True)
+        for phase in PHASE_NAMES:
+            for path in self.folder.glob(f"*/{phase}/*.safetensors"):
+                path.unlink(missing_ok=True)
 
     def _run(self, entries: Sequence[Entry]) -> Results:
         taught = self._teacher()
+        self._split = self._opened(taught.weights)
+        photos = hashlib.sha256(split_json(self._split, self.task.memory.data)).hexdigest()[:16]
+        weights = digest_of(read_checkpoint(taught.weights).dense())
+        self._key = f"{self.task.fingerprint()}-{photos}-{weights}"
         rows: list[Row] = []
         for number, entry in enumerate(entries, start=1):
             self.say(f"{entry.name}, {number} of {len(entries)}")
@@ -89,6 +100,24 @@ class Comparison:
                 ]
                 draw_comparison(self._curves(rows, entries), points, self.options.plot)
         return results
+
+    def _opened(self, teacher: str) -> Split:
+        """The photos that all students learn from and are judged by.
+
+        Raises:
+            DataError: they have no labels.
+            TrainError: the teacher's run had others.
+        """
+        memory = self.task.memory
+        split = open_split(self.folder, memory, "training", Sources(teacher), self.options.memory_bytes)
+        if not split.labelled:
+            raise DataError(
+                "The photos have no labels, and methods are compared by accuracy.", "Name others."
+            )
+        run = Path(teacher).parent.parent
+        if recall(run):
+            check_same_photos(run, split, memory.data)
+        return split
 
     def _curves(self, rows: Sequence[Row], entries: Sequence[Entry]) -> list[Curve]:
         """Validation top-1 after every epoch of the students that are done."""
@@ -109,10 +138,12 @@ class Comparison:
         resume = (folder / settings.phase / STATE_NAME).exists()
         memory = replace(self.task.memory, scheme=scheme)
         options = replace(self.options, overwrite=False, resume=resume, plot=None, command=self.commands[-1])
-        result = run_phase(folder, memory, settings, sources, options)
+        return run_phase(folder, memory, settings, sources, replace(options, on_begin=self._record))
+
+    def _record(self) -> None:
+        """What this folder compares, once the first phase has begun."""
         record = {"commands": self.commands, "task": self.task.described()}
         write_atomic(self.folder / TASK_NAME, (json.dumps(record, indent=2) + "\n").encode())
-        return result
 
     def _teacher(self) -> _Taught:
         """The teacher's weights, and the phases that made them."""
@@ -130,7 +161,7 @@ class Comparison:
         path = self.folder / entry.name / ROW_NAME
         if path.exists():
             row = Row.read(path)
-            if row.task == self.task.fingerprint():
+            if row.task == self._key:
                 return row
         row = self._trained(entry, teacher)
         row.write(path)
@@ -145,11 +176,9 @@ class Comparison:
                 done[settings.phase] = self._phase(entry.name, settings, entry.scheme, sources)
         last = list(done.values())[-1]
         scheme, phase1, tested = scheme_named(entry.scheme), done.get("training"), last.tested
-        if last.top1 is None or last.teacher_top1 is None:
-            raise DataError(
-                "The photos have no labels, and methods are compared by accuracy.", "Name others."
-            )
-        image_bytes, engine_top1 = self._packed(entry, teacher, last)
+        assert last.top1 is not None
+        assert last.teacher_top1 is not None
+        image_bytes, engine_top1 = self._packed(entry, last)
         return Row(
             name=entry.name, group=entry.group, scheme=scheme.name, change=entry.change,
             rules=rules_of(scheme), source=scheme.source, left_out=scheme.left_out,
@@ -158,12 +187,12 @@ class Comparison:
             phase1_top1=_description(start).accuracy if start else phase1.top1 if phase1 else None,
             recovery_top1=done["recovery"].top1 if "recovery" in done else None,
             top1=last.top1, teacher_top1=last.teacher_top1,
-            phase1_test_top1=self._phase1_tested(start, phase1, teacher),
+            phase1_test_top1=self._phase1_tested(start, phase1),
             test_top1=tested.top1 if tested else None,
             teacher_test_top1=tested.teacher_top1 if tested else None,
             engine_top1=engine_top1, zero_fraction=last.zero_fraction,
             epochs={name: result.epochs for name, result in done.items()},
-            seconds=sum(result.seconds for result in done.values()), task=self.task.fingerprint(),
+            seconds=sum(result.seconds for result in done.values()), task=self._key,
         )  # fmt: skip
 
     def _start_of(self, entry: Entry) -> Path | None:
@@ -174,27 +203,27 @@ class Comparison:
             else None
         )
 
-    def _phase1_tested(self, start: Path | None, phase1: PhaseResult | None, teacher: str) -> float | None:
+    def _phase1_tested(self, start: Path | None, phase1: PhaseResult | None) -> float | None:
         """Top-1 on the test photos before the recovery; None where there are none."""
         if start is None:
             return phase1.tested.top1 if phase1 and phase1.tested else None
-        judge = self._judged(teacher, _description(start))
+        judge = self._judged(_description(start))
         return judge.checkpoint(start) if judge.testing else None
 
-    def _packed(self, entry: Entry, teacher: str, last: PhaseResult) -> tuple[int | None, float | None]:
+    def _packed(self, entry: Entry, last: PhaseResult) -> tuple[int | None, float | None]:
         """Pack and judge what the engine can run; returns the image's bytes and its top-1."""
         if last.packed is None:
             return None, None
         image = write_image(lower(build_graph(read_checkpoint(str(last.packed)))), "t2")
         write_atomic(self.folder / entry.name / IMAGE_NAME, image)
-        return len(image), self._judged(teacher, _description(last.checkpoint)).engine(image)
+        return len(image), self._judged(_description(last.checkpoint)).engine(image)
 
-    def _judged(self, teacher: str, description: Description) -> Judge:
-        """The photos that judge; opened once."""
+    def _judged(self, description: Description) -> Judge:
+        """The photos that judge; decoded once."""
         if self._judge is None:
-            memory = self.options.memory_bytes
-            split = open_split(self.folder, self.task.memory, "training", Sources(teacher), memory)
-            self._judge = Judge(split, description.architecture, description.preprocessing, memory)
+            assert self._split is not None
+            about = description.architecture, description.preprocessing
+            self._judge = Judge(self._split, *about, self.options.memory_bytes)
         return self._judge
 
     def _architecture(self, entry: Entry) -> Architecture:
@@ -202,13 +231,15 @@ class Comparison:
         return _description(self.folder / entry.name / phase / BEST_NAME).architecture
 
     def _results(self, rows: list[Row], first: Entry, taught: _Taught, finished: bool) -> Results:
-        split = json.loads((self.folder / first.name / SPLIT_NAME).read_text(encoding="utf-8"))
-        photos = {kind: len(split.get(kind, ())) for kind in ("train", "validation", "test")}
+        log = self.folder / first.name / ("recovery" if first.recovery else "training")
+        configuration, tested = configuration_logged(log), result_logged(log).get("tested")
+        photos = {kind: configuration[f"{kind}_photos"] for kind in ("train", "validation", "guarded")}
+        photos["test"] = tested["photos"] if tested else 0
         memory = self.task.memory
         return Results(
             finished=finished, commands=(*taught.commands, *self.commands), seed=memory.seed,
             data=Path(memory.data).name, split=memory.split,
-            photos={**photos, "guarded": split["guarded"]}, preset=memory.preset,
+            photos=photos, preset=memory.preset,
             teacher=_in_words(self.task.teacher),
             settings={name: asdict(settings) for name, settings in self.task.phases.items()},
             machine=describe_machine(), versions=dict(versions()), rows=tuple(rows),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,11 +14,12 @@ from ..files import write_atomic
 from ..photos import LabelledPhoto
 from .data import Split, SplitRule, has_no_classes, split_photos, split_unlabelled, with_unlabelled
 from .hubdata import PREFIX, HubData, is_hub_data, split_dataset
+from .log import counted
 from .phase import SPLIT_NAME, STATE_NAME, Phase, PhaseResult, RunOptions
-from .photosets import Photo
-from .settings import PhaseSettings, RunMemory, remember
+from .photosets import UNLABELLED, Photo
+from .settings import PHASE_NAMES, PhaseSettings, RunMemory, remember
 from .sharing import new_accelerator
-from .starts import STUDENT_PHASES, Sources, start_of, teacher_labels
+from .starts import BEST_NAME, STUDENT_PHASES, Sources, start_of, teacher_labels
 
 
 def run_phase(
@@ -31,22 +33,29 @@ def run_phase(
         ConfigError: an impossible setting.
         DataError: photos that cannot serve.
         CheckpointError: weights that cannot serve.
-        TrainError: a run that cannot start or continue.
+        TrainError: a run that cannot start or continue, or photos that have changed since an earlier phase.
+        FileError: something cannot be written.
     """
     if options.threads:
         torch.set_num_threads(options.threads)
     accelerator = new_accelerator()
     folder = out / settings.phase
     _check_folder(folder, options)
-    arch = architecture_named(memory.preset)
+    architecture_named(memory.preset)  # before anything is read
     split = open_split(out, memory, settings.phase, sources, options.memory_bytes)
-    start = start_of(out, arch.with_classes(len(split.labels)), memory, settings, sources)
+    earlier = PHASE_NAMES[: PHASE_NAMES.index(settings.phase)]
+    if options.resume or any((out / name / BEST_NAME).exists() for name in earlier):
+        check_same_photos(out, split, memory.data)
+    if settings.loss != "kl" and any(photo.label == UNLABELLED for photo in split.train):
+        raise ConfigError(f"The loss {settings.loss} needs labels, and some photos have none.", "Use kl.")
+    start = start_of(out, split.labels, memory, settings, sources)
     phase = Phase(folder, memory, settings, start, split, options, accelerator)
     accelerator.wait_for_everyone()  # nobody may find the run that is only now being made
     if accelerator.is_main_process:
         _make_folder(folder)
         remember(out, memory)
-        write_atomic(out / SPLIT_NAME, _split_json(split, memory.data))
+        write_atomic(out / SPLIT_NAME, split_json(split, memory.data))
+        options.on_begin()
     accelerator.wait_for_everyone()
     return phase.run()
 
@@ -73,8 +82,7 @@ def open_split(out: Path, memory: RunMemory, phase: str, sources: Sources, memor
             memory.data.removeprefix(PREFIX), memory.image_column, memory.label_column, memory.stream,
             memory.epoch_photos,
         )  # fmt: skip
-        classes = teacher_labels(out, sources) if student else ()
-        split = split_dataset(data, rule, classes, memory_bytes)
+        split = split_dataset(data, rule, lambda: teacher_labels(out, sources), memory_bytes)
     elif memory.stream or memory.image_column or memory.label_column:
         raise ConfigError(
             "--stream, --image-column and --label-column are for datasets.", "Name one as hub:user/name."
@@ -83,16 +91,61 @@ def open_split(out: Path, memory: RunMemory, phase: str, sources: Sources, memor
         split = split_unlabelled(Path(memory.data), rule, teacher_labels(out, sources))
     else:
         split = split_photos(Path(memory.data), rule)
-    if not student and not split.labelled:
-        raise DataError(
-            f"The photos of {memory.data} have no labels, which phase {phase} learns from.",
-            "Give --teacher and --phase training.",
-        )
+    if not student:
+        split = _with_labels(split, memory.data, phase)
     if student and memory.unlabelled:
         if split.stream is not None:
             raise ConfigError("--unlabelled photos cannot join a stream.", "Leave out one of them.")
         split = with_unlabelled(split, Path(memory.unlabelled))
     return split
+
+
+def _with_labels(split: Split, data: str, phase: str) -> Split:
+    """`split` without training photos whose class nobody knows."""
+    if not split.labelled:
+        raise DataError(
+            f"The photos of {data} have no labels, which phase {phase} learns from.",
+            "Give --teacher and --phase training.",
+        )
+    train = tuple(photo for photo in split.train if photo.label != UNLABELLED)
+    left = len(split.train) - len(train)
+    if not left:
+        return split
+    remark = f"{counted(left, 'photo')} without a label left out of phase {phase}, which learns from labels."
+    return replace(split, train=train, remarks=(*split.remarks, remark))
+
+
+def check_same_photos(out: Path, split: Split, data: str) -> None:
+    """What an earlier phase learned from must not be validated with, nor the other way round.
+
+    Args:
+        out: a run folder, in which something was trained.
+        split: of the photos as they are now.
+        data: where they are.
+
+    Raises:
+        TrainError: they are others than when the run began.
+    """
+    before = _known_split(out / SPLIT_NAME)
+    if before is None:
+        return
+    for kind, photos in _photos_of(split, data).items():
+        gone, new = set(before.get(kind, photos)) - set(photos), set(photos) - set(before.get(kind, photos))
+        if gone or (new and kind != "unlabelled"):
+            name = sorted(gone or new)[0]
+            raise TrainError(
+                f"The photos of {data} have changed since the run in {out} began: {name} "
+                f"{'was' if gone else 'was not'} among those for {kind}.",
+                "Begin a new run with another --out, or put the photos back.",
+            )
+
+
+def _known_split(path: Path) -> dict[str, list[str]] | None:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return {kind: names for kind, names in found.items() if isinstance(names, list)}
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 def _check_folder(folder: Path, options: RunOptions) -> None:
@@ -101,6 +154,13 @@ def _check_folder(folder: Path, options: RunOptions) -> None:
         raise TrainError(f"There is nothing to resume in {folder}.", "Start without --resume.")
     if state.exists() and not (options.resume or options.overwrite):
         raise TrainError(f"{folder} holds a run already.", "Give --resume or --overwrite.")
+    later = PHASE_NAMES[PHASE_NAMES.index(folder.name) + 1 :]
+    made = next((name for name in later if (folder.parent / name / BEST_NAME).exists()), None)
+    if options.overwrite and state.exists() and made is not None:
+        raise TrainError(
+            f"{folder.parent / made} came after {folder}, and would no longer belong to it.",
+            f"Remove {folder.parent / made} first, or choose another --out.",
+        )
 
 
 def _make_folder(folder: Path) -> None:
@@ -110,12 +170,19 @@ def _make_folder(folder: Path) -> None:
         raise TrainError(f"{folder} cannot be made ({defect.strerror}).", "Choose another --out.") from None
 
 
-def _split_json(split: Split, data: str) -> bytes:
-    names = {
-        kind: [_name(photo, data) for photo in photos]
-        for kind, photos in (("train", split.train), ("validation", split.validation), ("test", split.test))
-    }
-    return (json.dumps({"guarded": split.guarded, **names}, indent=1) + "\n").encode()
+def _photos_of(split: Split, data: str) -> dict[str, list[str]]:
+    """Names by kind; training photos without labels are a kind of their own."""
+    photos = {
+        "train": [photo for photo in split.train if photo.label != UNLABELLED],
+        "validation": split.validation, "test": split.test,
+        "unlabelled": [photo for photo in split.train if photo.label == UNLABELLED],
+    }  # fmt: skip
+    return {kind: [_name(photo, data) for photo in some] for kind, some in photos.items()}
+
+
+def split_json(split: Split, data: str) -> bytes:
+    """What a run folder remembers of its photos: their names by kind, relative to `data`."""
+    return (json.dumps({"guarded": split.guarded, **_photos_of(split, data)}, indent=1) + "\n").encode()
 
 
 def _name(photo: Photo, data: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,9 @@ def is_hub_data(data: str) -> bool:
     return data.startswith(PREFIX)
 
 
-def split_dataset(data: HubData, rule: SplitRule, classes: Sequence[str], memory_bytes: int) -> Split:
+def split_dataset(
+    data: HubData, rule: SplitRule, classes: Callable[[], Sequence[str]], memory_bytes: int
+) -> Split:
     """Open a dataset: its own validation split, or its training split divided by `rule`; its test split.
 
     A stream, whose training split cannot be divided, is validated with its test split where it has no other.
@@ -66,7 +68,7 @@ def split_dataset(data: HubData, rule: SplitRule, classes: Sequence[str], memory
     Args:
         data: which, and how.
         rule: where it has no validation split.
-        classes: of the teacher, for a dataset without labels.
+        classes: tells those of the teacher, for a dataset without labels.
         memory_bytes: most memory for the validation photos of a stream.
 
     Raises:
@@ -83,7 +85,7 @@ def split_dataset(data: HubData, rule: SplitRule, classes: Sequence[str], memory
     if "train" not in splits:
         raise DataError(f"{data.name} has no split `train`, only {', '.join(splits)}.")
     columns = _columns(splits["train"], data)
-    labels = _labels(splits["train"], columns[1], data) or tuple(classes)
+    labels = _labels(splits["train"], columns[1], data) or tuple(classes())
     checking = next((splits[name] for name in VALIDATION_SPLITS if name in splits), None)
     if data.stream:
         checking = checking if checking is not None else splits.get(TEST_SPLIT)

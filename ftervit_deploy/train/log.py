@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ..files import cannot_write, write_atomic
+from ..plaintext import printable
 
 LOG_NAME = "log.jsonl"
 
@@ -44,7 +46,7 @@ class JsonLog:
         """
         try:
             with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"kind": kind, **values}) + "\n")
+                file.write(json.dumps(_finite({"kind": kind, **values}), allow_nan=False) + "\n")
         except OSError as error:
             raise cannot_write(self.path, error) from error
 
@@ -52,6 +54,19 @@ class JsonLog:
 def epochs_logged(folder: Path) -> list[dict[str, Any]]:
     """The epoch lines of the log in a phase's folder; none where there is no log."""
     return [line for line in _lines(folder / LOG_NAME) if line.get("kind") == "epoch"]
+
+
+def result_logged(folder: Path) -> dict[str, Any]:
+    """The result line of the log in a phase's folder; empty where the phase has not ended."""
+    return next((line for line in _lines(folder / LOG_NAME) if line.get("kind") == "result"), {})
+
+
+def _finite(values: dict[str, Any]) -> dict[str, Any]:
+    """JSON knows no NaN and no infinity: null."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in values.items()
+    }
 
 
 def configuration_logged(folder: Path) -> dict[str, Any]:
@@ -126,9 +141,9 @@ class Reporter:
     def say(self, text: str) -> None:
         """A line for the reader."""
         if self.bar is not None:
-            self.bar.console.print(text, highlight=False)
+            self.bar.console.print(printable(text), highlight=False, markup=False)
         elif not self.quiet:
-            print(text, file=self.stream, flush=True)
+            print(printable(text), file=self.stream, flush=True)
 
     def step(self, epoch: int, step: int, loss: float, images_per_second: float) -> None:
         """Step `step` of epoch `epoch` (both from 1) is done; loss and pace are the epoch's so far."""

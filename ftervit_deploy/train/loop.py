@@ -95,7 +95,8 @@ def _check_settings(settings: PhaseSettings, taught: bool) -> None:
 
 def _check_labels(labels: Tensor) -> None:
     if bool((labels == UNLABELLED).any()):
-        raise ConfigError("The loss kl+ce needs the label of every photo, and some have none.", "Use kl.")
+        raise ConfigError("Some photos have no label, and this loss needs that of every one.",
+                          "Leave them out; students learn without labels with the loss kl.")  # fmt: skip
 
 
 class Trainer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 
 from ..architecture import Architecture
-from ..errors import StoppedError, TrainError
+from ..errors import DataError, StoppedError, TrainError
 from ..machine import describe_machine
 from ..schemes import scheme_named
 from .data import Split
@@ -60,6 +60,7 @@ class RunOptions:
         tensorboard: write TensorBoard's files, too.
         plot: where curves are drawn.
         command: what the user typed, for the log.
+        on_begin: called once the run's folder is there, before it trains.
     """
 
     threads: int = 0
@@ -72,6 +73,7 @@ class RunOptions:
     tensorboard: bool = False
     plot: Path | None = None
     command: str = ""
+    on_begin: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -134,23 +136,34 @@ class Phase:
         self.state = ResumableState(
             folder / STATE_NAME, self.trainer.model, self.trainer.average, self.trainer.optimiser,
             {**asdict(memory), **asdict(settings), "preprocessing": asdict(self.preprocessing)},
+            start.weights,
         )  # fmt: skip
         self.progress = Progress()
         self.teacher_top1: float | None = None
         self.saved_at = time.monotonic()
-        self.told_skipped = 0
+        self.told_skipped: set[str] = set()
 
     def _open_photos(self, arch: Architecture) -> tuple[PhotoSource, PhotoSet]:
         threads = self.options.threads or torch.get_num_threads()
-        memory = self.options.memory_bytes
-        decoder = training_decoder(arch, self.preprocessing)
-        training: PhotoSource
-        if self.split.stream is not None:
-            training = self.split.stream.opened(decoder, threads)
-        else:
-            training = open_photos(self.split.train, decoder, memory, threads, check_all=False)
         decoder = validation_decoder(arch, self.preprocessing)
-        return training, open_photos(self.split.validation, decoder, memory, threads)
+        validation = open_photos(self.split.validation, decoder, self.options.memory_bytes, threads)
+        decoder = training_decoder(arch, self.preprocessing)
+        if self.split.stream is not None:
+            return self.split.stream.opened(decoder, threads), validation
+        left = self.options.memory_bytes - validation.stored_bytes
+        training = open_photos(self.split.train, decoder, left, threads, check_all=False)
+        self._check_classes(training)
+        return training, validation
+
+    def _check_classes(self, training: PhotoSet) -> None:
+        """No class has lost all its photos because they cannot be read."""
+        labelled = {photo.label for photo in self.split.train if photo.label != UNLABELLED}
+        lost = labelled - set(training.labels.tolist())
+        if lost:
+            raise DataError(
+                f"None of the training photos of class {self.split.labels[min(lost)]} can be read.",
+                training.skipped[0],
+            )
 
     def run(self) -> PhaseResult:
         """Train until the phase ends; the best weights are on disk at any time after the first epoch."""
@@ -159,6 +172,7 @@ class Phase:
             self.trainer.step = self.progress.step
         if self.main:
             self._clear()
+        self.accelerator.wait_for_everyone()
         log = self._open_log()
         if self.trainer.teacher is not None:
             self.teacher_top1 = self.examiner.teach(self.trainer.teacher).top1
@@ -170,17 +184,19 @@ class Phase:
                 while not self.progress.finished:
                     self._epoch(log, reporter)
             except KeyboardInterrupt:
+                kept = self.state.path.exists()
                 raise StoppedError(
                     f"Stopped; {counted(self.progress.epoch, 'complete epoch')} kept in {self.folder}.",
-                    "Continue with --resume.",
+                    "Continue with --resume." if kept else "Start again.",
                 ) from None
+            except RuntimeError as error:
+                raise _out_of_memory(error, settings.batch_size) or error from error
             return self._finish(log, reporter)
 
     def _clear(self) -> None:
-        """Remove what a run that was killed while it wrote has left; refuse a full disk."""
-        for name in (STATE_NAME, BEST_NAME, PACKED_NAME):
-            for path in self.folder.glob(f".{name}.*.tmp"):
-                path.unlink(missing_ok=True)
+        """Remove half-written files of a run that was killed; refuse a full disk; make room for a new run."""
+        for path in (*self.folder.glob(".*.tmp"), *self.folder.parent.glob(".*.json.*.tmp")):
+            path.unlink(missing_ok=True)
         needed = 3 * self.state.size_bytes  # two states while one is written, and the best weights
         free = shutil.disk_usage(self.folder).free
         if free < needed:
@@ -188,6 +204,9 @@ class Phase:
                 f"The run needs {needed / 1e6:,.0f} MB in {self.folder}; {free / 1e6:,.0f} MB are free.",
                 "Free some space, or choose another --out.",
             )
+        if not self.options.resume:  # else a run that is stopped early would go on with what it replaces
+            for path in (self.state.path, *self.folder.glob("*.safetensors")):
+                path.unlink(missing_ok=True)
 
     def _open_log(self) -> JsonLog | None:
         if not self.main:
@@ -241,12 +260,13 @@ class Phase:
     def _tell_skipped(self, reporter: Reporter) -> int:
         """Name the photos that could not be read since this was last told; how many there were in all."""
         skipped = list(dict.fromkeys(gather_object(self.training.skipped + self.validation.skipped)))
-        for sentence in skipped[self.told_skipped :]:
+        new = [sentence for sentence in skipped if sentence not in self.told_skipped]
+        for sentence in new:
             reporter.say(f"Skipped: {sentence}")
-        if len(skipped) > self.told_skipped:
-            reporter.say(f"{counted(len(skipped), 'photo')} could not be read and will not be used.")
-        self.told_skipped = len(skipped)
-        return len(skipped)
+        self.told_skipped.update(new)
+        if new:
+            reporter.say(f"{counted(len(self.told_skipped), 'photo')} could not be read and were left out.")
+        return len(self.told_skipped)
 
     def _epoch(self, log: JsonLog | None, reporter: Reporter) -> None:
         progress, tally = self.progress, self.progress.tally
@@ -319,17 +339,17 @@ class Phase:
             if self.main:
                 assert isinstance(best, DeiT)
                 export_packed(packed, best, description)
-        labelled, progress = description.accuracy is not None, self.progress
-        top1, agreement = (progress.best_top1, None) if labelled else (None, progress.best_top1)
+        top1, progress = description.accuracy, self.progress
+        agreement = progress.best_top1 if top1 is None else None
         tested = self._tested(best, reporter)
         if log is not None:
             log.write(
-                "result", phase=self.settings.phase, epoch=progress.best_epoch, val_top1=top1,
+                "result", phase=self.settings.phase, epoch=description.epoch, val_top1=top1,
                 val_agreement=agreement, tested=asdict(tested) if tested else None, seconds=progress.seconds,
             )  # fmt: skip
         return PhaseResult(
             self.settings.phase, self.folder / BEST_NAME, packed, top1, self.teacher_top1, agreement,
-            progress.best_epoch, progress.epoch, zero_fraction(best), progress.seconds, tested, self.main,
+            description.epoch, progress.epoch, zero_fraction(best), progress.seconds, tested, self.main,
         )  # fmt: skip
 
     def _tested(self, model: Classifier, reporter: Reporter) -> Tested | None:
@@ -338,7 +358,8 @@ class Phase:
             return None
         threads = self.options.threads or torch.get_num_threads()
         decoder = validation_decoder(model.arch, self.preprocessing)
-        photos = open_photos(self.split.test, decoder, self.options.memory_bytes, threads)
+        held = self.validation.stored_bytes + getattr(self.training, "stored_bytes", 0)
+        photos = open_photos(self.split.test, decoder, self.options.memory_bytes - held, threads)
         for sentence in photos.skipped:
             reporter.say(f"Skipped: {sentence}")
         examiner = Examiner(photos, self.preprocessing, self.accelerator)
@@ -346,6 +367,15 @@ class Phase:
         taught = examiner.validate(teacher).top1 if teacher is not None else None
         top1 = examiner.validate(model).top1
         return None if top1 is None else Tested(len(photos), top1, taught)
+
+
+def _out_of_memory(error: RuntimeError, batch_size: int) -> TrainError | None:
+    """PyTorch's ways to say that memory is lacking, in a sentence; None for other errors."""
+    if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+        return None
+    return TrainError(
+        f"There is not enough memory for batches of {batch_size} photos.", "Lower --batch-size."
+    )
 
 
 def versions() -> Mapping[str, str]:

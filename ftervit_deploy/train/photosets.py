@@ -151,6 +151,11 @@ class PhotoSet:
     def __len__(self) -> int:
         return len(self.photos)
 
+    @property
+    def stored_bytes(self) -> int:
+        """Memory of the decoded photos."""
+        return 0 if self.stored is None else self.stored.nbytes
+
     def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """(uint8 [B, 3, S, S], int64 [B]) of the photos at `indices`, int64 [B].
 
@@ -213,29 +218,28 @@ def open_photos(
         DataError: none of the photos can be read.
     """
     kept: list[Photo] = []
-    images: list[np.ndarray] = []
     skipped: list[str] = []
-    held_bytes, fits, looked = 0, True, 0
+    stored: np.ndarray | None = None
+    looked, fits = 0, True
     for photo, result in zip(photos, _decoded(photos, decode, threads), strict=False):
         looked += 1
         if isinstance(result, DataError):
             skipped.append(result.what)
             continue
+        if stored is None and fits:
+            fits = len(photos) * result.nbytes <= memory_bytes
+            stored = np.empty((len(photos), *result.shape), np.uint8) if fits else None
+        if stored is not None:
+            stored[len(kept)] = result
         kept.append(photo)
-        held_bytes += result.nbytes
-        fits = held_bytes <= memory_bytes
-        if fits:
-            images.append(result)
-        else:
-            images.clear()
-            if not check_all:
-                break
+        if not fits and not check_all:
+            break
     kept.extend(photos[looked:])
     if not kept:
         raise DataError("None of the photos can be read.", skipped[0] if skipped else "")
     labels = torch.tensor([photo.label for photo in kept])
-    stored = torch.from_numpy(np.stack(images)) if fits else None
-    return PhotoSet(labels, stored, kept, decode, threads, skipped)
+    images = None if stored is None else torch.from_numpy(stored[: len(kept)])
+    return PhotoSet(labels, images, kept, decode, threads, skipped)
 
 
 def _decoded(photos: Sequence[Photo], decode: Decode, threads: int) -> Iterator[np.ndarray | DataError]:

@@ -44,7 +44,7 @@ class Row:
         zero_fraction: share of zeros among the quantised weights; None for the teacher.
         epochs: trained, by phase.
         seconds: spent in epochs.
-        task: fingerprint of what the models have in common.
+        task: fingerprint of what the models have in common, photos and teacher among it.
     """
 
     name: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import MISSING, asdict, dataclass, fields
+from collections.abc import Collection
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,8 @@ PHASES: dict[str, PhaseSettings] = {
     "recovery": PhaseSettings("recovery", epochs=10, lr=1e-5, weight_decay=0.0),
 }
 """Defaults; ``training`` and ``recovery`` are FTerViT's two phases (arXiv 2605.21171)."""
+PHASE_NAMES = tuple(PHASES)
+"""In the order in which they are run."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,20 @@ class RunMemory:
     label_column: str = ""
     stream: bool = False
     epoch_photos: int = 0
+
+
+WARMUP_SHARE, RAMP_SHARE = 10, 3
+"""Warm-up takes at most a tenth of a phase, growing augmentation at most a third, unless it is asked for."""
+
+
+def fitted(settings: PhaseSettings, asked: Collection[str] = ()) -> PhaseSettings:
+    """Warm-up and growing augmentation of a short phase are short, too, but for those in `asked`."""
+    most = {
+        "warmup_epochs": settings.epochs // WARMUP_SHARE,
+        "ramp_epochs": settings.epochs // RAMP_SHARE,
+    }
+    shorter = {name: min(getattr(settings, name), share) for name, share in most.items() if name not in asked}
+    return replace(settings, **shorter)
 
 
 def setting_defaults() -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from ..architecture import Architecture, Preprocessing
+from ..architecture import Architecture, Preprocessing, architecture_named
 from ..errors import ConfigError, TrainError
 from ..schemes import SCHEMES, Scheme, scheme_named
 from .guide import GuideNet, build_guide
@@ -33,34 +34,50 @@ class Sources:
 
 @dataclass(frozen=True)
 class Start:
-    """The model to train, the frozen one it learns from, how their input is made, and whence they came."""
+    """The model to train, the frozen one it learns from, how their input is made, and whence they came.
+
+    Attributes:
+        weights: digest of the teacher's weights, and of those that the model starts with where they are not
+            fresh, by what a sentence calls them: a run is not continued with others.
+    """
 
     model: Classifier
     teacher: Classifier | None
     preprocessing: Preprocessing
     sources: Sources
+    weights: Mapping[str, str] = field(default_factory=dict)
 
 
 def start_of(
-    out: Path, arch: Architecture, memory: RunMemory, settings: PhaseSettings, sources: Sources
+    out: Path, labels: Sequence[str], memory: RunMemory, settings: PhaseSettings, sources: Sources
 ) -> Start:
     """What a phase starts with: fresh weights, or those that the phase before it left.
+
+    Args:
+        out: the run folder.
+        labels: classes of the photos.
+        memory: preset and scheme.
+        settings: of the phase.
+        sources: of weights from elsewhere.
 
     Raises:
         ConfigError: no such scheme, or none for a student.
         CheckpointError: weights that cannot serve.
-        TrainError: the phase before it is missing, or its model has another shape.
+        TrainError: the phase before it is missing, or its model has another shape or other classes.
     """
+    arch = architecture_named(memory.preset).with_classes(len(labels))
     scheme = _student_scheme(memory.scheme)
     if settings.phase == "guide":
         return Start(build_guide(arch, settings.seed), None, Preprocessing(), sources)
     if settings.phase == "teacher":
-        return _teacher_start(arch, settings, sources, _guide(out, arch))
+        return _teacher_start(arch, labels, settings, sources, _guide(out, arch, labels))
     own = out / "teacher" / BEST_NAME
     taught = _weights(sources.teacher, own, "teacher")
     _check_same_shape(taught.architecture, arch, memory.preset)
-    if taught.ternary:
-        raise TrainError(f"{sources.teacher} is ternary and can be no teacher.", "Name FP32 weights.")
+    _check_same_classes(taught, labels, "The teacher")
+    if taught.ternary or (taught.scheme_stated and taught.scheme != "fp32"):
+        what = "is ternary" if taught.ternary else f"is a student of scheme {taught.scheme}"
+        raise TrainError(f"{sources.teacher} {what} and can be no teacher.", "Name FP32 weights.")
     teacher = build_student(arch, SCHEMES["fp32"])
     load_arrays(teacher, taught.arrays, ternary=False)
     student = build_student(arch, scheme, settings.seed)
@@ -69,10 +86,24 @@ def start_of(
     else:
         found = _weights(sources.init, out / "training" / BEST_NAME, "training")
         _check_same_shape(found.architecture, arch, memory.preset)
+        _check_same_classes(found, labels, "The student to start from")
         _check_same_scheme(found.scheme, scheme.name)
         arrays = latent_arrays(student, found.arrays) if found.ternary else found.arrays
         start_student(student, arrays)
-    return Start(student, teacher, taught.preprocessing, sources)
+    weights = {
+        "a teacher": digest_of(arrays_of(teacher)),
+        "weights to start with": digest_of(arrays_of(student)),
+    }
+    return Start(student, teacher, taught.preprocessing, sources, weights)
+
+
+def digest_of(arrays: Mapping[str, np.ndarray]) -> str:
+    """Hex digits that differ for other weights."""
+    found = hashlib.sha256()
+    for name in sorted(arrays):
+        found.update(name.encode())
+        found.update(arrays[name].tobytes())
+    return found.hexdigest()[:16]
 
 
 def latent_arrays(model: DeiT, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -124,43 +155,58 @@ def _student_scheme(name: str) -> Scheme:
     return scheme
 
 
-def _guide(out: Path, arch: Architecture) -> GuideNet | None:
+def _guide(out: Path, arch: Architecture, labels: Sequence[str]) -> GuideNet | None:
     """The guide of this run, if the phase ``guide`` was run."""
     path = out / "guide" / BEST_NAME
     if not path.exists():
         return None
     found = _weights("", path, "guide")
     _check_same_shape(found.architecture, arch, "this run's preset")
+    _check_same_classes(found, labels, "The guide")
     guide = GuideNet(arch)
     load_arrays(guide, found.arrays, ternary=False)
     return guide
 
 
 def _teacher_start(
-    arch: Architecture, settings: PhaseSettings, sources: Sources, guide: GuideNet | None
-) -> Start:
+    arch: Architecture, labels: Sequence[str], settings: PhaseSettings, sources: Sources,
+    guide: GuideNet | None,
+) -> Start:  # fmt: skip
     model = build_student(arch, SCHEMES["fp32"], settings.seed)
+    guided = {} if guide is None else {"a guide": digest_of(arrays_of(guide))}
     if not sources.init:
-        return Start(model, guide, Preprocessing(), sources)
+        return Start(model, guide, Preprocessing(), sources, guided)
     weights = _weights(sources.init, Path(), "teacher")
     found, arrays = weights.architecture, weights.arrays
     _check_same_shape(found.with_classes(arch.classes), arch, "this run's preset")
-    if found.classes != arch.classes:  # another task: its head does not serve
+    if found.classes != arch.classes or not weights.knows(labels):  # another task: its head does not serve
         fresh = arrays_of(model)
         arrays = {**arrays, "head.weight": fresh["head.weight"], "head.bias": fresh["head.bias"]}
     load_arrays(model, arrays, ternary=False)
-    return Start(model, guide, weights.preprocessing, sources)
+    digests = {**guided, "weights to start with": digest_of(arrays_of(model))}
+    return Start(model, guide, weights.preprocessing, sources, digests)
 
 
 @dataclass(frozen=True)
 class _Weights:
-    """What a phase takes from a checkpoint; see `checkpoint.Checkpoint`."""
+    """What a phase takes from a checkpoint; see `checkpoint.Checkpoint`.
+
+    Attributes:
+        labels: those that the file states; empty where it does not.
+        scheme_stated: the file says it.
+    """
 
     arrays: dict[str, np.ndarray]
     architecture: Architecture
     preprocessing: Preprocessing
+    labels: tuple[str, ...]
     scheme: str
+    scheme_stated: bool = True
     ternary: bool = False
+
+    def knows(self, labels: Sequence[str]) -> bool:
+        """Its classes are `labels`, as far as it says."""
+        return not self.labels or self.labels == tuple(labels)
 
 
 def _weights(source: str, own: Path, phase: str) -> _Weights:
@@ -169,11 +215,26 @@ def _weights(source: str, own: Path, phase: str) -> _Weights:
         from ..checkpoint import read_checkpoint
 
         found = read_checkpoint(source)
-        return _Weights(found.dense(), found.architecture, found.preprocessing, found.scheme, found.ternary)
+        labels = found.labels if "labels" in found.stated else ()
+        return _Weights(
+            found.dense(), found.architecture, found.preprocessing, labels, found.scheme,
+            "scheme" in found.stated, found.ternary,
+        )  # fmt: skip
     if not own.exists():
         raise TrainError(f"There is no checkpoint {own}.", f"Run `ftervit train --phase {phase}` first.")
     arrays, description = read_run_checkpoint(own)
-    return _Weights(arrays, description.architecture, description.preprocessing, description.scheme)
+    about = description
+    return _Weights(arrays, about.architecture, about.preprocessing, about.labels, about.scheme)
+
+
+def _check_same_classes(weights: _Weights, labels: Sequence[str], whose: str) -> None:
+    if weights.knows(labels):
+        return
+    theirs, ours = next(pair for pair in zip(weights.labels, labels, strict=True) if pair[0] != pair[1])
+    raise TrainError(
+        f"{whose} knows other classes than the photos: {theirs!r} where they have {ours!r}.",
+        "Name the class folders after its labels, or train one on these photos.",
+    )
 
 
 def _check_same_shape(found: Architecture, wanted: Architecture, preset: str) -> None:

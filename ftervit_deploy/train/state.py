@@ -188,17 +188,28 @@ class ResumableState:
         average: nn.Module | None,
         optimiser: torch.optim.Optimizer,
         configuration: Mapping[str, Any],
+        weights: Mapping[str, str],
     ) -> None:
+        """Of a run.
+
+        Args:
+            path: the file.
+            model, average, optimiser: what is trained, and how; the average may be None.
+            configuration: settings, which a continued run must have as well.
+            weights: digests of weights from elsewhere, by what a sentence calls them; likewise.
+        """
         self.path = path
         self.model = model
         self.average = average
         self.optimiser = optimiser
         self.configuration = json.loads(json.dumps(configuration))
+        self.weights = dict(weights)
 
     def save(self, progress: Progress) -> None:
         """Write the state atomically."""
         metadata = {
             "ftervit.configuration": json.dumps(self.configuration),
+            "ftervit.weights": json.dumps(self.weights),
             "ftervit.progress": json.dumps(asdict(progress)),
         }
         arrays = {name: t.detach().cpu().numpy().copy() for name, t in self._tensors().items()}
@@ -221,6 +232,7 @@ class ResumableState:
         arrays, metadata = _read_safetensors(self.path)
         try:
             self._check_configuration(json.loads(metadata["ftervit.configuration"]))
+            self._check_weights(json.loads(metadata.get("ftervit.weights", "{}")))
             progress = Progress.from_json(metadata["ftervit.progress"])
             self._restore(arrays)
         except (KeyError, ValueError, TypeError, RuntimeError) as defect:
@@ -234,6 +246,14 @@ class ResumableState:
                 raise TrainError(
                     f"The run in {self.path.parent} has {name} {known.get(name)!r}, not {value!r}.",
                     "Resume with the settings it was started with, or start again with --overwrite.",
+                )
+
+    def _check_weights(self, saved: Mapping[str, str]) -> None:
+        for what, digest in saved.items():
+            if self.weights.get(what, digest) != digest:
+                raise TrainError(
+                    f"The run in {self.path.parent} has {what} that this is not.",
+                    "Name the weights that it was started with, or start again with --overwrite.",
                 )
 
     def _restore(self, arrays: Mapping[str, np.ndarray]) -> None:

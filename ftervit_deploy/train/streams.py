@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -76,6 +77,7 @@ class StreamSet:
     decode: Decode
     threads: int
     skipped: list[str] = field(default_factory=list)
+    _unreadable: set[bytes] = field(default_factory=set)
 
     def __len__(self) -> int:
         return self.stream.count
@@ -105,15 +107,17 @@ class StreamSet:
         if plan.share.processes > 1:
             shuffled = split_dataset_by_node(shuffled, plan.share.rank, plan.share.processes)
         for number, row in enumerate(shuffled.repeat(None)):
-            yield bytes_photo(
-                row, self.stream.columns, f"{self.stream.name}, epoch {plan.epoch} no. {number}"
-            )
+            name = f"{self.stream.name}, no. {number} of epoch {plan.epoch}"
+            yield bytes_photo(row, self.stream.columns, name)
 
     def _attempt(self, photo: BytesPhoto) -> np.ndarray | None:
         try:
             return self.decode(photo)
         except DataError as defect:
-            self.skipped.append(defect.what)
+            digest = hashlib.sha256(photo.content).digest()
+            if digest not in self._unreadable:  # it comes again in every epoch, at another place
+                self._unreadable.add(digest)
+                self.skipped.append(defect.what)
             return None
 
     def _substituted(self, images: list[np.ndarray | None]) -> torch.Tensor:

@@ -258,6 +258,72 @@ def _last_phase(folder: Path) -> Path:
     return folder / ("recovery" if (folder / "recovery").exists() else "training")
 
 
+def test_overwriting_forgets_students_of_the_old_teacher(
+    tiny_preset: str, photo_folder: Path, tmp_path: Path, phases: list[tuple[str, str]]
+) -> None:
+    out = tmp_path / "out"
+    assert _compare(photo_folder, out, "--schemes", "int8,ftervit") == 0
+    assert _compare(photo_folder, out, "--schemes", "ftervit", "--teacher-epochs", "5", "--overwrite") == 0
+    old = (out / "int8").stat().st_mtime
+    phases.clear()
+    assert _compare(photo_folder, out, "--schemes", "int8,ftervit", "--teacher-epochs", "5") == 0
+    log = (out / "int8" / "training" / "log.jsonl").stat()
+    assert log.st_mtime >= old
+    assert ("int8", "training") in phases
+    assert not any(entry == "ftervit" for entry, _ in phases)
+
+
+def test_an_overwriting_comparison_that_is_stopped_goes_on(
+    tiny_preset: str, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    out = tmp_path / "out"
+    assert _compare(photo_folder, out, "--schemes", "int8") == 0
+    with monkeypatch.context() as stopping:
+        take_step = loop.Trainer._take_step
+
+        def stopped(trainer: loop.Trainer, *batch: Any) -> float:
+            if trainer.step == 4:
+                raise KeyboardInterrupt
+            return take_step(trainer, *batch)
+
+        stopping.setattr(loop.Trainer, "_take_step", stopped)
+        assert _compare(photo_folder, out, "--schemes", "int8", "--teacher-epochs", "4", "--overwrite") == 2
+    assert "The same command continues, without --overwrite." in capsys.readouterr().err
+    assert _compare(photo_folder, out, "--schemes", "int8", "--teacher-epochs", "4") == 0
+    assert _results(out)["rows"][0]["epochs"] == {"teacher": 4}
+
+
+def test_photos_and_teacher_may_not_change_under_a_comparison(
+    tiny_preset: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, out, run = tmp_path / "data", tmp_path / "out", tmp_path / "run"
+    write_photos(data, per_class=12)
+    teach = [
+        "train",
+        str(data),
+        "--phase",
+        "teacher",
+        "--preset",
+        "tiny",
+        "--out",
+        str(run),
+        "--threads",
+        "1",
+    ]
+    assert main([*teach, "--epochs", "2", "--batch-size", "16", "--quiet"]) == 0
+    used = [word for word in BUDGET[2:] if word not in ("--val-fraction", "0.25")]
+    compare = ["compare", str(data), "--out", str(out), "--teacher", str(run), "--schemes", "int8", *used]
+    assert main(compare) == 0
+    assert main([*teach, "--epochs", "3", "--batch-size", "16", "--quiet", "--overwrite"]) == 0
+    capsys.readouterr()
+    assert main(compare) == 2
+    assert "has a teacher that this is not" in capsys.readouterr().err
+    (data / "sign0" / "IMG_1.png").unlink()
+    assert main(compare) == 2
+    assert "have changed since the run" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [
@@ -303,6 +369,7 @@ def test_a_comparison_needs_labels_and_one_process(
     used = ["--schemes", "int8", "--teacher", str(weights), *BUDGET[2:], "--preset", "tiny"]
     assert main(["compare", str(flat), "--out", str(tmp_path / "out"), *used]) == 2
     assert "The photos have no labels" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "int8").exists(), "it is told before anything is trained"
     assert main(["compare", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out"), *used]) == 2
     assert "There is no folder" in capsys.readouterr().err
     monkeypatch.setenv("WORLD_SIZE", "2")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,12 @@ import pytest
 from training_photos import write_photos
 
 from ftervit_deploy.cli import main
+from ftervit_deploy.photos import LabelledPhoto
 from ftervit_deploy.report import Missing, Report, Request, gather, open_subject, render
 from ftervit_deploy.report.contents import Accuracy, Filters, Importance, Rollout
+from ftervit_deploy.train.data import SplitRule, split_photos
+from ftervit_deploy.train.starts import Sources
+from ftervit_deploy.train.state import read_run_checkpoint, write_checkpoint
 
 
 @pytest.fixture
@@ -56,6 +61,59 @@ def test_test_photos_are_what_a_run_is_measured_on(run: Callable[..., Any], tmp_
     assert report.accuracy.images == 9
     assert "9 test photos of data" in report.accuracy.evidence
     assert isinstance(report.importance, Importance)
+
+
+def test_photos_that_training_skipped_are_no_obstacle(run: Callable[..., Any], tmp_path: Path) -> None:
+    data = write_photos(tmp_path / "data", per_class=8)
+    split = split_photos(data, SplitRule(0, 0.25, 3))
+    bad = split.validation[0]
+    assert isinstance(bad, LabelledPhoto)
+    bad.path.write_bytes(b"no photo")
+    for phase in ("teacher", "training"):
+        run(phase, data=data, epochs=1)
+    report = _gathered(tmp_path / "run")
+    assert isinstance(report.accuracy, Accuracy)
+    assert report.accuracy.images == 5
+    assert report.accuracy.evidence.endswith("1 more could not be read.")
+    assert isinstance(report.importance, Importance)
+    (data / "empty").mkdir()
+    report = _gathered(tmp_path / "run")
+    assert isinstance(report.accuracy, Missing)
+    assert "holds no photos" in report.accuracy.why
+    assert render(report)
+
+
+def test_a_run_without_labels_gives_a_report(
+    run: Callable[..., Any], photo_folder: Path, tmp_path: Path
+) -> None:
+    teacher = run("teacher", out=tmp_path / "other")
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for number, photo in enumerate(sorted(photo_folder.rglob("*.png"))):
+        shutil.copyfile(photo, flat / f"{number}.png")
+    run("training", data=flat, sources=Sources(teacher=str(teacher.checkpoint)))
+    report = _gathered(tmp_path / "run")
+    assert isinstance(report.accuracy, Missing)
+    assert isinstance(report.importance, Importance)
+    assert "the model's own answers" in report.importance.loss
+
+
+def test_a_teacher_of_other_classes_answers_for_itself(folder: Path, tmp_path: Path) -> None:
+    arrays, description = read_run_checkpoint(folder / "teacher" / "best.safetensors")
+    other = tmp_path / "other.safetensors"
+    write_checkpoint(other, arrays, replace(description, labels=("cat", "dog", "owl")))
+    report = gather(open_subject(str(folder), str(other)), Request(probes=1, importance_photos=4))
+    assert isinstance(report.importance, Importance)
+    assert "the model's own answers" in report.importance.loss
+
+
+def test_an_unfinished_recovery_is_not_shown_as_the_model_s(run: Callable[..., Any], tmp_path: Path) -> None:
+    for phase in ("teacher", "training", "recovery"):
+        run(phase, epochs=1)
+    (tmp_path / "run" / "recovery" / "student.safetensors").unlink()
+    phases = _gathered(tmp_path / "run").student_phases
+    assert not isinstance(phases, Missing)
+    assert [phase.name for phase in phases] == ["training"]
 
 
 def test_a_run_whose_photos_are_gone_still_gives_a_report(folder: Path) -> None:

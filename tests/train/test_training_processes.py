@@ -83,7 +83,7 @@ def test_two_processes_give_the_losses_of_one(
     _run([sys.executable], photo_folder, tmp_path / "one", teacher, scheme)
     _run(launcher, photo_folder, tmp_path / "two", teacher, scheme)
     for phase in ("teacher", "training"):
-        (alone, *one), (both, *two) = (_lines(tmp_path / name / phase) for name in ("one", "two"))
+        (alone, *one, _), (both, *two, _) = (_lines(tmp_path / name / phase) for name in ("one", "two"))
         assert (alone["processes"], both["processes"]) == (1, 2)
         assert len(one) == len(two) == 6, "a line after every step, and one after every epoch"
         _check_same(one[:1], two[:1], 1e-4)

@@ -33,7 +33,7 @@ def test_files_for_tensorboard_hold_the_epochs(run: Run, tmp_path: Path) -> None
     run("teacher", epochs=2, options={"tensorboard": True})
     folder = tmp_path / "run" / "teacher"
     written = EventAccumulator(str(folder / "tensorboard")).Reload()
-    logged = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()][1:]
+    logged = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()][1:-1]
     losses = [(event.step, event.value) for event in written.Scalars("loss")]
     assert losses == [(line["epoch"], pytest.approx(line["loss"])) for line in logged]
 
@@ -50,5 +50,5 @@ def test_long_epochs_tell_where_they_are(
     run("teacher", epochs=1, options={"save_seconds": 0.0}, quiet=False)
     assert "teacher 1/1  step 3 of 5  loss " in capsys.readouterr().err
     lines = [json.loads(line) for line in (tmp_path / "run/teacher/log.jsonl").read_text().splitlines()]
-    assert [line["kind"] for line in lines] == ["configuration", *["progress"] * 4, "epoch"]
-    assert [line["step"] for line in lines[1:]] == [1, 2, 3, 4, 5]
+    assert [line["kind"] for line in lines] == ["configuration", *["progress"] * 4, "epoch", "result"]
+    assert [line["step"] for line in lines[1:-1]] == [1, 2, 3, 4, 5]

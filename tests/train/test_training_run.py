@@ -335,6 +335,13 @@ class _Terminal(io.StringIO):
         return True
 
 
+def test_names_in_brackets_stay_as_they_are_on_a_terminal() -> None:
+    stream = _Terminal()
+    with Reporter("teacher", 2, 5, quiet=False, stream=stream) as reporter:
+        reporter.say("Skipped: IMG[copy].jpg [/b] \x1b[31m is not a readable photo")
+    assert "IMG[copy].jpg [/b]" in stream.getvalue()
+
+
 def test_a_terminal_sees_a_bar_with_accuracy() -> None:
     terminal = _Terminal()
     values = {"epoch": 1, "loss": 0.5, "val_top1": 0.75, "teacher_top1": 0.875, "zero_fraction": 0.37}

@@ -114,6 +114,25 @@ def test_a_dataset_trains_a_teacher_and_its_student(
     assert (memory["data"], memory["stream"]) == (f"hub:{folder}", stream)
 
 
+def test_methods_are_compared_on_a_dataset(
+    tiny_preset: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_dataset(tmp_path / "d", {"train": 30, "test": 12}, damaged=frozenset({4}))
+    table = datasets.Dataset.from_parquet(str(folder / "train-00000-of-00001.parquet"))
+    both = table.add_column("other", table["kind"]).cast_column("other", table.features["kind"])
+    both.to_parquet(folder / "train-00000-of-00001.parquet")
+    (folder / "test-00000-of-00001.parquet").unlink()
+    budget = ["--teacher-epochs", "1", "--epochs", "1", "--recovery-epochs", "1", "--batch-size", "8"]
+    compare = ["compare", f"hub:{folder}", "--out", str(tmp_path / "out"), "--preset", tiny_preset, *budget]
+    compare += ["--schemes", "ftervit", "--threads", "1", "--quiet"]
+    assert main(compare) == 2
+    assert "several columns of labels" in capsys.readouterr().err
+    assert main([*compare, "--label-column", "kind", "--json"]) == 0
+    results = json.loads(capsys.readouterr().out)
+    assert results["photos"] == {"train": 24, "validation": 5, "test": 0, "guarded": 0}, "read, not listed"
+    assert results["rows"][1]["engine_top1"] is not None
+
+
 def _stream(folder: Path, processes: int = 1, first_step: int = 0) -> list[list[Any]]:
     """Labels and first pixels of the photos of every batch of an epoch, for each process."""
     stream = _split(folder, stream=True, epoch_photos=20).stream
