@@ -27,7 +27,7 @@ from .figures import Chart, size_text
 MOST_BYTES = 2_000_000
 """The largest page."""
 _PHOTOS = ((78, 1.0), (60, 0.75), (45, 0.5))
-"""Quality of photos (WebP) and share of their side that is kept; the first that makes the page small enough."""
+"""Quality of photos (WebP) and share of their side that is kept; the first to make the page small enough."""
 
 
 def page_problem() -> str:
