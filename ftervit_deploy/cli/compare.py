@@ -86,7 +86,7 @@ def compare(
         raise TrainError("A comparison runs in one process.", "Start it without `accelerate launch`.")
     from ..charts import check_chart
     from ..train.comparison import Comparison
-    from ..train.phase import RunOptions
+    from ..train.options import RunOptions
     from ..train.task import METHOD_NAMES, entries_of
 
     output: Output = context.obj

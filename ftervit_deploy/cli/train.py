@@ -123,7 +123,7 @@ def train(
     output: Output = context.obj
     output.hush_the_hub()
     from ..train.distill import run_phase
-    from ..train.phase import RunOptions
+    from ..train.options import RunOptions
     from ..train.starts import Sources
 
     if resume and overwrite:

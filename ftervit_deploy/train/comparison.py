@@ -24,7 +24,8 @@ from .distill import check_same_photos, open_split, run_phase, split_json
 from .findings import BASE_NAME, TEACHER_NAME
 from .judging import Judge
 from .log import configuration_logged, epochs_logged, result_logged
-from .phase import KEPT_NAME, SPLIT_NAME, STATE_NAME, PhaseResult, RunOptions, versions
+from .options import RunOptions
+from .phase import KEPT_NAME, SPLIT_NAME, STATE_NAME, PhaseResult, versions
 from .results import METHODS, Results, Row
 from .settings import PHASE_NAMES, PhaseSettings, recall
 from .starts import BEST_NAME, STUDENT_PHASES, Sources, digest_of

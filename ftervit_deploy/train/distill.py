@@ -15,7 +15,8 @@ from ..photos import LabelledPhoto
 from .data import Split, SplitRule, has_no_classes, split_photos, split_unlabelled, with_unlabelled
 from .hubdata import PREFIX, HubData, is_hub_data, split_dataset
 from .log import counted
-from .phase import SPLIT_NAME, STATE_NAME, Phase, PhaseResult, RunOptions
+from .options import RunOptions
+from .phase import SPLIT_NAME, STATE_NAME, Phase, PhaseResult
 from .photosets import UNLABELLED, Photo
 from .settings import PHASE_NAMES, PhaseSettings, RunMemory, remember
 from .sharing import new_accelerator

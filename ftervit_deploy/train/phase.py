@@ -5,7 +5,8 @@ from __future__ import annotations
 import platform
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,11 @@ from ..machine import describe_machine
 from ..schemes import scheme_named
 from .data import Split
 from .export import export_packed
+from .guarding import alone_in, out_of_memory
 from .log import LOG_NAME, JsonLog, Reporter, counted
 from .loop import Classifier, Trainer, uses_bfloat16
 from .model import DeiT, load_arrays, zero_fraction
+from .options import RunOptions
 from .photosets import UNLABELLED, PhotoSet, PhotoSource, open_photos, training_decoder, validation_decoder
 from .records import Records
 from .settings import PhaseSettings, RunMemory
@@ -43,37 +46,6 @@ STATE_NAME = "state.safetensors"
 PACKED_NAME = "student.safetensors"
 SPLIT_NAME = "split.json"
 KEPT_NAME = "epoch-{:04}.safetensors"
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """How a phase is run, without effect on its result.
-
-    Attributes:
-        threads: of computation and of decoding; 0 leaves the choice to PyTorch.
-        memory_bytes: most memory for decoded training photos.
-        quiet: no progress.
-        resume: continue a run that was stopped.
-        overwrite: replace a run that is there.
-        save_seconds: between states written within an epoch; one is written after every epoch.
-        compiled: have PyTorch compile the models.
-        tensorboard: write TensorBoard's files, too.
-        plot: where curves are drawn.
-        command: what the user typed, for the log.
-        on_begin: called once the run's folder is there, before it trains.
-    """
-
-    threads: int = 0
-    memory_bytes: int = 4_000_000_000
-    quiet: bool = False
-    resume: bool = False
-    overwrite: bool = False
-    save_seconds: float = 600.0
-    compiled: bool = False
-    tensorboard: bool = False
-    plot: Path | None = None
-    command: str = ""
-    on_begin: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -166,7 +138,15 @@ class Phase:
             )
 
     def run(self) -> PhaseResult:
-        """Train until the phase ends; the best weights are on disk at any time after the first epoch."""
+        """Train until the phase ends; the best weights are on disk at any time after the first epoch.
+
+        Raises:
+            TrainError: another program is training in the same folder, or the run cannot go on.
+        """
+        with alone_in(self.folder) if self.main else nullcontext():
+            return self._run()
+
+    def _run(self) -> PhaseResult:
         if self.options.resume:
             self.progress = self.state.load()
             self.trainer.step = self.progress.step
@@ -190,7 +170,7 @@ class Phase:
                     "Continue with --resume." if kept else "Start again.",
                 ) from None
             except RuntimeError as error:
-                raise _out_of_memory(error, settings.batch_size) or error from error
+                raise out_of_memory(error, settings.batch_size) or error from error
             return self._finish(log, reporter)
 
     def _clear(self) -> None:
@@ -367,15 +347,6 @@ class Phase:
         taught = examiner.validate(teacher).top1 if teacher is not None else None
         top1 = examiner.validate(model).top1
         return None if top1 is None else Tested(len(photos), top1, taught)
-
-
-def _out_of_memory(error: RuntimeError, batch_size: int) -> TrainError | None:
-    """PyTorch's ways to say that memory is lacking, in a sentence; None for other errors."""
-    if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
-        return None
-    return TrainError(
-        f"There is not enough memory for batches of {batch_size} photos.", "Lower --batch-size."
-    )
 
 
 def versions() -> Mapping[str, str]:

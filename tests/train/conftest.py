@@ -29,7 +29,7 @@ def run(tiny_preset: str, photo_folder: Path, tmp_path: Path) -> Callable[..., A
     from dataclasses import replace
 
     from ftervit_deploy.train.distill import run_phase
-    from ftervit_deploy.train.phase import RunOptions
+    from ftervit_deploy.train.options import RunOptions
     from ftervit_deploy.train.settings import PHASES, RunMemory
     from ftervit_deploy.train.starts import Sources
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from training_photos import write_photos
+from training_photos import TINY, write_photos
 
 torch = pytest.importorskip("torch", reason='install PyTorch: pip install "ftervit[train]"')
 
+from ftervit_deploy.architecture import PRESETS  # noqa: E402
 from ftervit_deploy.errors import ConfigError, DataError, StoppedError, TrainError  # noqa: E402
 from ftervit_deploy.train import loop  # noqa: E402
 from ftervit_deploy.train.settings import PHASES, fitted  # noqa: E402
@@ -157,6 +158,24 @@ def test_a_huge_photo_and_one_in_another_format_are_skipped_by_name(
     assert "2 photos could not be read" in told
     lines = (tmp_path / "run" / "teacher" / "log.jsonl").read_text().splitlines()
     assert [json.loads(line).get("skipped_photos") for line in lines] == [2, 2, 2, None]
+
+
+def test_two_programs_do_not_train_in_one_folder(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_step = loop.Trainer._take_step
+
+    def in_between(trainer: loop.Trainer, *batch: Any) -> float:
+        if trainer.step == 7:
+            with pytest.raises(TrainError, match=r"Another program is training in .*teacher now"):
+                run("teacher", resume=True)
+        return take_step(trainer, *batch)
+
+    monkeypatch.setattr(loop.Trainer, "_take_step", in_between)
+    assert run("teacher").epochs == 2
+    monkeypatch.undo()
+    monkeypatch.setitem(PRESETS, "tiny", TINY)
+    assert run("teacher", resume=True).epochs == 2, "it is free again"
 
 
 def test_too_little_memory_for_a_batch_is_one_sentence(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
