@@ -8,5 +8,5 @@ ftervit compare signs --out runs/signs-methods --ablations \
     --split groups:40 --guide-epochs 60 --teacher-epochs 200 --teacher-lr 1e-3 \
     --epochs 80 --schedule-epochs 128 --lr 1e-3 --recovery-epochs 20 --recovery-lr 1e-4 \
     --recover-from 20,40,60,80 --batch-size 32 --augment strong --patch-drop 0.5 --precision bf16 \
-    --threads 2 --plot runs/signs-methods/curves.svg
+    --threads 1 --plot runs/signs-methods/curves.svg
 python "$(dirname "$0")/collect.py" runs/signs-methods signs
