@@ -15,8 +15,30 @@ import ftervit_deploy
 PACKAGE = Path(ftervit_deploy.__file__).parent
 
 FOUNDATIONS = ["errors", "architecture", "resources", "schemes", "ternary"]
-HELPERS = ["models", "files", "tomlfile", "boards", "config", "photos", "backtrace", "lx7"]
-ENGINES = ["checkpoint", "graph", "folding", "lower", "raising", "image", "reference", "engine", "evaluate"]
+HELPERS = [
+    "plaintext",
+    "machine",
+    "models",
+    "files",
+    "tomlfile",
+    "boards",
+    "config",
+    "photos",
+    "backtrace",
+    "lx7",
+]
+ENGINES = [
+    "checkpoint",
+    "graph",
+    "folding",
+    "lower",
+    "raising",
+    "image",
+    "reference",
+    "engine",
+    "evaluate",
+    "classify",
+]
 STAGES = [
     *ENGINES,
     "lx7",
