@@ -22,6 +22,8 @@ def write_summary() -> None:
 
 def summary() -> str:
     """The text of README.md."""
+    if not any(HERE.glob("*/results.md")):
+        return f"{_HEAD}\nNothing has been brought here yet.\n"
     return "\n".join(
         [_HEAD, *(part for path in sorted(HERE.glob("*/results.md")) for part in _section(path))]
     )

@@ -60,38 +60,32 @@ def _again(machine: Machine) -> str:
 
 def check_torch(machine: Machine, target: Target) -> Check:
     """PyTorch, which only training needs."""
-    fix = pip_install(machine, f"torch>={shown(MINIMUM_TORCH)}")
-    version = machine.version_of("torch")
-    if version is None:
-        what = "PyTorch is not installed; `ftervit train` and `eval --against` need it."
-        return Check("pytorch", "missing", False, what, fix)
-    if (parsed(version) or ()) < MINIMUM_TORCH:
-        what = f"PyTorch {version} is too old: training needs {shown(MINIMUM_TORCH)} or newer."
-        return Check("pytorch", "wrong", False, what, fix)
-    return Check("pytorch", "ok", False, f"PyTorch {version}, for training.")
+    users = "`ftervit train` and `eval --against` need it"
+    return _package(machine, "pytorch", "PyTorch", "torch", MINIMUM_TORCH, users, "training")
 
 
 def check_accelerate(machine: Machine, target: Target) -> Check:
     """Accelerate, through which training runs on one device or many."""
-    fix = pip_install(machine, f"accelerate>={shown(MINIMUM_ACCELERATE)}")
-    version = machine.version_of("accelerate")
-    if version is None:
-        what = "Accelerate is not installed; `ftervit train` and `compare` need it."
-        return Check("accelerate", "missing", False, what, fix)
-    if (parsed(version) or ()) < MINIMUM_ACCELERATE:
-        what = f"Accelerate {version} is too old: training needs {shown(MINIMUM_ACCELERATE)} or newer."
-        return Check("accelerate", "wrong", False, what, fix)
-    return Check("accelerate", "ok", False, f"Accelerate {version}, for training.")
+    users = "`ftervit train` and `compare` need it"
+    return _package(machine, "accelerate", "Accelerate", "accelerate", MINIMUM_ACCELERATE, users, "training")
 
 
 def check_bokeh(machine: Machine, target: Target) -> Check:
     """Bokeh, which draws the charts of a report."""
-    fix = pip_install(machine, f"bokeh>={shown(MINIMUM_BOKEH)}")
-    version = machine.version_of("bokeh")
+    users = "`ftervit report` and `publish` need it"
+    return _package(machine, "bokeh", "Bokeh", "bokeh", MINIMUM_BOKEH, users, "reports")
+
+
+def _package(
+    machine: Machine, check: str, title: str, distribution: str, minimum: tuple[int, ...], users: str,
+    purpose: str,
+) -> Check:  # fmt: skip
+    """A package that only some commands need, known by its metadata alone."""
+    fix = pip_install(machine, f"{distribution}>={shown(minimum)}")
+    version = machine.version_of(distribution)
     if version is None:
-        what = "Bokeh is not installed; `ftervit report` and `publish` need it."
-        return Check("bokeh", "missing", False, what, fix)
-    if (parsed(version) or ()) < MINIMUM_BOKEH:
-        what = f"Bokeh {version} is too old: reports need {shown(MINIMUM_BOKEH)} or newer."
-        return Check("bokeh", "wrong", False, what, fix)
-    return Check("bokeh", "ok", False, f"Bokeh {version}, for reports.")
+        return Check(check, "missing", False, f"{title} is not installed; {users}.", fix)
+    if (parsed(version) or ()) < minimum:
+        what = f"{title} {version} is too old for {purpose}: {shown(minimum)} or newer is needed."
+        return Check(check, "wrong", False, what, fix)
+    return Check(check, "ok", False, f"{title} {version}, for {purpose}.")

@@ -178,10 +178,6 @@ class PhotoSet:
                     self.skipped.append(defect.what)
         raise DataError("None of the photos can be read.", self.skipped[0])
 
-    def batches(self, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches of the photos at `order`, int64 [N], in that order; the next is decoded ahead."""
-        return ahead(self.batch(chunk) for chunk in torch.split(order, batch_size))
-
     def epoch(self, plan: EpochPlan) -> Iterator[Batch]:
         """All photos once, in an order that depends on seed and epoch only."""
         order = torch.randperm(len(self), generator=generator_of(plan.seed, "order", plan.epoch))

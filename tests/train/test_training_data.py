@@ -131,11 +131,19 @@ def test_photos_beyond_the_memory_allowed_give_the_same_batches(photo_folder: Pa
     assert kept.stored is not None
     assert decoded.stored is None
     order = torch.randperm(len(photos))
-    for first, second in zip(kept.batches(order, 7), decoded.batches(order, 7), strict=True):
-        assert all(map(torch.equal, first, second))
+    for chunk in torch.split(order, 7):
+        assert all(map(torch.equal, kept.batch(chunk), decoded.batch(chunk)))
     indices = torch.tensor([5, 0, 17])
     for first, second in zip(kept.batch(indices), decoded.batch(indices), strict=True):
         assert torch.equal(first, second)
+
+
+def test_photos_that_are_kept_take_their_memory_once(photo_folder: Path) -> None:
+    photos = split_photos(photo_folder, SplitRule(0, 0.25, 1)).train
+    decode = validation_decoder(ARCH, Preprocessing())
+    each = ARCH.image_size**2 * 3
+    assert open_photos(photos, decode, len(photos) * each, 2).stored_bytes == len(photos) * each
+    assert open_photos(photos, decode, len(photos) * each - 1, 2).stored_bytes == 0
 
 
 def test_training_photos_have_a_margin(photo_folder: Path) -> None:

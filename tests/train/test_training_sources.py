@@ -114,6 +114,26 @@ def test_a_dataset_trains_a_teacher_and_its_student(
     assert (memory["data"], memory["stream"]) == (f"hub:{folder}", stream)
 
 
+def test_a_folder_of_a_dataset_is_remembered_wherever_one_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ftervit_deploy.cli.train import located_data
+
+    (tmp_path / "d").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert located_data("hub:d") == f"hub:{(tmp_path / 'd').resolve()}"
+    assert located_data("hub:user/name") == "hub:user/name"
+
+
+def test_a_damaged_photo_of_a_stream_is_named_once(tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path / "d", {"train": 12, "validation": 3}, damaged=frozenset({4}))
+    stream = _split(folder, stream=True, epoch_photos=12).stream
+    opened = stream.opened(lambda source: np.asarray(source.load()).transpose(2, 0, 1), 1)
+    for epoch in (1, 2, 3):
+        assert len(list(opened.epoch(EpochPlan(3, epoch, 6)))) == 2
+    assert len(opened.skipped) == 1
+
+
 def test_methods_are_compared_on_a_dataset(
     tiny_preset: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
