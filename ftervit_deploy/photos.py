@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import os
 import re
@@ -16,6 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .architecture import Preprocessing
 from .errors import ConfigError, DataError
+from .files import read_file
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm"})
 UNREAD_SUFFIXES = frozenset({".heic", ".heif", ".avif", ".jxl", ".jp2"})
@@ -144,15 +146,31 @@ def photo_sets(folder: Path) -> PhotoSets | None:
 _VALIDATION_FOLDERS = ("val", "valid", "validation")
 
 
-def listed_photos(folder: Path, names: Collection[str]) -> tuple[list[str], list[LabelledPhoto]]:
+def validation_names(split: Path) -> list[str]:
+    """Names of the validation photos in the file split.json of a training run, relative to its data.
+
+    Raises:
+        FileError: it cannot be read.
+        DataError: it is no such file.
+    """
+    try:
+        return [str(name) for name in json.loads(read_file(split, "split"))["validation"]]
+    except (ValueError, KeyError, TypeError):
+        raise DataError(f"{split} is no split.json of a training run.") from None
+
+
+def listed_photos(
+    folder: Path, names: Collection[str], complete: bool = False
+) -> tuple[list[str], list[LabelledPhoto]]:
     """(class names, photos) of class folders, or of sets of them, as far as `names` lists the photos.
 
     Args:
         folder: what a training run was given.
         names: paths relative to it, with forward slashes.
+        complete: refuse where some of them, or all, are not there.
 
     Raises:
-        DataError: see `labelled_photos`.
+        DataError: see `labelled_photos`; photos are missing.
     """
     sets = photo_sets(folder)
     roots = [folder] if sets is None else [sets.train, sets.validation, sets.test]
@@ -166,6 +184,11 @@ def listed_photos(folder: Path, names: Collection[str]) -> tuple[list[str], list
             for photo in found
             if photo.path.relative_to(folder).as_posix() in wanted
         ]
+    if complete and (not photos or len(photos) < len(wanted)):
+        raise DataError(
+            f"{folder} holds {len(photos)} of the {len(wanted)} validation photos that are listed.",
+            "Name the folder that the run was trained on.",
+        )
     return list(index), photos
 
 

@@ -176,6 +176,15 @@ def test_every_described_board_is_estimated_for() -> None:
     assert any(fit.milliseconds for fit in fits)
 
 
+def test_a_split_that_is_not_all_there_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = next((SIGNS / "photos").rglob("*.jpg")).relative_to(SIGNS / "photos").as_posix()
+    (tmp_path / "split.json").write_text(json.dumps({"validation": [name, "0/gone.jpg"]}))
+    chosen = ["--data", str(SIGNS / "photos"), "--split", str(tmp_path / "split.json"), "--probes", "1"]
+    assert main(["report", "signs", "-o", str(tmp_path / "x.html"), *chosen]) == 2
+    assert "holds 1 of the 2 validation photos" in capsys.readouterr().err
+    assert not (tmp_path / "x.html").exists()
+
+
 def test_a_folder_that_is_not_there_is_told_before_the_work(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -95,6 +95,7 @@ def _split(arguments: tuple[str, ...]) -> tuple[str | None, str | None]:
 
 def _evaluated(settings: Settings, against: str | None, split: str | None, output: Output) -> Result:
     from ..errors import DataError
+    from ..photos import listed_photos, validation_names
 
     if settings.data is None:
         raise DataError("No data is named.", "Name a folder of class folders, or `data` in ftervit.toml.")
@@ -103,7 +104,8 @@ def _evaluated(settings: Settings, against: str | None, split: str | None, outpu
         if split is None:
             photos = _labelled(Path(settings.data), engine.labels, output)
         else:
-            photos = _listed(Path(settings.data), Path(split), engine.labels)
+            listed = listed_photos(Path(settings.data), validation_names(Path(split)), complete=True)
+            photos = _with_indices(*listed, engine.labels)
         return _measured(engine, photos, checkpoint, output)
 
 
@@ -136,27 +138,6 @@ def _with_indices(
 
     classes = match_classes(folders, labels, _wordnet_ids(len(labels)))
     return [LabelledPhoto(photo.path, classes[photo.label]) for photo in photos]
-
-
-def _listed(data: Path, split: Path, labels: Sequence[str]) -> list[LabelledPhoto]:
-    """The photos of `data` that the file `split` of a training run lists under "validation"."""
-    import json
-
-    from ..errors import DataError
-    from ..files import read_file
-    from ..photos import listed_photos
-
-    try:
-        listed = set(json.loads(read_file(split, "split"))["validation"])
-    except (ValueError, KeyError, TypeError):
-        raise DataError(f"{split} is no split.json of a training run.") from None
-    folders, chosen = listed_photos(data, listed)
-    if not chosen or len(chosen) < len(listed):
-        raise DataError(
-            f"{data} holds {len(chosen)} of the {len(listed)} validation photos that {split} lists.",
-            "Name the folder that the run was trained on.",
-        )
-    return _with_indices(folders, chosen, labels)
 
 
 def _wordnet_ids(classes: int) -> list[str]:

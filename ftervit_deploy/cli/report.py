@@ -99,29 +99,18 @@ def request_of(
         FtervitError: a board or a split that cannot serve.
     """
     from ..files import user_path
+    from ..photos import validation_names
     from ..report import Request
     from ..report.onboards import named_boards
 
     return Request(
         photos=[user_path(name) for name in photos],
         data=None if data is None else user_path(data),
-        split=None if split is None else _listed(user_path(split)),
+        split=None if split is None else validation_names(user_path(split)),
         boards=named_boards(boards),
         probes=probes,
         pictures=pictures,
     )
-
-
-def _listed(split: Path) -> list[str]:
-    import json
-
-    from ..errors import DataError
-    from ..files import read_file
-
-    try:
-        return [str(name) for name in json.loads(read_file(split, "split"))["validation"]]
-    except (ValueError, KeyError, TypeError):
-        raise DataError(f"{split} is no split.json of a training run.") from None
 
 
 def made(subject: Subject, request: Request, output: Output) -> tuple[Report, bytes]:

@@ -46,7 +46,7 @@ def measured(
     if folder is None or (own and not names):
         return _on_record(subject)
     try:
-        photos = _photos(folder, subject.student.labels, names)
+        photos = _photos(folder, subject.student.labels, names, complete=not own)
         if not photos:
             raise DataError("The photos that the split lists are not where they were.")
         with Engine(subject.image) as engine:
@@ -84,8 +84,13 @@ def _on_record(subject: Subject) -> Accuracy | Missing:
     )  # fmt: skip
 
 
-def _photos(folder: Path, labels: Sequence[str], names: Sequence[str] | None) -> list[LabelledPhoto]:
-    folders, photos = labelled_photos(folder) if names is None else listed_photos(folder, names)
+def _photos(
+    folder: Path, labels: Sequence[str], names: Sequence[str] | None, complete: bool
+) -> list[LabelledPhoto]:
+    if names is None:
+        folders, photos = labelled_photos(folder)
+    else:
+        folders, photos = listed_photos(folder, names, complete)
     wordnet = data_file("imagenet_wordnet_ids.txt").read_text("ascii").split()
     classes = match_classes(folders, labels, wordnet)
     return [LabelledPhoto(photo.path, classes[photo.label]) for photo in photos]
