@@ -110,13 +110,23 @@ def test_what_is_published_can_be_packed_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("step", "status"),
-    [("create", 400), ("preupload", 403), ("batch", 403), ("upload", 403), ("commit", 403)],
+    ("step", "status", "sentence"),
+    [
+        ("create", 400, "refused the request for ann/old (status 400)"),
+        ("preupload", 403, "may not write to ann/old"),
+        ("batch", 403, "may not write to ann/old"),
+        ("upload", 403, "may not write to ann/old"),
+        ("commit", 403, "may not write to ann/old"),
+        ("commit", 412, "refused the request for ann/old (status 412)"),
+    ],
 )
-def test_a_push_that_fails_anywhere_leaves_nothing(publisher: Publisher, step: str, status: int) -> None:
+def test_a_push_that_fails_anywhere_leaves_nothing(
+    publisher: Publisher, step: str, status: int, sentence: str
+) -> None:
     publisher.hub.files["ann/old", "README.md"] = b"as it was"
     publisher.hub.failing[step] = status
     done = publisher.push("ann/old")
+    assert sentence in done.stdout
     assert "Nothing was published." in done.stdout
     assert publisher.hub.files == {("ann/old", "README.md"): b"as it was"}
     assert TOKEN not in done.stdout + done.stderr

@@ -209,6 +209,11 @@ def test_hostile_names_stay_text() -> None:
         assert name not in page
 
 
+def test_names_that_are_not_utf8_are_drawn_all_the_same() -> None:
+    named = replace(bundled(), name="caf\udce9.jpg", labels=("\udcff",), facts=(("photo", "\udce9.png"),))
+    assert "caf?.jpg" in render(named).decode()
+
+
 def test_a_page_refers_to_nothing_outside_itself() -> None:
     elements = _Elements()
     elements.feed(render(bundled()).decode())

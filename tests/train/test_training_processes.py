@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -75,16 +76,21 @@ def test_two_processes_give_the_losses_of_one(
     run: Callable[..., Any], photo_folder: Path, tmp_path: Path, scheme: str
 ) -> None:
     teacher = run("teacher", epochs=2).checkpoint
+    data = tmp_path / "photos"
+    shutil.copytree(photo_folder, data)
+    for damaged in sorted(data.rglob("*.png"))[::9]:
+        damaged.write_bytes(damaged.read_bytes()[:60])
     launcher = [
         sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
         "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
         "--main_process_port", str(_free_port()),
     ]  # fmt: skip
-    _run([sys.executable], photo_folder, tmp_path / "one", teacher, scheme)
-    _run(launcher, photo_folder, tmp_path / "two", teacher, scheme)
+    _run([sys.executable], data, tmp_path / "one", teacher, scheme)
+    _run(launcher, data, tmp_path / "two", teacher, scheme)
     for phase in ("teacher", "training"):
         (alone, *one, _), (both, *two, _) = (_lines(tmp_path / name / phase) for name in ("one", "two"))
         assert (alone["processes"], both["processes"]) == (1, 2)
+        assert 0 < one[-1]["skipped_photos"] == two[-1]["skipped_photos"], "whichever of them met them"
         assert len(one) == len(two) == 6, "a line after every step, and one after every epoch"
         _check_same(one[:1], two[:1], 1e-4)
         # Sums in another order turn a rounding of a ternary model now and then; a teacher has no roundings.
@@ -98,6 +104,6 @@ def _check_same(one: list[dict[str, Any]], two: list[dict[str, Any]], tolerance:
         assert (first["kind"], first["epoch"], first["step"]) == (
             second["kind"], second["epoch"], second["step"],
         )  # fmt: skip
-        for name in ("loss", "val_loss", "val_divergence", "zero_fraction", "lr"):
+        for name in ("loss", "val_loss", "val_divergence", "zero_fraction", "lr", "skipped_photos"):
             if first.get(name) is not None:
                 assert second[name] == pytest.approx(first[name], rel=tolerance), name

@@ -15,9 +15,12 @@ SHORT = {"epochs": 2, "batch_size": 14, "seed": 3, "lr": 3e-3, "warmup_epochs": 
 
 
 def main(data: str, out: str, teacher: str, scheme: str) -> None:
-    """A teacher with an average and few patches, then a student of another one under three-augment."""
+    """A teacher with an average and few patches, then a student of another one under three-augment.
+
+    Photos do not fit the memory, so that each process meets only some of those that cannot be read.
+    """
     PRESETS["tiny"] = TINY
-    options = phase.RunOptions(1, quiet=True, save_seconds=0)
+    options = phase.RunOptions(1, memory_bytes=1, quiet=True, save_seconds=0)
     memory = settings.RunMemory(data, "tiny", "random", 0.3, 3, scheme, True)
     for name, sources, chosen in (
         ("teacher", starts.Sources(), {"augment": "strong", "ema_decay": 0.9, "patch_drop": 0.5}),
