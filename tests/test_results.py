@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from ftervit_deploy.train.paired import Recognised
+from ftervit_deploy.train.results import JUDGED, Results, Row
 
 RESULTS = Path(__file__).parent.parent / "results"
 FOLDERS = sorted(path.parent for path in RESULTS.glob("*/results.json"))
@@ -26,6 +30,14 @@ def test_the_readme_is_made_from_the_tables() -> None:
     assert (RESULTS / "README.md").read_text(encoding="utf-8") == _loaded("summary").summary()
 
 
+def _result(folder: Path, name: str, phase: str) -> dict[str, Any]:
+    """What a phase ended with."""
+    lines = (folder / "logs" / f"{name}.{phase}.jsonl").read_text().splitlines()
+    found: dict[str, Any] = json.loads(lines[-1])
+    assert found["kind"] == "result"
+    return found
+
+
 def _epochs(folder: Path, name: str, phase: str) -> list[dict[str, Any]]:
     path = folder / "logs" / f"{name}.{phase}.jsonl"
     lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
@@ -37,6 +49,26 @@ def test_every_figure_follows_from_a_log() -> None:
         _check_figures(folder)
 
 
+def test_tables_and_sentences_follow_from_the_figures() -> None:
+    for folder in FOLDERS:
+        payload = json.loads((folder / "results.json").read_text())
+        rows = tuple(_row(values) for values in payload["rows"])
+        values = {name: payload[name] for name in _names_of(Results) if name != "rows"}
+        found = Results(**{**values, "commands": tuple(values["commands"])}, rows=rows)
+        assert found.markdown() == (folder / "results.md").read_text(encoding="utf-8")
+        assert json.loads(json.dumps(found.payload())) == payload
+
+
+def _row(values: dict[str, Any]) -> Row:
+    own = {name: values[name] for name in _names_of(Row)}
+    own |= {name: Recognised(**own[name]) for name in JUDGED if own[name] is not None}
+    return Row(**{**own, "rules": tuple(own["rules"])})
+
+
+def _names_of(kind: type) -> list[str]:
+    return [field.name for field in fields(kind)]
+
+
 def _check_figures(folder: Path) -> None:
     results = json.loads((folder / "results.json").read_text())
     for row in results["rows"]:
@@ -46,6 +78,8 @@ def _check_figures(folder: Path) -> None:
         assert row["seconds"] == pytest.approx(seconds)
         last = list(phases.values())[-1]
         assert row["top1"] == pytest.approx(max(line["val_top1"] for line in last))
+        judged = _result(folder, row["name"], list(phases)[-1])["tested"] or {"top1": row["top1"]}
+        assert row["score"] == pytest.approx(judged["top1"], abs=1e-6)
         if row["name"] != "fp32":
             assert row["teacher_top1"] == pytest.approx(last[0]["teacher_top1"])
     hours = sum(row["seconds"] for row in results["rows"]) / 3600

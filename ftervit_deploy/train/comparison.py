@@ -176,21 +176,24 @@ class Comparison:
                 sources = Sources(teacher, str(start) if start else "")
                 done[settings.phase] = self._phase(entry.name, settings, entry.scheme, sources)
         last = list(done.values())[-1]
-        scheme, phase1, tested = scheme_named(entry.scheme), done.get("training"), last.tested
+        scheme, phase1 = scheme_named(entry.scheme), done.get("training")
         assert last.top1 is not None
         assert last.teacher_top1 is not None
-        image_bytes, engine_top1 = self._packed(entry, last)
+        description = _description(last.checkpoint)
+        judge = self._judged(description)
+        before = start or (phase1.checkpoint if phase1 else None)
+        image_bytes, engine_top1 = self._packed(entry, last, judge)
         return Row(
             name=entry.name, group=entry.group, scheme=scheme.name, change=entry.change,
             rules=rules_of(scheme), source=scheme.source, left_out=scheme.left_out,
-            bytes=scheme_bytes(_description(last.checkpoint).architecture, scheme),
+            bytes=scheme_bytes(description.architecture, scheme),
             image_bytes=image_bytes, obstacle=scheme.obstacle(),
             phase1_top1=_description(start).accuracy if start else phase1.top1 if phase1 else None,
             recovery_top1=done["recovery"].top1 if "recovery" in done else None,
             top1=last.top1, teacher_top1=last.teacher_top1,
-            phase1_test_top1=self._phase1_tested(start, phase1),
-            test_top1=tested.top1 if tested else None,
-            teacher_test_top1=tested.teacher_top1 if tested else None,
+            recognised=judge.student(last.checkpoint),
+            phase1_recognised=judge.student(before) if before else None,
+            teacher_recognised=judge.teacher(teacher),
             engine_top1=engine_top1, zero_fraction=last.zero_fraction,
             epochs={name: result.epochs for name, result in done.items()},
             seconds=sum(result.seconds for result in done.values()), task=self._key,
@@ -204,20 +207,13 @@ class Comparison:
             else None
         )
 
-    def _phase1_tested(self, start: Path | None, phase1: PhaseResult | None) -> float | None:
-        """Top-1 on the test photos before the recovery; None where there are none."""
-        if start is None:
-            return phase1.tested.top1 if phase1 and phase1.tested else None
-        judge = self._judged(_description(start))
-        return judge.checkpoint(start) if judge.testing else None
-
-    def _packed(self, entry: Entry, last: PhaseResult) -> tuple[int | None, float | None]:
+    def _packed(self, entry: Entry, last: PhaseResult, judge: Judge) -> tuple[int | None, float | None]:
         """Pack and judge what the engine can run; returns the image's bytes and its top-1."""
         if last.packed is None:
             return None, None
         image = write_image(lower(build_graph(read_checkpoint(str(last.packed)))), "t2")
         write_atomic(self.folder / entry.name / IMAGE_NAME, image)
-        return len(image), self._judged(_description(last.checkpoint)).engine(image)
+        return len(image), judge.engine(image).top1
 
     def _judged(self, description: Description) -> Judge:
         """The photos that judge; decoded once."""
@@ -285,8 +281,8 @@ def _teacher_row(student: Row, taught: _Taught, architecture: Architecture) -> R
         name=TEACHER_NAME, group=METHODS, scheme=scheme.name, change="", rules=rules_of(scheme),
         source=scheme.source, left_out="", bytes=scheme_bytes(architecture, scheme), image_bytes=None,
         obstacle=scheme.obstacle(), phase1_top1=None, recovery_top1=None, top1=student.teacher_top1,
-        teacher_top1=student.teacher_top1, phase1_test_top1=None, test_top1=student.teacher_test_top1,
-        teacher_test_top1=student.teacher_test_top1, engine_top1=None, zero_fraction=None,
+        teacher_top1=student.teacher_top1, recognised=student.teacher_recognised, phase1_recognised=None,
+        teacher_recognised=student.teacher_recognised, engine_top1=None, zero_fraction=None,
         epochs=taught.epochs, seconds=taught.seconds, task=student.task,
     )  # fmt: skip
 

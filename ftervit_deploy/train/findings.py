@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
+from .paired import Recognised
+
 TEACHER_NAME, BASE_NAME = "fp32", "ftervit"
 """The row that all learn from, and the scheme that the ablations change."""
 RIVALS = ("tervit", "vit-1.58b", "q-vit", "q-vit-a8")
@@ -31,16 +33,16 @@ class Scored(Protocol):
         """Of the model."""
 
     @property
-    def score(self) -> float:
-        """Top-1, 0 to 1."""
+    def recognised(self) -> Recognised:
+        """Which photos."""
 
     @property
-    def phase1_score(self) -> float | None:
+    def phase1_recognised(self) -> Recognised | None:
         """The same before the recovery."""
 
     @property
     def engine_top1(self) -> float | None:
-        """The same in the C engine."""
+        """Top-1 in the C engine, 0 to 1."""
 
 
 def findings(rows: Mapping[str, Scored]) -> Iterator[str]:
@@ -54,32 +56,38 @@ def findings(rows: Mapping[str, Scored]) -> Iterator[str]:
         return
     engine = "" if base.engine_top1 is None else f"; {_percent(base.engine_top1)} in the C engine"
     yield (
-        f"{BASE_NAME}: {_percent(base.score)}, {_points(base, teacher)} to its teacher, in "
+        f"{BASE_NAME}: {_percent(base.recognised.top1)}, {_beside(base, teacher)} to its teacher, in "
         f"{_share(base, teacher)} of its bytes{engine}."
     )
-    if base.phase1_score is not None:
+    if base.phase1_recognised is not None:
         yield f"Its recovery is worth {_worth(base)}."
     for name in RIVALS:
         if name in rows:
             rival = rows[name]
-            yield f"Beside {name}: {_points(base, rival)}, in {_share(base, rival)} of its bytes."
+            yield f"Beside {name}: {_beside(base, rival)}, in {_share(base, rival)} of its bytes."
     for name, change in CHANGES.items():
         if name in rows:
-            yield f"With {change}: {_points(rows[name], base)}."
+            yield f"With {change}: {_beside(rows[name], base)}."
     recovered = [row for name, row in rows.items() if name.startswith(RECOVERED)]
     if recovered:
         told = (
-            f"{row.name.removeprefix(RECOVERED)} {_percent(row.score)} ({_worth(row)})" for row in recovered
+            f"{row.name.removeprefix(RECOVERED)} {_percent(row.recognised.top1)} ({_worth(row)})"
+            for row in recovered
         )
         yield f"Recovered from epoch {', '.join(told)}."
 
 
+def points(ours: Recognised, theirs: Recognised) -> str:
+    """The difference of two top-1 on the same photos, and its standard error, in points."""
+    return f"{100 * (ours.top1 - theirs.top1):+.2f} ±{100 * ours.error_beside(theirs):.2f}"
+
+
 def _worth(row: Scored) -> str:
-    return f"{100 * (row.score - (row.phase1_score or 0.0)):+.2f} points"
+    return f"{points(row.recognised, row.phase1_recognised or row.recognised)} points"
 
 
-def _points(row: Scored, other: Scored) -> str:
-    return f"{100 * (row.score - other.score):+.2f} points"
+def _beside(row: Scored, other: Scored) -> str:
+    return f"{points(row.recognised, other.recognised)} points"
 
 
 def _percent(share: float) -> str:

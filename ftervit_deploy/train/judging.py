@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..architecture import Architecture, Preprocessing
 from ..checkpoint import read_checkpoint
 from ..engine import Engine
+from ..schemes import SCHEMES
 from .augment import normalise
 from .data import Split
 from .evaluate import student_of
-from .model import logits
+from .findings import TEACHER_NAME
+from .model import DeiT, load_arrays, logits
+from .paired import Recognised
 from .photosets import open_photos, validation_decoder
-
-_BATCH = 256
+from .validation import EVALUATION_BATCH
 
 
 class Judge:
     """Photos with labels, decoded once, exactly as the deployed preprocessing makes them.
-
-    Attributes:
-        testing: they are test photos, which have chosen nothing.
 
     Args:
         split: its test photos judge; where it has none, its validation photos.
@@ -35,27 +36,36 @@ class Judge:
         self, split: Split, arch: Architecture, preprocessing: Preprocessing, memory_bytes: int
     ) -> None:
         decoder = validation_decoder(arch, preprocessing)
-        self.preprocessing, self.testing = preprocessing, bool(split.test)
+        self.preprocessing = preprocessing
         self.photos = open_photos(
             split.test or split.validation, decoder, memory_bytes, torch.get_num_threads()
         )
 
-    def checkpoint(self, path: Path) -> float:
-        """Top-1 of a checkpoint as the PyTorch model it was trained as, 0 to 1."""
-        model = student_of(read_checkpoint(str(path)))
-        right = 0
-        for indices in torch.split(torch.arange(len(self.photos)), _BATCH):
-            images, labels = self.photos.batch(indices)
-            predicted = logits(model, normalise(images, self.preprocessing)).argmax(dim=1)
-            right += int((predicted == labels).sum())
-        return right / len(self.photos)
+    def student(self, path: Path) -> Recognised:
+        """What a checkpoint recognises as the PyTorch model it was trained as."""
+        return self._recognised(self._inference(student_of(read_checkpoint(str(path)))))
 
-    def engine(self, image: bytes) -> float:
-        """Top-1 of an image in the C engine, whose integers are those of the board, 0 to 1."""
-        right = 0
+    def teacher(self, source: str) -> Recognised:
+        """What FP32 weights recognise; `source` as in `Sources`."""
+        weights = read_checkpoint(source)
+        model = DeiT(weights.architecture, SCHEMES[TEACHER_NAME])
+        load_arrays(model, weights.dense(), ternary=False)
+        return self._recognised(self._inference(model))
+
+    def engine(self, image: bytes) -> Recognised:
+        """What an image recognises in the C engine, whose integers are those of the board."""
         with Engine(image) as engine:
-            for indices in torch.split(torch.arange(len(self.photos)), _BATCH):
-                images, labels = self.photos.batch(indices)
-                found = engine.logits(np.ascontiguousarray(images.numpy().transpose(0, 2, 3, 1)))
-                right += int((found.argmax(axis=1) == labels.numpy()).sum())
-        return right / len(self.photos)
+            return self._recognised(
+                lambda images: engine.logits(np.ascontiguousarray(images.numpy().transpose(0, 2, 3, 1)))
+            )
+
+    def _inference(self, model: DeiT) -> Callable[[Tensor], np.ndarray]:
+        return lambda images: logits(model, normalise(images, self.preprocessing)).numpy()
+
+    def _recognised(self, logits_of: Callable[[Tensor], np.ndarray]) -> Recognised:
+        """By `logits_of`: uint8 [B, 3, S, S] -> [B, classes]; in batches as validation has them."""
+        parts = []
+        for indices in torch.split(torch.arange(len(self.photos)), EVALUATION_BATCH):
+            images, labels = self.photos.batch(indices)
+            parts.append(logits_of(images).argmax(axis=1) == labels.numpy())
+        return Recognised.of(np.concatenate(parts))

@@ -11,11 +11,14 @@ from typing import Any
 
 from ..errors import TrainError
 from ..files import write_atomic
-from .findings import BASE_NAME, findings
+from .findings import BASE_NAME, findings, points
 from .log import duration
+from .paired import Recognised
 
 RESULTS_NAME, TEXT_NAME = "results.json", "results.md"
 METHODS, ABLATIONS = "methods", "ablations"
+JUDGED = ("recognised", "phase1_recognised", "teacher_recognised")
+"""What of a Row names photos."""
 HEADINGS = ("scheme", "bytes", "image", "phase 1", "top-1", "engine", "to teacher", "zeros", "time")
 
 
@@ -37,10 +40,11 @@ class Row:
         phase1_top1, recovery_top1: best top-1 on the validation photos, 0 to 1; None without that phase.
         top1: that of the last phase.
         teacher_top1: of the model it learned from, on the same photos.
-        phase1_test_top1, test_top1, teacher_test_top1: the same three of the epochs that were chosen, on the
-            test photos, which have chosen nothing; None where the data have none.
-        engine_top1: of the image in the C engine, on the test photos or, where there are none, on the
-            validation photos; None where the engine cannot run it.
+        recognised: which of the photos that judge it recognises: the test photos, which have chosen nothing,
+            or, where the data have none, the validation photos.
+        phase1_recognised, teacher_recognised: the same before the recovery (None without a phase 1), and of
+            the model it learned from.
+        engine_top1: of the image in the C engine, on those photos; None where the engine cannot run it.
         zero_fraction: share of zeros among the quantised weights; None for the teacher.
         epochs: trained, by phase.
         seconds: spent in epochs.
@@ -61,9 +65,9 @@ class Row:
     recovery_top1: float | None
     top1: float
     teacher_top1: float
-    phase1_test_top1: float | None
-    test_top1: float | None
-    teacher_test_top1: float | None
+    recognised: Recognised
+    phase1_recognised: Recognised | None
+    teacher_recognised: Recognised
     engine_top1: float | None
     zero_fraction: float | None
     epochs: dict[str, int]
@@ -72,13 +76,13 @@ class Row:
 
     @property
     def score(self) -> float:
-        """Top-1 on the test photos; on the validation photos where there are no others."""
-        return self.top1 if self.test_top1 is None else self.test_top1
+        """Top-1 on the photos that judge, 0 to 1."""
+        return self.recognised.top1
 
     @property
     def phase1_score(self) -> float | None:
         """The same before the recovery."""
-        return self.phase1_top1 if self.test_top1 is None else self.phase1_test_top1
+        return self.phase1_recognised.top1 if self.phase1_recognised else None
 
     @staticmethod
     def read(path: Path) -> Row:
@@ -89,7 +93,8 @@ class Row:
         """
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
-            return Row(**{**values, "rules": tuple(values["rules"])})
+            judged = {name: Recognised(**values[name]) for name in JUDGED if values[name] is not None}
+            return Row(**{**values, **judged, "rules": tuple(values["rules"])})
         except (OSError, ValueError, TypeError, KeyError) as defect:
             raise TrainError(f"{path} cannot be read ({defect}).", "Delete it and start again.") from None
 
@@ -136,12 +141,14 @@ class Results:
         return sum(row.seconds for row in self.rows) / 3600
 
     def payload(self) -> dict[str, Any]:
-        """As JSON, with each row's score and its difference to the teacher's, fractions."""
+        """As JSON, with each row's score and its difference to the teacher's with its error, fractions."""
         values = asdict(self)
         values["hours"] = self.hours
         for values_of, row in zip(values["rows"], self.rows, strict=True):
             values_of["score"] = row.score
+            values_of["phase1_score"] = row.phase1_score
             values_of["difference"] = row.score - self.rows[0].score
+            values_of["difference_error"] = row.recognised.error_beside(self.rows[0].recognised)
         return values
 
     def write(self, folder: Path) -> None:
@@ -159,7 +166,7 @@ class Results:
         return [
             row.name, f"{row.bytes:,}", f"{row.image_bytes:,}" if row.image_bytes else "-",
             _percent(row.phase1_score), _percent(row.score), _percent(row.engine_top1),
-            "-" if row is teacher else f"{100 * (row.score - teacher.score):+.2f}",
+            "-" if row is teacher else points(row.recognised, teacher.recognised),
             _percent(row.zero_fraction), duration(row.seconds),
         ]  # fmt: skip
 
@@ -177,7 +184,7 @@ class Results:
         error = 100 * math.sqrt(share * (1 - share) / count)
         lines = [
             f"Top-1 on {count} {kind} photos, {best}: one photo is {100 / count:.2f} points, "
-            f"one standard error about {error:.2f}.",
+            f"one standard error about {error:.2f}; ±: one of the difference, on the same photos.",
             f"{self.photos['train']} training photos of {self.data}, split {self.split}, seed {self.seed}, "
             f"preset {self.preset}, teacher {self.teacher}.",
             "Bytes: codes in whole bits, all else 32 bits each. Image: the .ftv that the engine runs. "
@@ -216,7 +223,10 @@ def _markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> s
 
 
 def _flat(settings: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in settings.items() if name != "phase")
+    texts = {
+        name: " ".join(map(str, v)) if isinstance(v, list | tuple) else v for name, v in settings.items()
+    }
+    return ", ".join(f"{name} {text}" for name, text in texts.items() if name != "phase" and text != "")
 
 
 def _rules(row: Row) -> str:

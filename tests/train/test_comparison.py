@@ -19,6 +19,7 @@ from ftervit_deploy.schemes import SCHEMES  # noqa: E402
 from ftervit_deploy.train import comparison, judging, loop  # noqa: E402
 from ftervit_deploy.train.data import SplitRule  # noqa: E402
 from ftervit_deploy.train.data import split_photos as data_split  # noqa: E402
+from ftervit_deploy.train.paired import Recognised  # noqa: E402
 
 BUDGET = [
     "--teacher-epochs", "3", "--epochs", "2", "--recovery-epochs", "1", "--batch-size", "16",
@@ -72,7 +73,8 @@ def test_all_methods_and_ablations_stand_in_one_table(
     arch = PRESETS["tiny"]
     for row in rows.values():
         assert row["bytes"] == scheme_bytes(arch, SCHEMES[row["scheme"]])
-        assert row["difference"] == pytest.approx(row["top1"] - rows["fp32"]["top1"])
+        assert row["score"] == pytest.approx(row["top1"], abs=1e-6), "validation photos judge without others"
+        assert row["difference"] == row["score"] - rows["fp32"]["score"]
         image = tmp_path / "all" / row["name"] / "model.ftv"
         if row["image_bytes"]:
             assert row["image_bytes"] == image.stat().st_size
@@ -223,11 +225,17 @@ def test_test_photos_judge_in_pytorch_and_in_the_engine(
     rows = {row["name"]: row for row in results["rows"]}
     teacher = rows["fp32"]
     for name, row in rows.items():
-        assert row["score"] == row["test_top1"]
-        assert row["difference"] == pytest.approx(row["test_top1"] - teacher["test_top1"])
-        assert row["teacher_test_top1"] == teacher["test_top1"]
+        assert row["difference"] == pytest.approx(row["score"] - teacher["score"])
+        ours, theirs = (Recognised(**found["recognised"]) for found in (row, teacher))
+        assert row["score"] == ours.top1
+        assert row["difference_error"] == ours.error_beside(theirs)
+        assert row["teacher_recognised"] == teacher["recognised"]
         if name != "fp32":
             assert _configuration(_last_phase(out / name))["bfloat16"] is True
+            tested = _tested(_last_phase(out / name))
+            assert tested == pytest.approx(
+                {"photos": 21, "top1": row["score"], "teacher_top1": teacher["score"]}, abs=1e-6
+            )
         if row["image_bytes"]:
             capsys.readouterr()
             assert main(["eval", str(out / name / "model.ftv"), str(data / "test"), "--json"]) == 0
@@ -236,22 +244,31 @@ def test_test_photos_judge_in_pytorch_and_in_the_engine(
             assert row["engine_top1"] is None
     base, later = rows["ftervit"], rows["ftervit-recovery-from-2"]
     kept = out / "ftervit" / "training" / "epoch-0002.safetensors"
-    assert later["phase1_test_top1"] == judging.Judge(
+    before = judging.Judge(
         data_split(data, SplitRule(0, 0.25, 0)), PRESETS["tiny"], Preprocessing(), 10**9
-    ).checkpoint(kept)
-    assert base["phase1_test_top1"] is not None
+    ).student(kept)
+    assert Recognised(**later["phase1_recognised"]) == before
+    assert base["phase1_score"] == pytest.approx(_tested(out / "ftervit" / "training")["top1"], abs=1e-6)
+    assert rows["ftervit-phase-1-only"]["phase1_recognised"] == rows["ftervit-phase-1-only"]["recognised"]
     text = (out / "results.md").read_text()
     assert "Top-1 on 21 test photos, best epoch on 9 others: one photo is 4.76 points, one standard" in text
     said = text.split("## What that says")[1].split("## What is")[0]
     assert (
-        f"- ftervit: {100 * base['score']:.2f} %, {100 * base['difference']:+.2f} points to its teacher"
-        in said
+        f"- ftervit: {100 * base['score']:.2f} %, {100 * base['difference']:+.2f} "
+        f"±{100 * base['difference_error']:.2f} points to its teacher" in said
     )
-    assert f"worth {100 * (base['test_top1'] - base['phase1_test_top1']):+.2f} points" in said
+    assert f"worth {100 * (base['score'] - base['phase1_score']):+.2f} ±" in said
     assert "With real LayerNorms, not ternary ones: " in said
     assert f"2 {100 * later['score']:.2f} % (" in said.split("Recovered from epoch 1 ")[1]
     drawn = picture.read_text()
     assert all(f"<!-- {name} -->" in drawn for name in ("int8", "ftervit", "ftervit-norm-fp32"))
+
+
+def _tested(folder: Path) -> dict[str, Any]:
+    """What the phase itself found on the test photos."""
+    result: dict[str, Any] = json.loads((folder / "log.jsonl").read_text().splitlines()[-1])
+    found: dict[str, Any] = result["tested"]
+    return found
 
 
 def _last_phase(folder: Path) -> Path:

@@ -1,0 +1,53 @@
+"""Two models judged by the same photos: how sure the difference of their top-1 is.
+
+Its variance comes from the photos on which they disagree alone (McNemar, Psychometrika 12, 1947; Agresti,
+Categorical Data Analysis, 3rd edition, section 11.1.1), and is far less than that of two samples of photos.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """Which photos a model recognises, in the order of all models that were judged by them.
+
+    Attributes:
+        photos: how many judged.
+        digits: a bit for each, the first one's the highest of the first digit: hexadecimal, whole bytes.
+    """
+
+    photos: int
+    digits: str
+
+    @staticmethod
+    def of(right: Sequence[bool] | np.ndarray) -> Recognised:
+        """From a truth value for each photo."""
+        values = np.asarray(right, bool)
+        return Recognised(len(values), np.packbits(values).tobytes().hex())
+
+    def right(self) -> np.ndarray:
+        """Truth values, bool [photos].
+
+        Raises:
+            ValueError: the digits are not those of so many photos.
+        """
+        bits = np.unpackbits(np.frombuffer(bytes.fromhex(self.digits), np.uint8))
+        if not 0 <= len(bits) - self.photos < 8:
+            raise ValueError(f"{len(bits)} bits are not those of {self.photos} photos")
+        return bits[: self.photos].astype(bool)
+
+    @property
+    def top1(self) -> float:
+        """Their share, 0 to 1."""
+        return float(self.right().mean())
+
+    def error_beside(self, other: Recognised) -> float:
+        """The standard error of the difference to `other`'s top-1 on the same photos, 0 to 1."""
+        differences = self.right().astype(np.int8) - other.right().astype(np.int8)
+        return float(differences.std()) / math.sqrt(self.photos)
