@@ -1,6 +1,6 @@
 """The steps of a forward pass under a tiling: calls of kernels, and bytes that pass between memories.
 
-c_runtime/src/ftv_run.c and ftv_attention.c have the same steps in the same order.
+c_runtime/src/ftv_run.c, ftv_group.c and ftv_attention.c have the same steps in the same order.
 """
 
 from __future__ import annotations
