@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from ftervit_deploy.train.paired import Recognised
-from ftervit_deploy.train.results import JUDGED, Results, Row
+from ftervit_deploy.train.results import Results, Row
 
 RESULTS = Path(__file__).parent.parent / "results"
 FOLDERS = sorted(path.parent for path in RESULTS.glob("*/results.json"))
@@ -52,21 +51,11 @@ def test_every_figure_follows_from_a_log() -> None:
 def test_tables_and_sentences_follow_from_the_figures() -> None:
     for folder in FOLDERS:
         payload = json.loads((folder / "results.json").read_text())
-        rows = tuple(_row(values) for values in payload["rows"])
-        values = {name: payload[name] for name in _names_of(Results) if name != "rows"}
-        found = Results(**{**values, "commands": tuple(values["commands"])}, rows=rows)
+        rows = tuple(Row.of(values) for values in payload["rows"])
+        values = {own.name: payload[own.name] for own in fields(Results)}
+        found = Results(**{**values, "commands": tuple(values["commands"]), "rows": rows})
         assert found.markdown() == (folder / "results.md").read_text(encoding="utf-8")
         assert json.loads(json.dumps(found.payload())) == payload
-
-
-def _row(values: dict[str, Any]) -> Row:
-    own = {name: values[name] for name in _names_of(Row)}
-    own |= {name: Recognised(**own[name]) for name in JUDGED if own[name] is not None}
-    return Row(**{**own, "rules": tuple(own["rules"])})
-
-
-def _names_of(kind: type) -> list[str]:
-    return [field.name for field in fields(kind)]
 
 
 def _check_figures(folder: Path) -> None:

@@ -92,6 +92,7 @@ class Comparison:
         for number, entry in enumerate(entries, start=1):
             self.say(f"{entry.name}, {number} of {len(entries)}")
             rows.append(self._row(entry, taught.weights))
+            _check_same_photos(rows[0], rows[-1])
             everything = [_teacher_row(rows[0], taught, self._architecture(entries[0])), *rows]
             results = self._results(everything, entries[0], taught, number == len(entries))
             results.write(self.folder)
@@ -269,6 +270,16 @@ def _in_words(teacher: str) -> str:
     if not teacher:
         return "trained for this comparison"
     return f"of the run {run.name}" if recall(run) else f"{teacher}, which may know the validation photos"
+
+
+def _check_same_photos(first: Row, row: Row) -> None:
+    """Differences are those of two models on the same photos."""
+    counts = first.recognised.photos, row.recognised.photos
+    if counts[0] != counts[1]:
+        raise DataError(
+            f"{first.name} was judged by {counts[0]} photos and {row.name} by {counts[1]}.",
+            "Delete the row.json of each: they are judged again, not trained.",
+        )
 
 
 def _description(checkpoint: Path) -> Description:

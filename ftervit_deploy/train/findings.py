@@ -60,7 +60,7 @@ def findings(rows: Mapping[str, Scored]) -> Iterator[str]:
         f"{_share(base, teacher)} of its bytes{engine}."
     )
     if base.phase1_recognised is not None:
-        yield f"Its recovery is worth {_worth(base)}."
+        yield f"Its recovery is worth {points(base.recognised, base.phase1_recognised)} points."
     for name in RIVALS:
         if name in rows:
             rival = rows[name]
@@ -68,22 +68,19 @@ def findings(rows: Mapping[str, Scored]) -> Iterator[str]:
     for name, change in CHANGES.items():
         if name in rows:
             yield f"With {change}: {_beside(rows[name], base)}."
-    recovered = [row for name, row in rows.items() if name.startswith(RECOVERED)]
-    if recovered:
-        told = (
-            f"{row.name.removeprefix(RECOVERED)} {_percent(row.recognised.top1)} ({_worth(row)})"
-            for row in recovered
-        )
+    told = [
+        f"{row.name.removeprefix(RECOVERED)} {_percent(row.recognised.top1)} "
+        f"({points(row.recognised, row.phase1_recognised)} points)"
+        for row in rows.values()
+        if row.name.startswith(RECOVERED) and row.phase1_recognised is not None
+    ]
+    if told:
         yield f"Recovered from epoch {', '.join(told)}."
 
 
 def points(ours: Recognised, theirs: Recognised) -> str:
     """The difference of two top-1 on the same photos, and its standard error, in points."""
     return f"{100 * (ours.top1 - theirs.top1):+.2f} ±{100 * ours.error_beside(theirs):.2f}"
-
-
-def _worth(row: Scored) -> str:
-    return f"{points(row.recognised, row.phase1_recognised or row.recognised)} points"
 
 
 def _beside(row: Scored, other: Scored) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,11 @@ from torch import Tensor
 from ..architecture import Architecture, Preprocessing
 from ..checkpoint import read_checkpoint
 from ..engine import Engine
-from ..schemes import SCHEMES
 from .augment import normalise
 from .data import Split
 from .evaluate import student_of
 from .findings import TEACHER_NAME
-from .model import DeiT, load_arrays, logits
+from .model import DeiT, logits
 from .paired import Recognised
 from .photosets import open_photos, validation_decoder
 from .validation import EVALUATION_BATCH
@@ -47,10 +47,8 @@ class Judge:
 
     def teacher(self, source: str) -> Recognised:
         """What FP32 weights recognise; `source` as in `Sources`."""
-        weights = read_checkpoint(source)
-        model = DeiT(weights.architecture, SCHEMES[TEACHER_NAME])
-        load_arrays(model, weights.dense(), ternary=False)
-        return self._recognised(self._inference(model))
+        weights = replace(read_checkpoint(source), scheme=TEACHER_NAME)
+        return self._recognised(self._inference(student_of(weights)))
 
     def engine(self, image: bytes) -> Recognised:
         """What an image recognises in the C engine, whose integers are those of the board."""

@@ -1,7 +1,8 @@
 """Two models judged by the same photos: how sure the difference of their top-1 is.
 
 Its variance comes from the photos on which they disagree alone (McNemar, Psychometrika 12, 1947; Agresti,
-Categorical Data Analysis, 3rd edition, section 11.1.1), and is far less than that of two samples of photos.
+Categorical Data Analysis, 3rd edition, section 11.1.1): less than that of two samples of photos, as far
+as the models agree.
 """
 
 from __future__ import annotations
@@ -20,10 +21,18 @@ class Recognised:
     Attributes:
         photos: how many judged.
         digits: a bit for each, the first one's the highest of the first digit: hexadecimal, whole bytes.
+
+    Raises:
+        ValueError: the digits are not those of so many photos, or there are none.
     """
 
     photos: int
     digits: str
+
+    def __post_init__(self) -> None:
+        held = len(bytes.fromhex(self.digits)) * 8
+        if self.photos < 1 or not 0 <= held - self.photos < 8:
+            raise ValueError(f"{held} bits are not those of {self.photos} photos")
 
     @staticmethod
     def of(right: Sequence[bool] | np.ndarray) -> Recognised:
@@ -32,14 +41,8 @@ class Recognised:
         return Recognised(len(values), np.packbits(values).tobytes().hex())
 
     def right(self) -> np.ndarray:
-        """Truth values, bool [photos].
-
-        Raises:
-            ValueError: the digits are not those of so many photos.
-        """
+        """Truth values, bool [photos]."""
         bits = np.unpackbits(np.frombuffer(bytes.fromhex(self.digits), np.uint8))
-        if not 0 <= len(bits) - self.photos < 8:
-            raise ValueError(f"{len(bits)} bits are not those of {self.photos} photos")
         return bits[: self.photos].astype(bool)
 
     @property

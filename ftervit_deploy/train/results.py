@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,17 @@ class Row:
         return self.phase1_recognised.top1 if self.phase1_recognised else None
 
     @staticmethod
+    def of(values: Mapping[str, Any]) -> Row:
+        """The row whose attributes, as JSON has them, are among `values`.
+
+        Raises:
+            ValueError, TypeError, KeyError: they are not those of a row.
+        """
+        own = {attribute.name: values[attribute.name] for attribute in fields(Row)}
+        judged = {name: Recognised(**own[name]) for name in JUDGED if own[name] is not None}
+        return Row(**{**own, **judged, "rules": tuple(own["rules"])})
+
+    @staticmethod
     def read(path: Path) -> Row:
         """The row that `write` left.
 
@@ -92,9 +103,7 @@ class Row:
             TrainError: it cannot be read.
         """
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-            judged = {name: Recognised(**values[name]) for name in JUDGED if values[name] is not None}
-            return Row(**{**values, **judged, "rules": tuple(values["rules"])})
+            return Row.of(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError, KeyError) as defect:
             raise TrainError(f"{path} cannot be read ({defect}).", "Delete it and start again.") from None
 

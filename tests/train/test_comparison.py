@@ -399,10 +399,20 @@ def test_damaged_records_are_refused(
 ) -> None:
     out = tmp_path / "out"
     assert _compare(photo_folder, out, "--schemes", "int8") == 0
-    (out / "int8" / "row.json").write_text("{")
-    assert _compare(photo_folder, out, "--schemes", "int8") == 2
+    path = out / "int8" / "row.json"
+    row = json.loads(path.read_text())
+    photos = row["recognised"]["photos"]
+    for damage in ("{", json.dumps({**row, "recognised": {"photos": photos, "digits": "f"}})):
+        path.write_text(damage)
+        assert _compare(photo_folder, out, "--schemes", "int8") == 2
+        assert "row.json cannot be read" in capsys.readouterr().err
+    fewer = {"photos": photos - 8, "digits": row["recognised"]["digits"][2:]}
+    (out / "tervit").mkdir()
+    other = {**row, "name": "tervit", "recognised": fewer}
+    path.write_text(json.dumps(row))
+    (out / "tervit" / "row.json").write_text(json.dumps(other))
+    assert _compare(photo_folder, out, "--schemes", "int8,tervit") == 2
+    assert f"judged by {photos} photos and tervit by {photos - 8}" in capsys.readouterr().err
     (out / "comparison.json").write_text("[]")
     assert _compare(photo_folder, out, "--schemes", "int8") == 2
-    told = capsys.readouterr().err
-    assert "row.json cannot be read" in told
-    assert "comparison.json cannot be read" in told
+    assert "comparison.json cannot be read" in capsys.readouterr().err

@@ -36,4 +36,4 @@ def test_the_error_is_mcnemars(pairs: list[tuple[bool, bool]]) -> None:
 @pytest.mark.parametrize(("photos", "digits"), [(9, "ff"), (1, "ffff"), (0, "ff")])
 def test_digits_of_other_photos_are_refused(photos: int, digits: str) -> None:
     with pytest.raises(ValueError, match=f"not those of {photos} photos"):
-        Recognised(photos, digits).right()
+        Recognised(photos, digits)
