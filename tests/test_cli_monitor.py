@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from line_board import Board, running_board
 from ftervit_deploy.architecture import Architecture
 from ftervit_deploy.cli import main
 from ftervit_deploy.image import write_image
+from ftervit_deploy.link import SerialStream
 from ftervit_deploy.lower import lower
 from synthetic import random_graph
 
@@ -66,10 +67,11 @@ def _until(true: Callable[[], Any], what: str) -> Any:
 class Monitor:
     """`ftervit monitor --json` in a process; its events, with when they came."""
 
-    def __init__(self, url: str, *arguments: object) -> None:
-        command = [*FTERVIT, "--json", "--port", url, *map(str, arguments)]
+    def __init__(self, url: str, *arguments: object, command: Sequence[str] = FTERVIT) -> None:
+        self.signal = signal.SIGINT
+        line = [*command, "--json", "--port", url, *map(str, arguments)]
         self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         self.events: list[tuple[float, dict[str, Any]]] = []
         self._thread = threading.Thread(target=self._read, daemon=True)
@@ -89,8 +91,8 @@ class Monitor:
         return float(_until(find, f"no {event}: {self.events[-5:]}")[0])
 
     def end(self) -> str:
-        """Ctrl-C; what was on stderr."""
-        self.process.send_signal(signal.SIGINT)
+        """Ctrl-C, unless another signal was chosen; what was on stderr."""
+        self.process.send_signal(self.signal)
         status = self.process.wait(PATIENCE_S)
         self._thread.join(PATIENCE_S)
         assert self.process.stderr is not None
@@ -104,8 +106,8 @@ class Monitor:
 
 
 @contextmanager
-def _monitor(url: str, *arguments: object) -> Iterator[Monitor]:
-    monitor = Monitor(url, *arguments)
+def _monitor(url: str, *arguments: object, command: Sequence[str] = FTERVIT) -> Iterator[Monitor]:
+    monitor = Monitor(url, *arguments, command=command)
     try:
         yield monitor
         monitor.end()
@@ -142,6 +144,39 @@ def test_a_reset_is_survived(board: Board) -> None:
         monitor.wait("prediction", reset)
     assert [r["resets"] for _, r in monitor.events if r["event"] == "summary"] == [1]
     assert any(r["event"] == "log" and r["level"] == "I" and "boot" in r["text"] for _, r in monitor.events)
+
+
+def test_ctrl_c_ends_it_though_what_it_raised_was_swallowed(
+    board: Board, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Closing a socket, pyserial swallows every exception, KeyboardInterrupt among them."""
+    read, swallowed = SerialStream.read, []
+
+    def swallowing(stream: SerialStream, timeout_s: float) -> bytes:
+        if not swallowed:
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt:
+                swallowed.append(True)
+        return read(stream, timeout_s)
+
+    monkeypatch.setattr(SerialStream, "read", swallowing)
+    assert main(["monitor", "--json", "--port", board.url, "--seconds", str(PATIENCE_S)]) == 2
+    assert swallowed
+    assert '"summary"' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGINT"])
+def test_a_signal_that_is_ignored_stays_ignored(board: Board, name: str) -> None:
+    """As with nohup, and as a shell does it for what it starts in the background."""
+    ignoring = f"import signal, runpy; signal.signal(signal.{name}, signal.SIG_IGN); "
+    run = "runpy.run_module('ftervit_deploy', run_name='__main__', alter_sys=True)"
+    command = [sys.executable, "-c", ignoring + run, *FTERVIT[3:]]
+    with _monitor(board.url, command=command) as monitor:
+        monitor.wait("prediction")
+        monitor.process.send_signal(signal.Signals[name])
+        monitor.wait("prediction", time.monotonic() + 0.5)
+        monitor.signal = signal.SIGTERM
 
 
 def _number(url: str) -> str:

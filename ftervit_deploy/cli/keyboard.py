@@ -62,17 +62,39 @@ def _single_keys(handle: int) -> Iterator[None]:
         termios.tcsetattr(handle, termios.TCSADRAIN, before)
 
 
-@contextmanager
-def ending_in_order() -> Iterator[None]:
-    """SIGTERM and a closed terminal end the block like Ctrl-C, so that what it holds is put back."""
+class Ending:
+    """`ending_in_order` gives one."""
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
+    def __init__(self) -> None:
+        self._asked = False
+
+    def interrupt(self, _number: int, _frame: FrameType | None) -> None:
+        """A signal's handler."""
+        self._asked = True
         raise KeyboardInterrupt
 
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.signal(number, interrupt) for number in numbers}
+    def check(self) -> None:
+        """Once per turn of a loop: pyserial, closing a socket, swallows every exception.
+
+        Raises:
+            KeyboardInterrupt: a signal came, though what it raised went unheard.
+        """
+        if self._asked:
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def ending_in_order() -> Iterator[Ending]:
+    """Ctrl-C, SIGTERM and a closed terminal end the block alike, so that what it holds is put back.
+
+    A signal that is ignored, as `nohup` has SIGHUP, stays ignored.
+    """
+    ending = Ending()
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, ending.interrupt) for number in heeded}
     try:
-        yield
+        yield ending
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

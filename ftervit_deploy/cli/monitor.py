@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..config import Settings
     from ..link import Event, SerialStream, Thumbnail
     from ..monitor import Action
-    from .keyboard import Keyboard
+    from .keyboard import Ending, Keyboard
     from .screen import Screen
 
 READ_S = 0.05
@@ -91,7 +91,7 @@ def watch(settings: Settings, output: Output, wishes: Wishes) -> None:
     backtraces = backtraces_for(wishes.elf, settings.project, output)
     output.detail(f"Opening {name} at {baud} baud")
     with ExitStack() as stack:
-        stack.enter_context(ending_in_order())
+        ending = stack.enter_context(ending_in_order())
         stream = _opened(name, baud, wishes.patience_s)
         stack.callback(stream.close)
         record = Recording(stack.enter_context(_appending(log)) if log else None, log or "")
@@ -99,7 +99,7 @@ def watch(settings: Settings, output: Output, wishes: Wishes) -> None:
         keys = stack.enter_context(keyboard())
         watching = Watching((name, baud), stream, make_screen(output), record, album, backtraces)
         stack.callback(watching.close)
-        watching.run(keys, wishes.seconds)
+        watching.run(keys, wishes.seconds, ending)
 
 
 def _opened(name: str, baud: int, patience_s: float) -> SerialStream:
@@ -144,10 +144,15 @@ class Watching:
         self._take_up(stream)
         self._settle()
 
-    def run(self, keys: Keyboard | None, seconds: float | None) -> None:
-        """Until the user quits or `seconds` have passed."""
+    def run(self, keys: Keyboard | None, seconds: float | None, ending: Ending) -> None:
+        """Until the user quits or `seconds` have passed.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C or another of the signals of `ending`.
+        """
         end = None if seconds is None else time.monotonic() + seconds
         while end is None or time.monotonic() < end:
+            ending.check()
             self._hear()
             if self._backtraces is not None:
                 self._show(self._backtraces.due(time.monotonic()))
