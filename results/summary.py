@@ -1,11 +1,18 @@
-"""README.md of this folder, made from the results.md files in it and nothing else."""
+"""README.md of this folder, made from the results.md and results.json files in it and nothing else."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from verdicts import CHANCE, aims, claims
+
+from ftervit_deploy.train.results import Row
+
 HERE = Path(__file__).parent
+AIMED = "cifar10"
+"""Comparisons named so are held against the aims."""
 _HEAD = """# Results that were run
 
 Every figure below was written by `ftervit compare` and brought here by `collect.py` and `summary.py`; none
@@ -34,8 +41,24 @@ def _section(path: Path) -> Iterator[str]:
     name = path.parent.name
     text = path.read_text(encoding="utf-8").partition("\n\n")[2]
     yield f"## {name}\n"
-    yield text.partition("## What is quantised how")[0].replace("\n## ", "\n### ")
+    yield text.partition("## What is quantised how")[0].rstrip().replace("\n## ", "\n### ") + "\n"
+    rows = {row.name: row for row in _rows(path.with_suffix(".json"))}
+    yield "### What it shows of the paper's claims\n"
+    yield (
+        f"No difference is seen where chance alone gives one as large in over {CHANCE:.0%} of cases "
+        "(McNemar's exact test).\n"
+    )
+    yield from claims(rows)
+    if name.startswith(AIMED):
+        yield "\n### The aims\n"
+        yield from aims(rows)
+    yield ""
     yield f"![Curves, and accuracy against size]({name}/curves.svg)\n"
+
+
+def _rows(path: Path) -> Iterator[Row]:
+    for values in json.loads(path.read_text(encoding="utf-8"))["rows"]:
+        yield Row.of(values)
 
 
 if __name__ == "__main__":

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from ftervit_deploy.train.results import Results, Row
+from ftervit_deploy.train.paired import Recognised
+from ftervit_deploy.train.results import METHODS, Results, Row
 
 RESULTS = Path(__file__).parent.parent / "results"
 FOLDERS = sorted(path.parent for path in RESULTS.glob("*/results.json"))
+
+
+@pytest.fixture(autouse=True)
+def _beside_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(RESULTS))
 
 
 def _loaded(name: str) -> Any:
@@ -81,3 +89,64 @@ def test_nothing_there_names_a_place_on_a_machine() -> None:
         if path.suffix in (".json", ".jsonl", ".md", ".svg", ".sh"):
             text = path.read_text(encoding="utf-8")
             assert not any(place in text for place in ("/home/", "/root/", "/work/", "/tmp/")), path
+
+
+def _row(name: str, right: int, size: int, before: int | None = None) -> Row:
+    """A model that recognises the first `right` of a thousand photos."""
+
+    def first(count: int) -> Recognised:
+        return Recognised.of(np.arange(1000) < count)
+
+    return Row(
+        name, METHODS, name, "", (), "", "", size, None, "", None, None, right / 1000, 0.9, first(right),
+        None if before is None else first(before), first(900), None, None, {}, 0.0, "",
+    )  # fmt: skip
+
+
+def _verdicts(lines: Iterable[str]) -> dict[str, str]:
+    cells = [line.strip("| ").split(" | ") for line in lines][2:]
+    return {what: verdict for what, _, verdict in cells}
+
+
+def _rows(*rows: Row) -> dict[str, Row]:
+    return {row.name: row for row in rows}
+
+
+def test_aims_are_met_or_missed_by_the_figures() -> None:
+    aims = _loaded("verdicts").aims
+    met = _rows(
+        _row("fp32", 850, 4000), _row("ftervit", 835, 300, before=825), _row("tervit", 835, 301),
+        _row("vit-1.58b", 836, 400), _row("q-vit-a8", 700, 300), _row("q-vit", 999, 100),
+    )  # fmt: skip
+    assert _verdicts(aims(met)) == {
+        "A teacher of at least 85%": "met",
+        "ftervit within 1.5 points of it": "met",
+        "ftervit's recovery worth at least 1 point": "met",
+        "At least as accurate as tervit, in fewer bytes": "met",
+        "At least as accurate as vit-1.58b, in fewer bytes": "missed",
+        "At least as accurate as q-vit-a8, in fewer bytes": "missed",
+    }
+    missed = _rows(_row("fp32", 849, 4000), _row("ftervit-s8", 833, 300, before=824))
+    assert _verdicts(aims(missed)) == {
+        "A teacher of at least 85%": "missed",
+        "ftervit-s8 within 1.5 points of it": "missed",
+        "ftervit-s8's recovery worth at least 1 point": "missed",
+    }
+
+
+def test_a_claim_is_shown_only_beyond_chance() -> None:
+    claims = _loaded("verdicts").claims
+    rows = _rows(
+        _row("fp32", 900, 4000), _row("ftervit", 850, 300, before=846), _row("ftervit-absmax", 700, 300),
+        _row("ftervit-kl+ce", 860, 300), _row("ftervit-recovery-from-5", 700, 300), _row("tervit", 850, 400),
+        _row("ftervit-recovery-from-10", 850, 300), _row("ftervit-recovery-from-20", 840, 300),
+    )  # fmt: skip
+    found = _verdicts(claims(rows))
+    assert found == {
+        "A recovery (published: 2.4 to 4.1 points)": "no difference seen",
+        "Scales by absmean, not absmax, which sends most weights to zero": "shown",
+        "KL divergence alone, not cross-entropy beside it": "the opposite",
+        "Recovery from an earlier epoch, 10, not from 20": "shown",
+        "All of the model ternary, not as tervit has it": "no difference seen",
+    }
+    assert not list(claims(_rows(_row("fp32", 900, 4000), _row("tervit", 850, 400))))

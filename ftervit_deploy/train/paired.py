@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
@@ -54,3 +55,17 @@ class Recognised:
         """The standard error of the difference to `other`'s top-1 on the same photos, 0 to 1."""
         differences = self.right().astype(np.int8) - other.right().astype(np.int8)
         return float(differences.std()) / math.sqrt(self.photos)
+
+    def chance_beside(self, other: Recognised) -> float:
+        """How often chance alone would give a difference to `other`'s top-1 at least as large, 0 to 1.
+
+        The exact two-sided test of McNemar: either is right on each photo that only one recognises with
+        probability one half.
+        """
+        ours, theirs = self.right(), other.right()
+        counts = int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
+        photos, ways, tail = sum(counts), 1, 0
+        for right in range(min(counts) + 1):
+            tail += ways
+            ways = ways * (photos - right) // (right + 1)
+        return min(1.0, float(Fraction(2 * tail, 2**photos)))
