@@ -12,6 +12,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from typing import Any
 
 from .table import Group, Row, report
@@ -52,7 +53,7 @@ def _row(cost: dict[str, Any], way: str) -> Row:
         "distillation, images/s": cost["batch_size"] / cost["distillation_s"],
         "times slower": slower, "by the clock": cost["ratio"], "quartiles": f"{lower:.2f}-{upper:.2f}",
         "aim": "" if way else f"at most {AIM:g}", "kind": "measured",
-        "source": f"{cost['device']}, batches of {cost['batch_size']}",
+        "source": f"{cost['device']}, batches of {cost['batch_size']}, torch {version('torch')}",
     }  # fmt: skip
     return Row(cost["preset"] + way, figures, missed=not way and slower > AIM)
 

@@ -1,24 +1,26 @@
-"""README.md of this folder, made from the results.md and results.json files in it and nothing else."""
+"""README.md of this folder, made from the .json and results.md files in it and nothing else."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from verdicts import CHANCE, aims, claims
 
 from ftervit_deploy.train.results import Row
 
 HERE = Path(__file__).parent
+COST = HERE / "training-cost.json"
 AIMED = "cifar10"
 """Comparisons named so are held against the aims."""
 _HEAD = """# Results that were run
 
-Every figure below was written by `ftervit compare` and brought here by `collect.py` and `summary.py`; none
-is typed by hand. Each folder holds the table with every rule and setting (`results.md`, `results.json`:
-commands, seed, versions, machine, hours), the curves, and the log of every phase. `cifar10.sh` and
-`signs.sh` make all of it again.
+Every figure below was written by `ftervit compare` or `python -m bench.training` and brought here by
+`collect.py` and `summary.py`; none is typed by hand. Each folder holds the table with every rule and setting
+(`results.md`, `results.json`: commands, seed, versions, machine, hours), the curves, and the log of every
+phase. The scripts beside the folders, by their names, make all of it again.
 """
 
 
@@ -29,11 +31,10 @@ def write_summary() -> None:
 
 def summary() -> str:
     """The text of README.md."""
-    if not any(HERE.glob("*/results.md")):
-        return f"{_HEAD}\nNothing has been brought here yet.\n"
-    return "\n".join(
-        [_HEAD, *(part for path in sorted(HERE.glob("*/results.md")) for part in _section(path))]
-    )
+    sections = [part for path in sorted(HERE.glob("*/results.md")) for part in _section(path)]
+    if COST.exists():
+        sections += _cost(json.loads(COST.read_text(encoding="utf-8")))
+    return "\n".join([_HEAD, *sections])
 
 
 def _section(path: Path) -> Iterator[str]:
@@ -59,6 +60,25 @@ def _section(path: Path) -> Iterator[str]:
 def _rows(path: Path) -> Iterator[Row]:
     for values in json.loads(path.read_text(encoding="utf-8"))["rows"]:
         yield Row.of(values)
+
+
+def _cost(measured: dict[str, Any]) -> Iterator[str]:
+    """What `bench.training` printed as JSON; ratios of steps taken turn by turn."""
+    yield "## training-cost\n"
+    yield f"{measured['groups'][0]['title']}; {measured['machine']}.\n"
+    rows = [row for group in measured["groups"] for row in group["rows"]]
+    columns = ("plain, images/s", "distillation, images/s", "times slower", "quartiles", "aim", "source")
+    yield f"| model | {' | '.join(columns)} | |"
+    yield f"| --- |{' ---: |' * len(columns)} --- |"
+    for row in rows:
+        cells = [_cell(row["figures"][column]) for column in columns]
+        verdict = "" if not row["figures"]["aim"] else "missed" if row["missed"] else "met"
+        yield f"| {row['name']} | {' | '.join(cells)} | {verdict} |"
+    yield ""
+
+
+def _cell(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.3g}"
 
 
 if __name__ == "__main__":
