@@ -78,7 +78,10 @@ def _cost(measured: dict[str, Any]) -> Iterator[str]:
 
 
 def _cell(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:.3g}"
+    """Three digits that count."""
+    if isinstance(value, str):
+        return value
+    return f"{value:.0f}" if value >= 100 else f"{value:#.3g}"
 
 
 if __name__ == "__main__":
