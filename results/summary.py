@@ -46,7 +46,7 @@ def _section(path: Path) -> Iterator[str]:
     rows = {row.name: row for row in _rows(path.with_suffix(".json"))}
     yield "### What it shows of the paper's claims\n"
     yield (
-        f"No difference is seen where chance alone gives one as large in over {CHANCE:.0%} of cases "
+        f"No difference is seen where chance alone gives one as large in over {100 * CHANCE:.0f} % of cases "
         "(McNemar's exact test).\n"
     )
     yield from claims(rows)

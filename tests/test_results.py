@@ -119,16 +119,16 @@ def test_aims_are_met_or_missed_by_the_figures() -> None:
         _row("vit-1.58b", 836, 400), _row("q-vit-a8", 700, 300), _row("q-vit", 999, 100),
     )  # fmt: skip
     assert _verdicts(aims(met)) == {
-        "A teacher of at least 85%": "met",
+        "A teacher of at least 85 %": "met",
         "ftervit within 1.5 points of it": "met",
         "ftervit's recovery worth at least 1 point": "met",
-        "At least as accurate as tervit, in fewer bytes": "met",
-        "At least as accurate as vit-1.58b, in fewer bytes": "missed",
-        "At least as accurate as q-vit-a8, in fewer bytes": "missed",
+        "ftervit at least as accurate as tervit, in fewer bytes": "met",
+        "ftervit at least as accurate as vit-1.58b, in fewer bytes": "missed",
+        "ftervit at least as accurate as q-vit-a8, in fewer bytes": "missed",
     }
     missed = _rows(_row("fp32", 849, 4000), _row("ftervit-s8", 833, 300, before=824))
     assert _verdicts(aims(missed)) == {
-        "A teacher of at least 85%": "missed",
+        "A teacher of at least 85 %": "missed",
         "ftervit-s8 within 1.5 points of it": "missed",
         "ftervit-s8's recovery worth at least 1 point": "missed",
     }

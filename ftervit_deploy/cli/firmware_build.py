@@ -24,7 +24,7 @@ def run_build(project: Path, output: Output) -> FirmwareBuild:
     """
     from ..doctor.probe import this_machine
     from ..firmware import BuildError, build_firmware
-    from .keyboard import ending_in_order
+    from .ending import ending_in_order
 
     with ending_in_order():
         try:

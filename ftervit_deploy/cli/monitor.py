@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from ..config import Settings
     from ..link import Event, SerialStream, Thumbnail
     from ..monitor import Action
-    from .keyboard import Ending, Keyboard
+    from .ending import Ending
+    from .keyboard import Keyboard
     from .screen import Screen
 
 READ_S = 0.05
@@ -83,7 +84,8 @@ def watch(settings: Settings, output: Output, wishes: Wishes) -> None:
         FtervitError: no port, or a file or folder that cannot be used.
     """
     from ..link import choose_port
-    from .keyboard import ending_in_order, keyboard
+    from .ending import ending_in_order
+    from .keyboard import keyboard
     from .screen import make_screen
     from .symbols import backtraces_for
 

@@ -45,7 +45,7 @@ def virtual(
     monitor` and `ftervit verify`. Ctrl-C ends it; SIGHUP to ftv-board is its reset button.
     """
     from ..virtual import Camera, choose_photos, virtual_board
-    from .keyboard import ending_in_order
+    from .ending import ending_in_order
 
     output = context.ensure_object(Output)
     settings = settle(output, **{**flags, "model": image or flags["model"]})
