@@ -235,6 +235,7 @@ def _draw_group(axes: Any, group: str, curves: Sequence[Curve]) -> None:
     axes.set_title(f"{group}; dots: recovery", fontsize=11)
     axes.set_ylabel("top-1 on validation photos, %")
     axes.set_xlabel("epochs")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     tops = sorted(100 * top1 for curve in curves for _, top1 in curve.points)
     if tops:
         axes.set_ylim(bottom=tops[len(tops) // 10] - 2)
@@ -244,22 +245,53 @@ def _draw_group(axes: Any, group: str, curves: Sequence[Curve]) -> None:
 
 
 def _draw_sizes(axes: Any, models: Sequence[Placed]) -> None:
-    points = [(model.bytes / 1000, 100 * model.top1) for model in models]
-    axes.scatter(*zip(*points, strict=True), color=_USED)
-    for model, point in zip(models, points, strict=True):
-        axes.annotate(model.name, point, xytext=(5, 4), fontsize=8, textcoords="offset points")
+    from matplotlib.ticker import LogLocator, NullLocator
+
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set_xlabel("kilobytes, logarithmic")
     axes.set_ylabel("top-1, %")
     axes.margins(x=0.15, y=0.15)
     axes.grid(axis="y", color=_FREE, linewidth=0.8)
     _plain(axes)
+    points = [(model.bytes / 1000, 100 * model.top1) for model in models]
+    axes.scatter(*zip(*points, strict=True), color=_USED)
+    _name_points(axes, points, [model.name for model in models])
+
+
+_BESIDE = tuple(
+    {"xytext": (sign * 6, height), "ha": "left" if sign > 0 else "right", "va": "center"}
+    for height in (0, 9, -9, 18, -18)
+    for sign in (1, -1)
+)
+"""Where a point's name may stand, in points from it, the best place first."""
+
+
+def _name_points(axes: Any, points: Sequence[tuple[float, float]], names: Sequence[str]) -> None:
+    """Write every point's name beside it, off the other points and the names that stand already."""
+    from matplotlib.transforms import Bbox
+
+    axes.figure.draw_without_rendering()  # so that the axes have their place and limits
+    dots = axes.transData.transform(points)
+    taken = [Bbox.from_bounds(x - 3, y - 3, 6, 6) for x, y in dots]
+    for name, point in zip(names, points, strict=True):
+        for place in _BESIDE:
+            label = axes.annotate(name, point, fontsize=8, textcoords="offset points", **place)
+            extent = label.get_window_extent()
+            if not extent.count_overlaps(taken):
+                break
+            if place is not _BESIDE[-1]:
+                label.remove()
+        taken.append(extent)
 
 
 def _plain(axes: Any) -> None:
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.tick_params(axis="y", length=0)
+    axes.set_axisbelow(True)
 
 
 def _save(figure: Any, path: Path) -> None:

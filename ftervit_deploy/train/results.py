@@ -145,14 +145,14 @@ class Results:
     rows: tuple[Row, ...] = field(default=())
 
     @property
-    def hours(self) -> float:
+    def seconds(self) -> float:
         """Of training, all rows."""
-        return sum(row.seconds for row in self.rows) / 3600
+        return sum(row.seconds for row in self.rows)
 
     def payload(self) -> dict[str, Any]:
         """As JSON, with each row's score and its difference to the teacher's with its error, fractions."""
         values = asdict(self)
-        values["hours"] = self.hours
+        values["hours"] = self.seconds / 3600
         for values_of, row in zip(values["rows"], self.rows, strict=True):
             values_of["score"] = row.score
             values_of["phase1_score"] = row.phase1_score
@@ -198,7 +198,7 @@ class Results:
             f"preset {self.preset}, teacher {self.teacher}.",
             "Bytes: codes in whole bits, all else 32 bits each. Image: the .ftv that the engine runs. "
             "Engine: its top-1 in the C engine, as on a board. Time: of the training steps.",
-            f"{self.hours:.1f} hours in all on {self.machine}.",
+            f"{duration(self.seconds)} of training in all, on {self.machine}.",
         ]
         if not self.finished:
             lines.append("Not finished: the same command continues.")
