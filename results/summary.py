@@ -1,4 +1,4 @@
-"""README.md of this folder, made from the .json and results.md files in it and nothing else."""
+"""README.md of this folder, and what the project's shows of it, made from the files here and nothing else."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 from verdicts import CHANCE, aims, claims
 
-from ftervit_deploy.train.results import Row
+from ftervit_deploy.cli.compare import comparison_text
+from ftervit_deploy.train.results import Results
 
 HERE = Path(__file__).parent
+FRONT = HERE.parent / "README.md"
+SHOWN = HERE / "cifar10"
 COST = HERE / "training-cost.json"
 AIMED = "cifar10"
 """Comparisons named so are held against the aims."""
@@ -25,8 +29,9 @@ phase. The scripts beside the folders, by their names, make all of it again.
 
 
 def write_summary() -> None:
-    """Write README.md."""
+    """Write README.md, and the figures in the project's."""
     (HERE / "README.md").write_text(summary(), encoding="utf-8")
+    FRONT.write_text(front_page(FRONT.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def summary() -> str:
@@ -37,13 +42,26 @@ def summary() -> str:
     return "\n".join([_HEAD, *sections])
 
 
+def front_page(text: str) -> str:
+    """The project's README.md with what the command that made `SHOWN` printed last.
+
+    Args:
+        text: as it is.
+    """
+    command = f"$ sh results/{SHOWN.name}.sh\n"
+    before, _, rest = text.partition(command)
+    results = _results(SHOWN / "results.json")
+    said = click.unstyle(comparison_text(results, Path("runs", f"{SHOWN.name}-methods")))
+    return f"{before}{command}{said}\n```{rest.partition('```')[2]}" if rest else text
+
+
 def _section(path: Path) -> Iterator[str]:
     """A comparison's tables and findings, and its picture; the rest is in `path`."""
     name = path.parent.name
     text = path.read_text(encoding="utf-8").partition("\n\n")[2]
     yield f"## {name}\n"
     yield text.partition("## What is quantised how")[0].rstrip().replace("\n## ", "\n### ") + "\n"
-    rows = {row.name: row for row in _rows(path.with_suffix(".json"))}
+    rows = {row.name: row for row in _results(path.with_suffix(".json")).rows}
     yield "### What it shows of the paper's claims\n"
     yield (
         f"No difference is seen where chance alone gives one as large in over {100 * CHANCE:.0f} % of cases "
@@ -57,9 +75,8 @@ def _section(path: Path) -> Iterator[str]:
     yield f"![Curves, and accuracy against size]({name}/curves.svg)\n"
 
 
-def _rows(path: Path) -> Iterator[Row]:
-    for values in json.loads(path.read_text(encoding="utf-8"))["rows"]:
-        yield Row.of(values)
+def _results(path: Path) -> Results:
+    return Results.of(json.loads(path.read_text(encoding="utf-8")))
 
 
 def _cost(measured: dict[str, Any]) -> Iterator[str]:

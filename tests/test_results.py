@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Iterable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +36,13 @@ def test_the_readme_is_made_from_the_tables() -> None:
     assert (RESULTS / "README.md").read_text(encoding="utf-8") == _loaded("summary").summary()
 
 
+def test_the_front_page_shows_what_the_command_printed() -> None:
+    path = RESULTS.parent / "README.md"
+    text = path.read_text(encoding="utf-8")
+    assert "$ sh results/cifar10.sh" in text
+    assert _loaded("summary").front_page(text) == text
+
+
 def _result(folder: Path, name: str, phase: str) -> dict[str, Any]:
     """What a phase ended with."""
     lines = (folder / "logs" / f"{name}.{phase}.jsonl").read_text().splitlines()
@@ -59,9 +65,7 @@ def test_every_figure_follows_from_a_log() -> None:
 def test_tables_and_sentences_follow_from_the_figures() -> None:
     for folder in FOLDERS:
         payload = json.loads((folder / "results.json").read_text())
-        rows = tuple(Row.of(values) for values in payload["rows"])
-        values = {own.name: payload[own.name] for own in fields(Results)}
-        found = Results(**{**values, "commands": tuple(values["commands"]), "rows": rows})
+        found = Results.of(payload)
         assert found.markdown() == (folder / "results.md").read_text(encoding="utf-8")
         assert json.loads(json.dumps(found.payload())) == payload
 

@@ -99,7 +99,7 @@ def compare(
         threads, memory_mb * 1_000_000, output.quiet, overwrite=overwrite, plot=picture
     )
     results = Comparison(out, task, command_line(context), options, output.note).run(entries)
-    output.result(results.payload(), lambda: _text(results, out))
+    output.result(results.payload(), lambda: comparison_text(results, out))
 
 
 def _task(data: str, teacher: str, recover_from: tuple[int, ...] | None, chosen: dict[str, Any]) -> Task:
@@ -153,7 +153,8 @@ def _recovery_starts(epochs: int, chosen: tuple[int, ...] | None) -> tuple[int, 
     return tuple(starts)
 
 
-def _text(results: Results, out: Path) -> str:
+def comparison_text(results: Results, out: Path) -> str:
+    """What the command prints of results whose results.md lies in `out`."""
     from ..train.results import HEADINGS, TEXT_NAME
 
     tables = {group.capitalize(): table(results.lines(group), HEADINGS) for group in results.groups}

@@ -144,6 +144,17 @@ class Results:
     versions: dict[str, str]
     rows: tuple[Row, ...] = field(default=())
 
+    @staticmethod
+    def of(payload: Mapping[str, Any]) -> Results:
+        """The results whose JSON is `payload`.
+
+        Raises:
+            ValueError, TypeError, KeyError: it is not that of results.
+        """
+        own = {attribute.name: payload[attribute.name] for attribute in fields(Results)}
+        rows = tuple(Row.of(values) for values in own["rows"])
+        return Results(**{**own, "commands": tuple(own["commands"]), "rows": rows})
+
     @property
     def seconds(self) -> float:
         """Of training, all rows."""
