@@ -63,7 +63,7 @@ def split_dataset(
 ) -> Split:
     """Open a dataset: its own validation split, or its training split divided by `rule`; its test split.
 
-    A stream, whose training split cannot be divided, is validated with its test split where it has no other.
+    A stream without a validation split is validated with its first photos, which are then no training photos.
 
     Args:
         data: which, and how.
@@ -73,7 +73,7 @@ def split_dataset(
 
     Raises:
         FtervitError: `datasets` is not installed.
-        DataError: no such dataset, no images, labels that cannot be told.
+        DataError: no such dataset, no images, labels that cannot be told, a stream sorted by class.
         ConfigError: blocks of names, which a dataset has not.
     """
     if importlib.util.find_spec("datasets") is None:
@@ -88,8 +88,8 @@ def split_dataset(
     labels = _labels(splits["train"], columns[1], data) or tuple(classes())
     checking = next((splits[name] for name in VALIDATION_SPLITS if name in splits), None)
     if data.stream:
-        checking = checking if checking is not None else splits.get(TEST_SPLIT)
-        return _streamed(data, splits["train"], checking, columns, labels, memory_bytes)
+        streams = _Streams(data, splits["train"], checking, splits.get(TEST_SPLIT), columns, labels)
+        return streams.split(rule, memory_bytes)
     train = _rows(splits["train"], columns, labels, f"{data.name} train")
     validation = _known(checking, columns, labels, f"{data.name} validation")
     test = _known(splits.get(TEST_SPLIT), columns, labels, f"{data.name} test") if columns[1] else ()
@@ -201,20 +201,61 @@ def _rows(dataset: Any, columns: tuple[str, str], labels: Sequence[str], where: 
     ]
 
 
-def _streamed(
-    data: HubData, train: Any, checking: Any, columns: tuple[str, str], labels: tuple[str, ...], memory: int
-) -> Split:
-    if checking is None:
-        raise DataError(f"{data.name} has no validation split, which a stream needs.", "Leave out --stream.")
-    count = data.epoch_photos or _stated_count(train)
-    if not count:
-        raise DataError(f"{data.name} does not say how many photos it has.", "Give --epoch-photos.")
-    validation, all_fit = _fitting(checking, columns, f"{data.name} validation", memory)
-    remarks = (
-        () if all_fit else (f"Validating on the first {len(validation)} photos: more need --memory-mb.",)
-    )
-    stream = PhotoStream(_undecoded(train, columns[0]), columns, count, f"{data.name} train")
-    return Split(labels, (), tuple(validation), stream=stream, remarks=remarks)
+@dataclass(frozen=True)
+class _Streams:
+    """The splits of a dataset that is read in order; None where it has none."""
+
+    data: HubData
+    train: Any
+    checking: Any
+    test: Any
+    columns: tuple[str, str]
+    labels: tuple[str, ...]
+
+    def split(self, rule: SplitRule, memory_bytes: int) -> Split:
+        """All photos that judge fit into `memory_bytes`, those of validation and of test half each."""
+        has_test = self.test is not None and self.columns[1] != ""
+        room = memory_bytes // 2 if has_test else memory_bytes
+        count = self.data.epoch_photos or _stated_count(self.train)
+        if not count:
+            raise DataError(f"{self.data.name} does not say how many photos it has.", "Give --epoch-photos.")
+        train, remarks = self.train, []
+        if self.checking is not None:
+            validation, all_fit = self._fitting(self.checking, "validation", room)
+        else:
+            wanted = max(1, round(rule.fraction * (_stated_count(self.train) or count)))
+            validation, all_fit = self._fitting(self.train.take(wanted), "train", room)
+            self._check_mixed(validation)
+            train = self.train.skip(len(validation))
+            if not self.data.epoch_photos:
+                count -= len(validation)
+            remarks.append(f"{self.data.name} has no validation split: its first {len(validation)} "
+                           "photos validate, and none of them trains.")  # fmt: skip
+        if not all_fit:
+            remarks.append(f"Validating on the first {len(validation)} photos: more need --memory-mb.")
+        test, all_fit = self._fitting(self.test, "test", room) if has_test else ([], True)
+        if not all_fit:
+            remarks.append(f"Tested on the first {len(test)} photos: more need --memory-mb.")
+        stream = PhotoStream(
+            _undecoded(train, self.columns[0]), self.columns, count, f"{self.data.name} train"
+        )
+        return Split(
+            self.labels, (), tuple(validation), stream=stream, test=tuple(test), remarks=tuple(remarks)
+        )
+
+    def _fitting(self, dataset: Any, part: str, room: int) -> tuple[list[BytesPhoto], bool]:
+        photos, all_fit = _fitting(dataset, self.columns, f"{self.data.name} {part}", room)
+        known = [photo for photo in photos if not self.columns[1] or photo.label != UNLABELLED]
+        return known, all_fit
+
+    def _check_mixed(self, validation: Sequence[BytesPhoto]) -> None:
+        shown = len({photo.label for photo in validation})
+        if self.columns[1] and 2 * shown < min(len(self.labels), len(validation)):
+            raise DataError(
+                f"{self.data.name} has no validation split, and its first {len(validation)} photos show only "
+                f"{shown} of its {len(self.labels)} classes, so they cannot validate.",
+                "Leave out --stream.",
+            )
 
 
 def _stated_count(dataset: Any) -> int:

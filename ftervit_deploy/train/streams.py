@@ -16,6 +16,7 @@ from PIL import Image
 from ..errors import DataError
 from ..photos import load_photo_bytes
 from .photosets import UNLABELLED, Batch, Decode, EpochPlan, ahead
+from .sharing import Part
 
 SHUFFLE_BUFFER = 2048
 """Photos among which the next one is drawn."""
@@ -61,6 +62,9 @@ class PhotoStream:
     count: int
     name: str
 
+    def __len__(self) -> int:
+        return self.count
+
     def opened(self, decode: Decode, threads: int) -> StreamSet:
         """As a source of batches."""
         return StreamSet(self, decode, threads)
@@ -96,8 +100,7 @@ class StreamSet:
                 if not photos:
                     raise DataError(f"The stream {self.stream.name} is empty.", "Check its training split.")
                 if step >= plan.first_step:
-                    images = self._substituted(list(pool.map(self._attempt, photos)))
-                    yield Batch(images, torch.tensor([photo.label for photo in photos]), part)
+                    yield self._batch(photos, list(pool.map(self._attempt, photos)), part)
 
     def _rows(self, plan: EpochPlan) -> Iterator[BytesPhoto]:
         from datasets.distributed import split_dataset_by_node
@@ -107,7 +110,8 @@ class StreamSet:
         if plan.share.processes > 1:
             shuffled = split_dataset_by_node(shuffled, plan.share.rank, plan.share.processes)
         for number, row in enumerate(shuffled.repeat(None)):
-            name = f"{self.stream.name}, no. {number} of epoch {plan.epoch}"
+            path = (row[self.stream.columns[0]] or {}).get("path")
+            name = f"{self.stream.name}, {path or f'no. {number} of shuffled epoch {plan.epoch}'}"
             yield bytes_photo(row, self.stream.columns, name)
 
     def _attempt(self, photo: BytesPhoto) -> np.ndarray | None:
@@ -120,9 +124,12 @@ class StreamSet:
                 self.skipped.append(defect.what)
             return None
 
-    def _substituted(self, images: list[np.ndarray | None]) -> torch.Tensor:
-        """Where one cannot be read, the first of the batch that can be takes its place."""
-        first = next((image for image in images if image is not None), None)
+    def _batch(self, photos: list[BytesPhoto], images: list[np.ndarray | None], part: Part) -> Batch:
+        """Where one cannot be read, the first of the batch that can be takes its place, label and all."""
+        first = next((index for index, image in enumerate(images) if image is not None), None)
         if first is None:
             raise DataError("None of the photos of a batch can be read.", self.skipped[-1])
-        return torch.from_numpy(np.stack([first if image is None else image for image in images]))
+        chosen = [first if image is None else index for index, image in enumerate(images)]
+        stacked = np.stack([image for index in chosen if (image := images[index]) is not None])
+        labels = torch.tensor([photos[index].label for index in chosen])
+        return Batch(torch.from_numpy(stacked), labels, part)

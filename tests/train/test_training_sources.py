@@ -88,10 +88,32 @@ def test_the_test_split_of_a_dataset_chooses_nothing(tmp_path: Path) -> None:
     split = _split(write_dataset(tmp_path / "d", {"train": 24, "test": 9}))
     assert (len(split.train), len(split.validation), len(split.test)) == (18, 6, 9)
     assert {photo.name.split()[1] for photo in split.test} == {"test"}
-    streamed = _split(tmp_path / "d", stream=True)
-    assert (len(streamed.validation), len(streamed.test)) == (9, 0), "it is validated with what there is"
     split = _split(write_dataset(tmp_path / "e", {"train": 12, "validation": 3, "test": 6}))
     assert (len(split.train), len(split.validation), len(split.test)) == (12, 3, 6)
+
+
+def test_a_stream_without_a_validation_split_holds_its_first_photos_back(tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path / "d", {"train": 24, "test": 9})
+    split = _split(folder, stream=True, epoch_photos=24)
+    assert (len(split.validation), len(split.stream), len(split.test)) == (6, 24, 9)
+    assert "its first 6 photos validate" in split.remarks[0]
+    held_back = {photo.content for photo in split.validation}
+    opened = split.stream.opened(lambda source: np.asarray(source.load()).transpose(2, 0, 1), 1)
+    trained = [
+        image.tobytes() for batch in opened.epoch(EpochPlan(3, 1, 6)) for image in batch.images.numpy()
+    ]
+    pixels = {np.asarray(photo.load()).transpose(2, 0, 1).tobytes() for photo in split.validation}
+    assert len(held_back) == len(pixels) == 6
+    assert len(set(trained)) == 18, "it starts again where it ends"
+    assert not pixels & set(trained)
+
+
+def test_a_stream_sorted_by_class_cannot_validate_with_its_first_photos(tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path / "d", {"train": 24})
+    table = datasets.Dataset.from_parquet(str(folder / "train-00000-of-00001.parquet"))
+    table.sort("kind").to_parquet(folder / "train-00000-of-00001.parquet")
+    with pytest.raises(DataError, match="first 6 photos show only 1 of its 3 classes"):
+        _split(folder, stream=True, epoch_photos=24)
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["downloaded", "streamed"])
@@ -125,12 +147,16 @@ def test_a_folder_of_a_dataset_is_remembered_wherever_one_stands(
     assert located_data("hub:user/name") == "hub:user/name"
 
 
-def test_a_damaged_photo_of_a_stream_is_named_once(tmp_path: Path) -> None:
+def test_a_damaged_photo_of_a_stream_is_named_once_and_teaches_nothing(tmp_path: Path) -> None:
     folder = write_dataset(tmp_path / "d", {"train": 12, "validation": 3}, damaged=frozenset({4}))
     stream = _split(folder, stream=True, epoch_photos=12).stream
     opened = stream.opened(lambda source: np.asarray(source.load()).transpose(2, 0, 1), 1)
     for epoch in (1, 2, 3):
-        assert len(list(opened.epoch(EpochPlan(3, epoch, 6)))) == 2
+        batches = list(opened.epoch(EpochPlan(3, epoch, 6)))
+        assert len(batches) == 2
+        for batch in batches:
+            brightest = batch.images.float().mean(dim=(2, 3)).argmax(dim=1)
+            assert brightest.tolist() == batch.labels.tolist(), "every label is that of its own photo"
     assert len(opened.skipped) == 1
 
 
@@ -185,8 +211,6 @@ def test_datasets_that_cannot_serve_get_one_sentence(tmp_path: Path) -> None:
     folder = write_dataset(tmp_path / "d", {"train": 12})
     with pytest.raises(DataError, match="no column 'photo', only picture, kind"):
         _split(folder, image_column="photo")
-    with pytest.raises(DataError, match="no validation split, which a stream needs"):
-        _split(folder, stream=True)
     with pytest.raises(DataError, match="no split `train`, only test"):
         _split(write_dataset(tmp_path / "e", {"test": 3}))
     (tmp_path / "empty").mkdir()
