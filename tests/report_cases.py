@@ -46,7 +46,7 @@ def hostile() -> Report:
     labels = HOSTILE
     confusion = tuple(tuple(5 if i == j else int(j == (i + 1) % 5) for j in range(5)) for i in range(5))
     layers = tuple(
-        LayerShare(name, group, 10, 0.2, 1.0, 0.2, 2.0, 0.1, 0.2)
+        LayerShare(name, group, 10, 0.2, 1.0, 0.2, 1.0, 0.2, 2.0, 0.1, 0.2, 0.01)
         for name, group in zip(HOSTILE, ("head", "mlp", b, "attention", "LayerNorm"), strict=True)
     )
     return replace(
@@ -55,7 +55,7 @@ def hostile() -> Report:
         facts=((b, c), (d, e)),
         labels=labels,
         filters=Filters((0.5, 0.9), (FilterPair(0, picture, picture, 0.5),), (), 0.9, b),
-        importance=Importance(a, b, 1, layers),
+        importance=Importance(a, b, 1, 2, layers),
         rollout=Rollout((Look(a, picture, picture, picture, 0.5),), b),
         student_phases=(Phase(a, (Epoch(1, 0.5, 0.4, 0.9, 1e-3, 0.3), Epoch(2, 0.4, 0.5, 0.9, 1e-3, 0.3))),),
         teacher_phases=(Phase(b, (Epoch(1, 0.5, None, None, None, None),)),),

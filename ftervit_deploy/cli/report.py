@@ -32,9 +32,9 @@ DEFAULT_PAGE = "report.html"
 @click.option(
     "--probes",
     type=click.IntRange(1, 1000),
-    default=8,
+    default=4,
     show_default=True,
-    help="Random vectors for the Hessian's trace.",
+    help="Random vectors for the Hessian's trace, for each layer.",
 )
 @click.option("--no-photos", is_flag=True, help="Keep every photo out of the page; numbers stay.")
 @output_options

@@ -73,20 +73,22 @@ def importance_groups_chart(found: Importance) -> Chart:
     groups = [group for group in COLOURS if group in present]
     kinds: tuple[tuple[str, str, Callable[[LayerShare], float]], ...] = (
         ("parameters", "#b9c0c8", lambda layer: layer.parameter_share),
-        ("Taylor", "#3b6ea8", lambda layer: layer.taylor_share),
+        ("Taylor, |g w|", "#3b6ea8", lambda layer: layer.taylor_share),
+        ("Taylor, (g w)²", "#86b0dc", lambda layer: layer.taylor_squared_share),
         ("Hessian trace", "#c2572e", lambda layer: layer.trace_share),
     )
-    plot = new_figure(AXIS_PX + (BAR_PX + 8) * len(groups), y_range=(0, 1))
+    plot = new_figure(AXIS_PX + (BAR_PX + 20) * len(groups), y_range=(0, 1))
     rows, bars = name_rows(plot, groups), []
     for number, (name, colour, value) in enumerate(kinds):
         shares = [100 * sum(value(e) for e in found.layers if e.group == group) for group in groups]
         source = columns(
-            y=[row + 0.17 * (1 - number) for row in rows], left=[0.0] * len(rows), right=shares, group=groups,
-            kind=[name] * len(rows),
+            y=[row + 0.15 * (1.5 - number) - 0.06 for row in rows], left=[0.0] * len(rows), right=shares,
+            group=groups, kind=[name] * len(rows),
         )  # fmt: skip
-        bars.append(add_bar(plot, source, colour, 0.16))
+        bars.append(add_bar(plot, source, colour, 0.14))
     add_hover(plot, bars, [("", "@group"), ("share of @kind", "@right{0.00} %")])
-    plot.x_range.start = 0
+    if all(layer.trace >= 0 for layer in found.layers):
+        plot.x_range.start = 0
     plot.xaxis.axis_label = "% of the whole model"
     return Chart(plot, tuple((name, colour, "bar") for name, colour, _ in kinds))
 
@@ -122,7 +124,8 @@ def layers_chart(
     add_hover(plot, bars, [("", "@layer"), *((caption, f"@{column}") for caption, column, _ in tips)])
     _block_ticks(plot, layers)
     plot.yaxis.axis_label = label
-    plot.y_range.start = 0
+    if min(values, default=0) >= 0:
+        plot.y_range.start = 0
     return Chart(plot, tuple(legend))
 
 
@@ -158,10 +161,11 @@ def importance_layers_chart(found: Importance, kind: str) -> Chart:
     taylor = kind == "taylor"
     shares = [100 * (layer.taylor_share if taylor else layer.trace_share) for layer in layers]
     value = [f"{e.taylor:.3g}" if taylor else f"{e.trace:.3g} ± {e.trace_error:.2g}" for e in layers]
+    errors = ["" if taylor else f" ± {100 * e.trace_share_error:.2g}" for e in layers]
     return layers_chart(
         [e.layer for e in layers], [e.group for e in layers], shares, "% of the whole model",
         [
-            ("share", "share", [f"{share:.2f} %" for share in shares]),
+            ("share", "share", [f"{own:.2f}{error} %" for own, error in zip(shares, errors, strict=True)]),
             ("sum |g w|" if taylor else "trace", "value", value),
             ("parameters", "parameters", [f"{100 * e.parameter_share:.2f} %" for e in layers]),
         ],

@@ -96,8 +96,10 @@ class LayerShare:
     """Importance of a layer as shares of the whole model's, 0 to 1.
 
     Attributes:
+        taylor, taylor_squared: sum of |g w| and of (g w)^2.
         trace, trace_error: estimated trace of its Hessian block, and the standard error of that.
-        trace_share: of the sum of all positive traces; a negative one counts as 0.
+        trace_share, trace_share_error: of the sum of all positive traces; less than 0 where the trace is, as
+            it can be where the loss is not at a minimum.
     """
 
     layer: str
@@ -106,9 +108,12 @@ class LayerShare:
     parameter_share: float
     taylor: float
     taylor_share: float
+    taylor_squared: float
+    taylor_squared_share: float
     trace: float
     trace_error: float
     trace_share: float
+    trace_share_error: float
 
 
 @dataclass(frozen=True)
@@ -118,12 +123,14 @@ class Importance:
     Attributes:
         model: whose it is, in words.
         loss: which loss, on what, in words.
-        probes: of Hutchinson's estimate.
+        probes: of Hutchinson's estimate, for each layer.
+        trace_photos: those of the loss whose Hessian it is.
     """
 
     model: str
     loss: str
     probes: int
+    trace_photos: int
     layers: tuple[LayerShare, ...]
 
 

@@ -36,7 +36,7 @@ class Request:
         data: folder of class folders to measure accuracy on; None for the run's own validation photos.
         split: names relative to `data` that count; None for all of them.
         boards: to estimate for.
-        probes: random vectors of the Hessian's trace, at least 1.
+        probes: random vectors of the Hessian's trace for each layer, at least 1.
         importance_photos: how many photos importance is computed on, at most.
         pictures: False keeps every photo out of the page; numbers stay.
     """
@@ -45,7 +45,7 @@ class Request:
     data: Path | None = None
     split: Sequence[str] | None = None
     boards: Sequence[ChipBoard] = ()
-    probes: int = 8
+    probes: int = 4
     importance_photos: int = 32
     pictures: bool = True
 

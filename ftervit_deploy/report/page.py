@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import io
 import json
+import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -21,7 +22,7 @@ from ..files import FileError
 from ..resources import templates_folder
 from . import charts
 from .accuracy import LARGEST_MATRIX
-from .contents import Accuracy, Filters, Importance, Missing, Picture, Report
+from .contents import Accuracy, Filters, Importance, LayerShare, Missing, Picture, Report
 from .figures import Chart, size_text
 
 MOST_BYTES = 2_000_000
@@ -112,16 +113,21 @@ def _item(name: str, plot: Any) -> Any:
     return json_item(plot, f"chart-{name}")
 
 
-def _groups(found: Importance | Missing) -> list[tuple[str, float, float, float]]:
-    """(group, shares of parameters, Taylor and trace, 0 to 1)."""
+def _groups(found: Importance | Missing) -> list[tuple[str, float, float, float, float, float]]:
+    """(group, shares of parameters, of Taylor's two sums and of the trace, the latter's error); 1 is all."""
     if isinstance(found, Missing):
         return []
-    rows: dict[str, list[float]] = {}
+    groups: dict[str, list[LayerShare]] = {}
     for layer in found.layers:
-        sums = rows.setdefault(layer.group, [0.0, 0.0, 0.0])
-        for index, share in enumerate((layer.parameter_share, layer.taylor_share, layer.trace_share)):
-            sums[index] += share
-    return [(group, a, b, c) for group, (a, b, c) in rows.items()]
+        groups.setdefault(layer.group, []).append(layer)
+    return [
+        (
+            group, sum(e.parameter_share for e in own), sum(e.taylor_share for e in own),
+            sum(e.taylor_squared_share for e in own), sum(e.trace_share for e in own),
+            math.hypot(*(e.trace_share_error for e in own)),
+        )
+        for group, own in groups.items()
+    ]  # fmt: skip
 
 
 def _confusions(report: Report) -> list[tuple[str, str, int]]:

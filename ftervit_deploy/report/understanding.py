@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from ..train.importance import LayerImportance
 
 Floats = npt.NDArray[np.float32]
-_LARGE, _LARGE_PHOTOS = 2_000_000, 8
-"""Parameters from which on importance is computed on so many photos at most."""
+_LARGE, _LARGE_PHOTOS, _LARGE_TRACE_PHOTOS = 2_000_000, 8, 2
+"""Parameters from which on importance is computed on so many photos at most, and its Hessian on so many."""
+_TRACE_PHOTOS = 16
+"""On so many otherwise: a second derivative for every layer and probe takes time."""
 NO_TORCH = 'PyTorch is not installed; `pip install "ftervit[train]"` brings it.'
 NO_PHOTOS = "No photos are at hand; name some with --photos."
 _ALONE = "The FP32 teacher is not at hand, so the student looks alone; name it with --teacher."
@@ -42,7 +44,7 @@ def importance(
 
     Args:
         photos: a large model takes a few of them, because each costs seconds.
-        probes: random vectors of the Hessian's trace.
+        probes: random vectors of the Hessian's trace, for each layer.
         on_step: told of steps done and steps in all.
     """
     why = _why_not(photos)
@@ -52,15 +54,16 @@ def importance(
 
     checkpoint = subject.teacher or subject.student
     ours = subject.teacher is None or _same_classes(subject.teacher, subject.student)
+    traced = _TRACE_PHOTOS
     if sum(parameter_counts(checkpoint.architecture).values()) > _LARGE:
-        photos = spread(photos, _LARGE_PHOTOS)
+        photos, traced = spread(photos, _LARGE_PHOTOS), _LARGE_TRACE_PHOTOS
     known = [photo.label is not None and ours for photo in photos]
     labels = np.array([p.label if k else UNKNOWN for p, k in zip(photos, known, strict=True)], np.int64)
-    found = importance_of(checkpoint, _pixels(checkpoint, photos), labels, probes, on_step)
+    found = importance_of(checkpoint, _pixels(checkpoint, photos), labels, probes, traced, on_step)
     whose = "the FP32 teacher" if subject.teacher else (
         "the ternary student, gradients passed straight through its rounding"
     )  # fmt: skip
-    return Importance(whose, _loss(known), probes, _shares(found))
+    return Importance(whose, _loss(known), probes, min(traced, len(photos)), _shares(found))
 
 
 def _same_classes(teacher: Checkpoint, student: Checkpoint) -> bool:
@@ -83,12 +86,13 @@ def _loss(known: Sequence[bool]) -> str:
 def _shares(found: Sequence[LayerImportance]) -> tuple[LayerShare, ...]:
     parameters = sum(layer.parameters for layer in found)
     taylor = sum(layer.taylor for layer in found) or 1.0
+    squared = sum(layer.taylor_squared for layer in found) or 1.0
     trace = sum(max(layer.trace, 0.0) for layer in found) or 1.0
     return tuple(
         LayerShare(
             layer.layer, layer.group, layer.parameters, layer.parameters / parameters,
-            layer.taylor, layer.taylor / taylor,
-            layer.trace, layer.trace_error, max(layer.trace, 0.0) / trace,
+            layer.taylor, layer.taylor / taylor, layer.taylor_squared, layer.taylor_squared / squared,
+            layer.trace, layer.trace_error, layer.trace / trace, layer.trace_error / trace,
         )
         for layer in found
     )  # fmt: skip

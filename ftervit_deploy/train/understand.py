@@ -31,6 +31,7 @@ def importance_of(
     photos: Photos,
     labels: npt.NDArray[np.int64],
     probes: int,
+    trace_photos: int,
     on_step: Callable[[int, int], None],
 ) -> tuple[LayerImportance, ...]:
     """Importance of every layer (see `layer_importance`).
@@ -39,14 +40,14 @@ def importance_of(
         checkpoint: a teacher or a student.
         photos: N of them.
         labels: int64 [N]; where one is UNKNOWN, the model's own answer takes its place.
-        probes: random vectors of the Hessian's trace.
+        probes, trace_photos: for the Hessian's trace, random vectors a layer and photos at most.
         on_step: told of steps done and steps in all.
     """
     model, images = student_of(checkpoint), _tensor(checkpoint, photos)
     with _threads(sum(parameter.numel() for parameter in model.parameters())):
         given = torch.from_numpy(labels)
         known = torch.where(given == UNKNOWN, logits(model, images).argmax(dim=1), given)
-        return layer_importance(model, images, known, probes, on_step=on_step)
+        return layer_importance(model, images, known, probes, trace_photos, on_step=on_step)
 
 
 def rollout_of(checkpoint: Checkpoint, photos: Photos) -> Floats:

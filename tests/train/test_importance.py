@@ -40,23 +40,41 @@ def test_taylor_is_the_first_order_change_of_the_loss() -> None:
     weight, bias = torch.autograd.grad(loss, [model.head.weight, model.head.bias])
     expected = (weight * model.head.weight).abs().sum() + (bias * model.head.bias).abs().sum()
     assert found["head"].taylor == pytest.approx(float(expected.detach()), rel=1e-4)
+    squared = (weight * model.head.weight).square().sum() + (bias * model.head.bias).square().sum()
+    assert found["head"].taylor_squared == pytest.approx(float(squared.detach()), rel=1e-4)
 
 
-def test_the_trace_estimate_converges_to_the_trace() -> None:
-    model, images, labels = _case()
-    found = {layer.layer: layer for layer in layer_importance(model, images, labels, probes=150)}
+def _norm_block(model: DeiT, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The whole block of the Hessian that is the last LayerNorm's."""
     norm = model.norm
+    width = len(norm.weight)
 
-    def loss_of(gamma: torch.Tensor, beta: torch.Tensor) -> torch.Tensor:
-        logits = torch.func.functional_call(model, {"norm.weight": gamma, "norm.bias": beta}, (images,))
-        return F.cross_entropy(logits, labels)
+    def loss_of(both: torch.Tensor) -> torch.Tensor:
+        own = {"norm.weight": both[:width], "norm.bias": both[width:]}
+        return F.cross_entropy(torch.func.functional_call(model, own, (images,)), labels)
 
     with sdpa_kernel(SDPBackend.MATH):
-        blocks = torch.autograd.functional.hessian(loss_of, (norm.weight, norm.bias))
-    exact = float(blocks[0][0].trace() + blocks[1][1].trace())
+        return torch.autograd.functional.hessian(loss_of, torch.cat([norm.weight, norm.bias]).detach())
+
+
+def test_the_trace_estimate_has_the_mean_and_the_error_of_its_own_block() -> None:
+    model, images, labels = _case()
+    found = {layer.layer: layer for layer in layer_importance(model, images, labels, probes=60)}
+    block = _norm_block(model, images, labels)
+    variance = 2 * (block - block.diag().diag()).square().sum()  # of v^T H v with v of random signs
     layer = found["norm"]
-    assert layer.trace_error > 0
-    assert abs(layer.trace - exact) < 4 * layer.trace_error
+    assert layer.trace_error == pytest.approx(float((variance / 60).sqrt()), rel=0.3)
+    assert abs(layer.trace - float(block.trace())) < 4 * layer.trace_error
+
+
+def test_the_trace_may_be_that_of_fewer_photos() -> None:
+    model, images, labels = _case(photos=8)
+    found = layer_importance(model, images, labels, probes=2, trace_photos=3)
+    whole, part = (
+        layer_importance(model, images[s], labels[s], probes=2) for s in (slice(8), slice(0, 8, 3))
+    )
+    assert [layer.taylor for layer in found] == pytest.approx([layer.taylor for layer in whole])
+    assert [layer.trace for layer in found] == pytest.approx([layer.trace for layer in part], rel=1e-4)
 
 
 def test_importance_does_not_depend_on_how_photos_are_cut_up() -> None:
@@ -81,8 +99,11 @@ def test_a_ternary_student_has_importance_in_every_layer(scheme: str) -> None:
 def test_whoever_waits_is_told_how_far_it_is() -> None:
     model, images, labels = _case(photos=11)
     told: list[tuple[int, int]] = []
-    layer_importance(model, images, labels, probes=2, on_step=lambda done, total: told.append((done, total)))
-    assert told == [(step, 4) for step in range(1, 5)]
+    found = layer_importance(
+        model, images, labels, probes=2, on_step=lambda done, total: told.append((done, total))
+    )
+    steps = 2 * 2 * len(found)  # parts of the photos, probes, layers
+    assert told == [(step, steps) for step in range(1, steps + 1)]
 
 
 def test_layers_are_grouped_as_the_paper_groups_them() -> None:
