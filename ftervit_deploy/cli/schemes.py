@@ -77,7 +77,7 @@ def _overview(listed: list[dict[str, Any]], preset: str) -> str:
 def _details(scheme: dict[str, Any], preset: str) -> str:
     lines = [f"{scheme['name']} ({scheme['source']})", *(f"  {rule}" for rule in scheme["rules"])]
     if scheme["left_out"]:
-        lines.append(f"Of the method's training this leaves out: {scheme['left_out']}.")
+        lines.append(f"Of the method as published this leaves out: {scheme['left_out']}.")
     if scheme["obstacle"]:
         lines.append(f"The engine cannot run it: {scheme['obstacle']}.")
     parts = [

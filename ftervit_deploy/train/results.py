@@ -33,7 +33,7 @@ class Row:
         change: how it was trained differently from the others; empty where it was not.
         rules: what is quantised how.
         source: the paper.
-        left_out: what of the method's own training was not done.
+        left_out: what of the method as published was not done.
         bytes: by `image.scheme_bytes`.
         image_bytes: of the packed `.ftv`; None where the engine cannot run it.
         obstacle: why not.
@@ -254,7 +254,7 @@ def _rules(row: Row) -> str:
     if row.change:
         lines.append(f"- trained with a difference: {row.change}")
     if row.left_out:
-        lines.append(f"- left out of its training: {row.left_out}")
+        lines.append(f"- left out of the published method: {row.left_out}")
     if row.obstacle and row.name != "fp32":
         lines.append(f"- not packed: {row.obstacle}")
     return "\n".join(lines)

@@ -101,7 +101,7 @@ class Method:
 METHODS = {
     "fp32": Method(real, real, real, inputs=untouched, ends=untouched),
     "int8": Method(int8, int8, int8),
-    "tervit": Method(twn_of_channels, real, real, ends=untouched),
+    "tervit": Method(twn_of_channels, int8, int8),
     "vit-1.58b": Method(absmean, real, real, ends=untouched, inner_norm=True),
     "q-vit": Method(
         (-2, 1), (-128, 127), (-128, 127), inputs=learned(-2, 1), ends=learned(-128, 127),
