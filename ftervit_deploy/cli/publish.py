@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .output import Output, megabytes, output_options, table
-from .report import check_bokeh, made, opened, request_of
+from .report import PROBES, check_bokeh, made, opened, request_of
 
 if TYPE_CHECKING:
     from ..publish import Publication, Pushed
@@ -63,7 +63,9 @@ def publish(
     else:
         _check_empty(folder)
     subject = opened(source, teacher, output)
-    report, page = made(subject, request_of(photos, data, split, boards, 8, pictures=with_photos), output)
+    report, page = made(
+        subject, request_of(photos, data, split, boards, PROBES, pictures=with_photos), output
+    )
     ready = publication(subject, report, page, repo, licence)
     pushed = None
     if folder is None:

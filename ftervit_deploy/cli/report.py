@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ..report import Report, Request, Subject
 
 DEFAULT_PAGE = "report.html"
+PROBES = 4
+"""Random vectors for the Hessian's trace, for each layer."""
 
 
 @click.command()
@@ -32,7 +34,7 @@ DEFAULT_PAGE = "report.html"
 @click.option(
     "--probes",
     type=click.IntRange(1, 1000),
-    default=4,
+    default=PROBES,
     show_default=True,
     help="Random vectors for the Hessian's trace, for each layer.",
 )
@@ -80,13 +82,21 @@ def check_bokeh() -> None:
 
 
 def opened(source: str | None, teacher: str | None, output: Output) -> Subject:
-    """What is reported on; without a source the image that the other commands would use."""
+    """What is reported on; without a source the image that the other commands would use.
+
+    Photos of a dataset lie in a folder that goes when the command ends.
+    """
+    import tempfile
+
     from ..report import open_subject
+    from ..report.rows import with_rows
 
     if source is None:
         source = str(chosen_image(settle(output), output))
     with output.step(f"Reading {source}"), naming(Path(source)):
-        return open_subject(source, teacher)
+        subject = open_subject(source, teacher)
+        folder = click.get_current_context().with_resource(tempfile.TemporaryDirectory(prefix="ftervit-"))
+        return with_rows(subject, Path(folder))
 
 
 def request_of(

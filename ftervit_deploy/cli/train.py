@@ -11,7 +11,7 @@ import click
 
 from ..errors import FtervitError, TrainError
 from ..files import user_path
-from ..train.settings import PHASE_NAMES
+from ..train.settings import PHASE_NAMES, STUDENT_PHASES
 from .output import Output, megabytes, output_options, percent
 from .typed import command_line
 
@@ -214,18 +214,21 @@ def _payload(result: PhaseResult) -> dict[str, Any]:
 
 def _summary(result: PhaseResult) -> str:
     tested = [_test_line(result.tested)] if result.tested else []
-    if result.packed is None:
-        name = result.phase.capitalize()
-        found = f"{name}: {percent(result.top1 or 0.0)} top-1 (epoch {result.epoch}), {result.checkpoint}"
-        return "\n".join([found, *tested])
-    zeros = f"(epoch {result.epoch}), {percent(result.zero_fraction)} of the weights are zero"
+    made = f"(epoch {result.epoch})"
+    if result.phase not in STUDENT_PHASES:
+        return "\n".join([f"{result.phase.capitalize()}: {percent(result.top1 or 0.0)} top-1 {made}, "
+                          f"{result.checkpoint}", *tested])  # fmt: skip
+    if result.zero_fraction:
+        made += f", {percent(result.zero_fraction)} of the weights are zero"
     if result.top1 is None:
-        lines = [f"Student: {percent(result.agreement or 0.0)} as the teacher {zeros}"]
+        lines = [f"Student: {percent(result.agreement or 0.0)} as the teacher {made}"]
     else:
         lines = [
             f"Teacher: {percent(result.teacher_top1 or 0.0)} top-1",
-            f"Student: {percent(result.top1)} top-1 {zeros}",
+            f"Student: {percent(result.top1)} top-1 {made}",
         ]
+    if result.packed is None:
+        return "\n".join([*lines, *tested, str(result.checkpoint)])
     return "\n".join([*lines, *tested, f"{result.packed}: {megabytes(result.packed.stat().st_size)}"])
 
 

@@ -103,9 +103,10 @@ def _metrics(report: Report, image: str) -> Iterator[Metric]:
     phases = () if isinstance(report.student_phases, Missing) else report.student_phases
     for phase in (*report.teacher_phases, *phases):
         best = phase.best
-        if best is not None and best.top1 is not None:
+        if best is not None and best.judged is not None:
+            what = "top-1" if phase.labelled else "answers as the teacher's"
             yield Metric(
-                f"top-1 after {phase.name}, in PyTorch", _percent(best.top1), "measured",
+                f"{what} after {phase.name}, in PyTorch", _percent(best.judged), "measured",
                 f"`log/{phase.name}.jsonl`, epoch {best.epoch}, on the validation photos that chose it",
             )  # fmt: skip
         if phase.tested is not None:

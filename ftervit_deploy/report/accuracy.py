@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,23 @@ Track = Callable[[Sequence[LabelledPhoto]], Iterable[LabelledPhoto]]
 """Passes photos through, and shows progress if it likes."""
 
 
+@dataclass(frozen=True)
+class _Judges:
+    """Photos that judge.
+
+    Attributes:
+        photos: with the indices of the model's classes.
+        kind: what they are.
+        data: where they are from, as a page may say it.
+        role: what they were used for, a sentence; empty where nobody knows.
+    """
+
+    photos: Sequence[LabelledPhoto]
+    kind: str
+    data: str
+    role: str = ""
+
+
 def measured(
     subject: Subject, data: Path | None, split: Sequence[str] | None, pictures: bool, track: Track
 ) -> Accuracy | Missing:
@@ -40,41 +58,56 @@ def measured(
     Raises:
         DataError: `data` was named and cannot serve.
     """
-    own = data is None
-    folder = subject.data if data is None else data
-    names = subject.test or subject.validation if own else split
-    if folder is None or (own and not names):
-        return _on_record(subject)
+    if data is not None:
+        photos = _photos(data, subject.student.labels, split, complete=True)
+        kind = "photos" if split is None else "validation photos"
+        return _judged(subject, _Judges(photos, kind, data.resolve().name), pictures, track)
     try:
-        photos = _photos(folder, subject.student.labels, names, complete=not own)
-        if not photos:
-            raise DataError("The photos that the split lists are not where they were.")
-        with Engine(subject.image) as engine:
-            found = classify(engine, track(photos))
+        judges = _own(subject)
+        return _on_record(subject) if judges is None else _judged(subject, judges, pictures, track)
     except DataError as error:
-        if not own:
-            raise
-        return Missing(str(error))
-    kind, role = _kind(subject, own, bool(names))
+        return Missing(_without_path(str(error), subject.data))
+
+
+def _own(subject: Subject) -> _Judges | None:
+    """The test or validation photos of the run; None where it is none, or remembers none."""
+    kind = "test photos" if subject.test else "validation photos"
+    chose = "They chose nothing" if subject.test else "They chose the epoch that was kept"
+    role = f" {chose}{', and' if subject.test else ';'} none was learned from."
+    names = subject.test or subject.validation
+    if subject.rows is not None:
+        data = subject.rows.dataset
+        if len(subject.rows.photos) < subject.rows.total:
+            data += f", evenly chosen of {subject.rows.total}"
+        return _Judges(subject.rows.photos, kind, data, role)
+    if subject.data is None or not names:
+        return None
+    photos = _photos(subject.data, subject.student.labels, names, complete=False)
+    return _Judges(photos, kind, subject.data.resolve().name, role)
+
+
+def _without_path(text: str, folder: Path | None) -> str:
+    """A page may be published; nobody there needs to know where on a disk a folder was."""
+    return text if folder is None else text.replace(str(folder), folder.name)
+
+
+def _judged(subject: Subject, judges: _Judges, pictures: bool, track: Track) -> Accuracy:
+    if not judges.photos:
+        raise DataError("The photos that the split lists are not where they were.")
+    with Engine(subject.image) as engine:
+        found = classify(engine, track(judges.photos))
     left_out = f" {len(found.skipped)} more could not be read." if found.skipped else ""
-    name = folder.resolve().name
     evidence = (
-        f"The C engine on {len(found.photos)} {kind} of {name}, measured for this page.{role}{left_out}"
+        f"The C engine on {len(found.photos)} {judges.kind} of {judges.data}, measured for this page."
+        f"{judges.role}{left_out}"
     )
-    return _accuracy(subject, found, name, evidence, pictures)
-
-
-def _kind(subject: Subject, own: bool, listed: bool) -> tuple[str, str]:
-    """What photos they are, and a sentence on what they were used for."""
-    if not own:
-        return "validation photos" if listed else "photos", ""
-    if subject.test:
-        return "test photos", " They chose nothing, and none was learned from."
-    return "validation photos", " They chose the epoch that was kept; none was learned from."
+    return _accuracy(subject, found, judges.data, evidence, pictures)
 
 
 def _on_record(subject: Subject) -> Accuracy | Missing:
     record = subject.measured
+    if record is None and subject.no_rows:
+        return Missing(subject.no_rows)
     if record is None:
         return Missing("No photos with classes are at hand; name a folder of class folders with --data.")
     return Accuracy(

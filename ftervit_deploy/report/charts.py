@@ -200,7 +200,7 @@ def curves_chart(phases: Sequence[Phase], what: str) -> Chart:
     offset, legend = 0, []
     for number, phase in enumerate(map(_thinned, phases)):
         x = [offset + epoch.epoch for epoch in phase.epochs]
-        values = [epoch.loss if logarithmic else _percent(epoch.top1) for epoch in phase.epochs]
+        values = [epoch.loss if logarithmic else _percent(epoch.judged) for epoch in phase.epochs]
         colour = _LINES[number % len(_LINES)]
         _curve(plot, phase, x, values, colour)
         legend.append((phase.name, colour, "dot"))
@@ -210,7 +210,8 @@ def curves_chart(phases: Sequence[Phase], what: str) -> Chart:
             legend.append(("its teacher", TEACHER, "dashed"))
         offset = max([offset, *x])
     plot.xaxis.axis_label = "epoch"
-    plot.yaxis.axis_label = "loss" if logarithmic else "top-1 on validation photos, %"
+    judged = "top-1" if any(phase.labelled for phase in phases) else "answers as the teacher's"
+    plot.yaxis.axis_label = "loss" if logarithmic else f"{judged} on validation photos, %"
     if logarithmic:
         plot.yaxis.ticker = _decades([epoch.loss for phase in phases for epoch in phase.epochs])
     return Chart(plot, tuple(dict.fromkeys(legend)))
@@ -234,13 +235,18 @@ def _curve(plot: Any, phase: Phase, x: Sequence[int], values: Sequence[float | N
     source = columns(
         x=x, y=_gaps(values), phase=[phase.name] * len(x), epoch=[e.epoch for e in epochs],
         loss=[_text(e.loss, "{:.4g}") for e in epochs],
-        top1=[_text(_percent(e.top1), "{:.2f} %") for e in epochs],
+        judged=[_text(_percent(e.judged), "{:.2f} %") for e in epochs],
         lr=[_text(e.lr, "{:.3g}") for e in epochs],
         zeros=[_text(_percent(e.zeros), "{:.1f} %") for e in epochs],
     )  # fmt: skip
     line = plot.line("x", "y", source=source, line_color=colour, line_width=2)
     plot.scatter("x", "y", source=source, size=5, color=colour)
-    tips = [("", "@phase, epoch @epoch"), ("loss", "@loss"), ("top-1", "@top1"), ("rate", "@lr")]
+    tips = [
+        ("", "@phase, epoch @epoch"),
+        ("loss", "@loss"),
+        ("top-1" if phase.labelled else "as the teacher", "@judged"),
+        ("rate", "@lr"),
+    ]
     if any(epoch.zeros for epoch in epochs):
         tips.append(("zeros", "@zeros"))
     add_hover(plot, [line], tips, mode="vline", line_policy="nearest", attachment="horizontal")

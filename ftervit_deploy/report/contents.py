@@ -162,7 +162,11 @@ class Rollout:
 
 @dataclass(frozen=True)
 class Epoch:
-    """One line of a phase's log; None where the log does not say."""
+    """One line of a phase's log; None where the log does not say.
+
+    Attributes:
+        agreement: share of the validation photos, 0 to 1, that get the teacher's answer; without labels.
+    """
 
     epoch: int
     loss: float | None
@@ -171,12 +175,18 @@ class Epoch:
     lr: float | None
     zeros: float | None
     validation_loss: float | None = None
+    agreement: float | None = None
+
+    @property
+    def judged(self) -> float | None:
+        """Top-1, or the agreement where there are no labels."""
+        return self.agreement if self.top1 is None else self.top1
 
 
 def _score(epoch: Epoch) -> tuple[float, float]:
     """As train/validation.py has it: larger is better."""
     loss = math.inf if epoch.validation_loss is None else epoch.validation_loss
-    return epoch.top1 or 0.0, -loss
+    return epoch.judged or 0.0, -loss
 
 
 @dataclass(frozen=True)
@@ -194,8 +204,13 @@ class Phase:
     @property
     def best(self) -> Epoch | None:
         """The epoch that was kept: the best validation accuracy, of equals the least validation loss."""
-        rated = [epoch for epoch in self.epochs if epoch.top1 is not None]
+        rated = [epoch for epoch in self.epochs if epoch.judged is not None]
         return max(rated, key=_score) if rated else None
+
+    @property
+    def labelled(self) -> bool:
+        """Epochs are judged by labels, not by the teacher's answers."""
+        return any(epoch.top1 is not None for epoch in self.epochs)
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,16 @@
-"""Training curves, from the logs that `ftervit train` writes: one JSON object a line."""
+"""Training curves, from the logs that `ftervit train` writes."""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..files import read_file
+from ..train.settings import STUDENT_PHASES
 from .contents import Epoch, Missing, Phase
-from .subject import STUDENT_PHASES, Subject
+from .logs import read_entries
+from .subject import Subject
 
 
 def student_phases(subject: Subject) -> tuple[Phase, ...] | Missing:
@@ -36,47 +36,24 @@ def read_phase(name: str, path: Path) -> Phase:
     Raises:
         FileError: the log cannot be read.
     """
-    text = read_file(path, "log").decode("utf-8", errors="replace")
-    return Phase(name, tuple(_epochs(text)), _tested(text))
+    entries = read_entries(path)
+    return Phase(name, tuple(_epochs(entries)), _tested(entries))
 
 
-def log_configuration(path: Path) -> dict[str, Any]:
-    """The newest configuration line of a log; empty where there is none.
-
-    Raises:
-        FileError: the log cannot be read.
-    """
-    text = read_file(path, "log").decode("utf-8", errors="replace")
-    found: dict[str, Any] = {}
-    for entry in _entries(text):
-        found = entry if entry.get("kind") == "configuration" else found
-    return found
-
-
-def _entries(text: str) -> Iterator[dict[str, Any]]:
-    for line in text.splitlines():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict):
-            yield entry
-
-
-def _epochs(text: str) -> Iterator[Epoch]:
-    for entry in _entries(text):
+def _epochs(entries: Sequence[Mapping[str, Any]]) -> Iterator[Epoch]:
+    for entry in entries:
         number = entry.get("epoch")
         if entry.get("kind") != "epoch" or not isinstance(number, int):
             continue
         yield Epoch(
             number, _number(entry.get("loss")), _number(entry.get("val_top1")),
             _number(entry.get("teacher_top1")), _number(entry.get("lr")), _number(entry.get("zero_fraction")),
-            _number(entry.get("val_loss")),
+            _number(entry.get("val_loss")), _number(entry.get("val_agreement")),
         )  # fmt: skip
 
 
-def _tested(text: str) -> tuple[int, float] | None:
-    for entry in _entries(text):
+def _tested(entries: Sequence[Mapping[str, Any]]) -> tuple[int, float] | None:
+    for entry in entries:
         found = entry.get("tested")
         if entry.get("kind") == "result" and isinstance(found, dict):
             photos, top1 = _number(found.get("photos")), _number(found.get("top1"))

@@ -49,6 +49,10 @@ def chosen_photos(named: Sequence[Path], subject: Subject, most: int) -> tuple[C
     Raises:
         DataError: a path that is neither a photo nor a folder with photos.
     """
+    if subject.rows is not None and not named:
+        by_class = sorted(subject.rows.photos, key=lambda photo: photo.label)
+        chosen = [photo for photo in spread(by_class, most) if _readable(photo.path)]
+        return tuple(ChosenPhoto(photo.path, photo.label) for photo in chosen)
     paths = spread(_named(named), most) if named else [p for p in spread(_own(subject), most) if _readable(p)]
     labels = {label: index for index, label in reversed(list(enumerate(subject.student.labels)))}
     return tuple(ChosenPhoto(path, labels.get(path.parent.name)) for path in paths)

@@ -15,10 +15,12 @@ from ..graph import build_graph
 from ..image import read_image, read_info, write_image
 from ..lower import lower
 from ..models import MODELS
+from ..photos import LabelledPhoto
 from ..raising import raised
-from ..schemes import scheme_named
+from ..schemes import SCHEMES, scheme_named
+from ..train.settings import STUDENT_PHASES
+from .logs import configuration
 
-STUDENT_PHASES = ("training", "recovery")
 TEACHER_PHASES = ("guide", "teacher")
 IMAGE_SUFFIX = ".ftv"
 _PACKED, _BEST, _LOG = "student.safetensors", "best.safetensors", "log.jsonl"
@@ -34,6 +36,21 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class Rows:
+    """Photos of a dataset, as files.
+
+    Attributes:
+        dataset: its name.
+        photos: with the indices of its classes.
+        total: how many there are, of which `photos` are evenly chosen.
+    """
+
+    dataset: str
+    photos: tuple[LabelledPhoto, ...]
+    total: int
+
+
+@dataclass(frozen=True)
 class Subject:
     """A model and what is known of its making.
 
@@ -46,6 +63,8 @@ class Subject:
         logs: log file of each phase that has one.
         data: folder of the photos it was trained on; None where it is unknown or gone.
         validation, test: names of its validation and test photos, relative to `data`.
+        rows: where it was trained on a dataset, those of its photos that judge it (see `rows.with_rows`).
+        no_rows: why there are none, though it was trained on a dataset.
         photos: a folder of photos that belongs to the model; None where there is none.
         measured: accuracy on record.
         folder: the run folder; None for an image or a checkpoint alone.
@@ -63,6 +82,8 @@ class Subject:
     measured: Measured | None = None
     folder: Path | None = None
     test: tuple[str, ...] = ()
+    rows: Rows | None = None
+    no_rows: str = ""
 
 
 def open_subject(source: str, teacher: str | None = None) -> Subject:
@@ -129,15 +150,14 @@ def _of_folder(folder: Path, teacher: Checkpoint | None, name: str = "", alias: 
     """A run folder: PHASE/log.jsonl and PHASE/*.safetensors, or log/PHASE.jsonl beside the student."""
     file = _student_file(folder)
     student = read_checkpoint(alias or str(file))
-    own = folder / "teacher" / _BEST
-    if teacher is None and own.is_file():
-        teacher = _full_precision(str(own))
     photos = folder / "photos"
     used = (
         STUDENT_PHASES[: STUDENT_PHASES.index(file.parent.name) + 1]
         if file.parent != folder
         else STUDENT_PHASES
     )
+    if teacher is None and (own := _teacher_file(folder, used)) is not None:
+        teacher = _full_precision(str(own))
     return Subject(
         name or folder.resolve().name, packed_image(student), student, file, teacher, _logs(folder, used),
         _data(folder), _listed(folder, "validation"), photos if photos.is_dir() else None, _measured(folder),
@@ -150,10 +170,42 @@ def _student_file(folder: Path) -> Path:
     for place in places:
         if (place / _PACKED).is_file():
             return place / _PACKED
+    if (folder / "comparison.json").is_file():
+        names = sorted(path.parent.parent.name for path in folder.glob(f"*/*/{_PACKED}"))
+        example = f", such as {folder / names[-1]}" if names else ""
+        raise DataError(
+            f"{folder} is a comparison.", f"Name one of its students that an image can hold{example}."
+        )
+    trained = next((name for name in STUDENT_PHASES if (folder / name / _BEST).is_file()), None)
+    scheme = _json(folder / "run.json").get("scheme")
+    if trained and isinstance(scheme, str) and scheme in SCHEMES and SCHEMES[scheme].obstacle():
+        raise DataError(
+            f"The student of {folder} has the scheme {scheme}, and a report is of what the engine can run: "
+            f"{SCHEMES[scheme].obstacle()}.",
+            "`ftervit compare` tells what it reached, and `ftervit schemes` its bytes.",
+        )
     raise DataError(
         f"{folder} holds no trained student.",
         "Name a run folder in which `ftervit train --phase training` has ended, an image or a checkpoint.",
     )
+
+
+def _teacher_file(folder: Path, phases: Sequence[str]) -> Path | None:
+    """The teacher of the run folder, else the file that the log of its student's last phase names."""
+    own = folder / "teacher" / _BEST
+    if own.is_file():
+        return own
+    for phase, path in reversed(_logs(folder, phases)):
+        if phase in STUDENT_PHASES:
+            source = configuration(path).get("teacher_source")
+            return _found(source, folder) if isinstance(source, str) and source else None
+    return None
+
+
+def _found(name: str, folder: Path) -> Path | None:
+    """A file that a command named, seen from here or from a folder above `folder`, where it may have run."""
+    places = (Path(name), *(parent / name for parent in folder.resolve().parents))
+    return next((place for place in places if place.is_file()), None)
 
 
 def _logs(folder: Path, students: Sequence[str]) -> tuple[tuple[str, Path], ...]:

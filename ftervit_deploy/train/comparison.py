@@ -27,8 +27,8 @@ from .log import configuration_logged, epochs_logged, result_logged
 from .options import RunOptions
 from .phase import KEPT_NAME, SPLIT_NAME, STATE_NAME, PhaseResult, versions
 from .results import METHODS, Results, Row
-from .settings import PHASE_NAMES, PhaseSettings, recall
-from .starts import BEST_NAME, STUDENT_PHASES, Sources, digest_of
+from .settings import PHASE_NAMES, STUDENT_PHASES, PhaseSettings, recall
+from .starts import BEST_NAME, Sources, digest_of
 from .state import Description, read_run_checkpoint
 from .task import Entry, Task
 

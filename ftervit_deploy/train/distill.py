@@ -18,9 +18,9 @@ from .log import counted
 from .options import RunOptions
 from .phase import SPLIT_NAME, STATE_NAME, Phase, PhaseResult
 from .photosets import UNLABELLED, Photo
-from .settings import PHASE_NAMES, PhaseSettings, RunMemory, remember
+from .settings import PHASE_NAMES, STUDENT_PHASES, PhaseSettings, RunMemory, remember
 from .sharing import new_accelerator
-from .starts import BEST_NAME, STUDENT_PHASES, Sources, start_of, teacher_labels
+from .starts import BEST_NAME, Sources, start_of, teacher_labels
 
 
 def run_phase(

@@ -11,6 +11,7 @@ from typing import Any
 from PIL import Image
 
 from ..errors import ConfigError, DataError, FtervitError
+from ..photos import load_photo_bytes
 from .data import Split, SplitRule, split_listed
 from .photosets import UNLABELLED
 from .streams import BytesPhoto, PhotoStream, bytes_photo
@@ -48,9 +49,14 @@ class HubRow:
     name: str
     label: int
 
+    @property
+    def content(self) -> bytes:
+        """The file."""
+        return bytes_photo(self.table[self.index], (self.column, ""), self.name).content
+
     def load(self) -> Image.Image:
         """See `photosets.Stored`."""
-        return bytes_photo(self.table[self.index], (self.column, ""), self.name).load()
+        return load_photo_bytes(self.name, self.content)
 
 
 def is_hub_data(data: str) -> bool:

@@ -260,10 +260,11 @@ class Trainer:
     def _not_finite(self, what: str, epoch: int, layer: str | None) -> TrainError:
         told = next(filter(None, gather_object([layer])), None)  # another process may have seen it
         where = f" in {told}" if told else ""
+        kept = "The best checkpoint so far is kept; start" if epoch > 1 else "Start"
         return TrainError(
             f"The {what} of phase {self.settings.phase} is not a number at step {self.step + 1}, "
             f"epoch {epoch}{where}.",
-            "The best checkpoint so far is kept; start again with a lower --lr.",
+            f"{kept} again with a lower --lr.",
         )
 
     def _follow(self) -> None:

@@ -29,8 +29,8 @@ from .model import DeiT, load_arrays, zero_fraction
 from .options import RunOptions
 from .photosets import UNLABELLED, PhotoSet, PhotoSource, open_photos, training_decoder, validation_decoder
 from .records import Records
-from .settings import PhaseSettings, RunMemory
-from .starts import BEST_NAME, STUDENT_PHASES, Start
+from .settings import STUDENT_PHASES, PhaseSettings, RunMemory
+from .starts import BEST_NAME, Start
 from .state import (
     Description,
     Progress,

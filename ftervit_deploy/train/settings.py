@@ -101,6 +101,8 @@ PHASES: dict[str, PhaseSettings] = {
 """Defaults; ``training`` and ``recovery`` are FTerViT's two phases (arXiv 2605.21171)."""
 PHASE_NAMES = tuple(PHASES)
 """In the order in which they are run."""
+STUDENT_PHASES = ("training", "recovery")
+"""Those that make a student; the others make its teacher."""
 
 
 @dataclass(frozen=True)

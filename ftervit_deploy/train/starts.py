@@ -20,8 +20,6 @@ from .settings import PhaseSettings, RunMemory
 from .state import arrays_of, read_run_checkpoint
 
 BEST_NAME = "best.safetensors"
-STUDENT_PHASES = ("training", "recovery")
-"""The phases that train the ternary student."""
 
 
 @dataclass(frozen=True)

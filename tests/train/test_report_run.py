@@ -13,9 +13,12 @@ import pytest
 from training_photos import write_photos
 
 from ftervit_deploy.cli import main
+from ftervit_deploy.errors import DataError
 from ftervit_deploy.photos import LabelledPhoto
+from ftervit_deploy.publish import publication
 from ftervit_deploy.report import Missing, Report, Request, gather, open_subject, render
 from ftervit_deploy.report.contents import Accuracy, Filters, Importance, Rollout
+from ftervit_deploy.report.rows import with_rows
 from ftervit_deploy.train.data import SplitRule, split_photos
 from ftervit_deploy.train.starts import Sources
 from ftervit_deploy.train.state import read_run_checkpoint, write_checkpoint
@@ -95,7 +98,58 @@ def test_a_run_without_labels_gives_a_report(
     report = _gathered(tmp_path / "run")
     assert isinstance(report.accuracy, Missing)
     assert isinstance(report.importance, Importance)
+    assert report.importance.model == "the FP32 teacher", "the log names its file"
     assert "the model's own answers" in report.importance.loss
+    assert not isinstance(report.student_phases, Missing)
+    (phase,) = report.student_phases
+    assert phase.best is not None
+    assert phase.best.top1 is None
+    assert 0 < (phase.best.judged or 0) <= 1
+    page = render(report).decode()
+    assert "% as the teacher in epoch" in page
+    assert str(tmp_path) not in page
+    metrics = publication(open_subject(str(tmp_path / "run")), report, b"", "me/mine", "mit").metrics
+    assert "answers as the teacher's after training, in PyTorch" in [metric.what for metric in metrics]
+
+
+def test_a_run_on_a_dataset_is_measured_on_its_photos(
+    run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = pytest.importorskip("dataset_files")
+    files.keep_cache_in(tmp_path / "cache", monkeypatch)
+    dataset = files.write_dataset(tmp_path / "things", {"train": 24, "test": 9}, damaged=frozenset({2}))
+    for phase in ("teacher", "training"):
+        run(phase, data=Path(f"hub:{dataset}"), epochs=1)
+    (tmp_path / "photos").mkdir()
+    subject = with_rows(open_subject(str(tmp_path / "run")), tmp_path / "photos")
+    report = gather(subject, Request(probes=1, importance_photos=6))
+    assert not any(isinstance(part, Missing) for _, part in report.parts())
+    assert isinstance(report.accuracy, Accuracy)
+    assert report.accuracy.images == 8
+    assert report.accuracy.evidence.startswith("The C engine on 8 test photos of things, measured")
+    assert sum(map(sum, report.accuracy.confusion)) == 8
+    assert isinstance(report.importance, Importance)
+    assert "against the photos' classes" in report.importance.loss
+
+
+def test_a_dataset_that_is_gone_says_so(run: Callable[..., Any], tmp_path: Path) -> None:
+    for phase in ("teacher", "training"):
+        run(phase, epochs=1)
+    memory = json.loads((tmp_path / "run" / "run.json").read_text())
+    (tmp_path / "run" / "run.json").write_text(json.dumps({**memory, "data": "hub:./nowhere"}))
+    report = gather(with_rows(open_subject(str(tmp_path / "run")), tmp_path), Request(pictures=False))
+    assert isinstance(report.accuracy, Missing)
+    assert "The dataset ./nowhere cannot be opened" in report.accuracy.why
+
+
+def test_what_is_no_run_of_a_packed_student_says_what_it_is(run: Callable[..., Any], tmp_path: Path) -> None:
+    for phase in ("teacher", "training"):
+        run(phase, epochs=1, scheme="int8")
+    with pytest.raises(DataError, match="has the scheme int8, and a report is of what the engine can run"):
+        open_subject(str(tmp_path / "run"))
+    (tmp_path / "run" / "comparison.json").write_text("{}")
+    with pytest.raises(DataError, match=r"is a comparison\. Name one of its students"):
+        open_subject(str(tmp_path / "run"))
 
 
 def test_a_teacher_of_other_classes_answers_for_itself(folder: Path, tmp_path: Path) -> None:

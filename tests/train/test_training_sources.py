@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import write_photos
-from PIL import Image
+from dataset_files import CLASSES, keep_cache_in, write_dataset
 
 torch = pytest.importorskip("torch", reason='install PyTorch: pip install "ftervit[train]"')
 datasets = pytest.importorskip("datasets", reason='install datasets: pip install "ftervit[datasets]"')
@@ -27,41 +26,11 @@ from ftervit_deploy.train.starts import Sources  # noqa: E402
 
 Run = Callable[..., Any]
 RULE = SplitRule(0, 0.25, 1)
-CLASSES = ("cup", "key", "pen")
-
-
-def _png(label: int, seed: int) -> bytes:
-    pixels = np.random.default_rng(seed).integers(0, 80, (20, 24, 3))
-    pixels[..., label] += 150
-    content = io.BytesIO()
-    Image.fromarray(pixels.astype(np.uint8)).save(content, "PNG")
-    return content.getvalue()
-
-
-def write_dataset(
-    folder: Path, splits: dict[str, int], labelled: bool = True, damaged: frozenset[int] = frozenset()
-) -> Path:
-    """Parquet files as the hub has them: the photos of a split by its name, those in `damaged` unreadable."""
-    folder.mkdir()
-    for number, (name, count) in enumerate(splits.items()):
-        labels = [index % len(CLASSES) for index in range(count)]
-        photos = [
-            {"bytes": b"no photo" if index in damaged else _png(label, 1000 * number + index), "path": None}
-            for index, label in enumerate(labels)
-        ]
-        features = {"picture": datasets.Image(), "kind": datasets.ClassLabel(names=list(CLASSES))}
-        columns: dict[str, Any] = {"picture": photos, "kind": labels}
-        if not labelled:
-            del features["kind"], columns["kind"]
-        table = datasets.Dataset.from_dict(columns, features=datasets.Features(features))
-        table.to_parquet(folder / f"{name}-00000-of-00001.parquet")
-    return folder
 
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    monkeypatch.setattr(datasets.config, "SLEEP_TIME_ON_THREADS_SHUTDOWN", 0, raising=False)
+    keep_cache_in(tmp_path / "cache", monkeypatch)
 
 
 def _split(folder: Path, **how: Any) -> Any:
