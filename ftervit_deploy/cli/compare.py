@@ -9,9 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import ConfigError, TrainError
+from ..errors import ConfigError, DataError, TrainError
 from .output import Output, bold, output_options, table
-from .train import DATASET, PRECISIONS, REMEMBERED, epochs_listed, located_data, require_torch
+from .phase_options import phase_option
+from .train import (
+    DATASET,
+    PRECISIONS,
+    REMEMBERED,
+    epochs_listed,
+    located_data,
+    located_folder,
+    require_torch,
+)
 from .typed import command_line
 
 if TYPE_CHECKING:
@@ -44,20 +53,22 @@ COMMON = ("batch_size", "augment", "patch_drop", "precision")
 @click.option("--seed", type=click.IntRange(0), help="Of split, weights and augmentation.  [default: 0]")
 @click.option("--flip/--no-flip", default=None, help="Mirror images keep their class.  [default: flip]")
 @click.option("--guide-epochs", type=click.IntRange(1), help="Train a guide for the teacher, so long.")
-@click.option("--teacher-epochs", type=click.IntRange(1), help="Passes of the teacher.")
-@click.option("--teacher-lr", type=click.FloatRange(0, min_open=True), help="Its peak learning rate.")
-@click.option("--epochs", type=click.IntRange(1), help="Passes of phase 1.")
-@click.option("--lr", type=click.FloatRange(0, min_open=True), help="Peak learning rate of phase 1.")
+@phase_option("--teacher-epochs", click.IntRange(1), "Passes of the teacher.", ("teacher",), "epochs")
+@phase_option("--teacher-lr", click.FloatRange(0, min_open=True), "Its peak learning rate.",
+              ("teacher",), "lr")
+@phase_option("--epochs", click.IntRange(1), "Passes of phase 1.", ("training",))
+@phase_option("--lr", click.FloatRange(0, min_open=True), "Peak learning rate of phase 1.", ("training",))
 @click.option("--schedule-epochs", type=click.IntRange(1),
               help="Passes in which it falls, if phase 1 ends before.  [default: --epochs]")
-@click.option("--recovery-epochs", type=click.IntRange(1), help="Passes of the recovery.")
-@click.option("--recovery-lr", type=click.FloatRange(0, min_open=True), help="Its peak learning rate.")
+@phase_option("--recovery-epochs", click.IntRange(1), "Passes of the recovery.", ("recovery",), "epochs")
+@phase_option("--recovery-lr", click.FloatRange(0, min_open=True), "Its peak learning rate.",
+              ("recovery",), "lr")
 @click.option("--recover-from", callback=epochs_listed, metavar="N,N,...",
               help="Epochs of phase 1 to recover from, for --ablations.  [default: quarters of it]")
-@click.option("--batch-size", type=click.IntRange(2), help="Photos per step, of every phase.")
-@click.option("--augment", help="What `ftervit train` knows, of every phase.")
-@click.option("--patch-drop", type=click.FloatRange(0, 1, max_open=True),
-              help="Share of patches left out in training, of every phase but the recovery.")
+@phase_option("--batch-size", click.IntRange(2), "Photos per step, of every phase.")
+@phase_option("--augment", None, "What `ftervit train` knows, of every phase.")
+@phase_option("--patch-drop", click.FloatRange(0, 1, max_open=True),
+              "Share of patches left out in training, of every phase but the recovery.")
 @click.option("--precision", type=click.Choice(PRECISIONS), help="Of products.  [default: bf16 on CUDA]")
 @click.option("--threads", type=click.IntRange(0), default=0, help="0: PyTorch's choice.")
 @click.option("--memory-mb", type=click.IntRange(1), default=4000, show_default=True,
@@ -65,6 +76,9 @@ COMMON = ("batch_size", "augment", "patch_drop", "precision")
 @click.option("--plot", metavar="FILE", help="Draw curves and accuracy against size: .png, .svg or .pdf.")
 @click.option("--image-column", metavar="NAME", help="Of a dataset.  [default: the only one]")
 @click.option("--label-column", metavar="NAME", help="Of a dataset.  [default: the only one]")
+@click.option("--stream", is_flag=True, default=None, help="Read a dataset in order; do not download it.")
+@click.option("--epoch-photos", type=click.IntRange(1), help="Photos of an epoch of a stream.")
+@click.option("--unlabelled", metavar="FOLDER", help="More photos for the students, whatever they show.")
 @click.option("--overwrite", is_flag=True, help="Start again in a folder that holds another comparison.")
 @output_options
 @click.pass_context
@@ -114,6 +128,8 @@ def _task(data: str, teacher: str, recover_from: tuple[int, ...] | None, chosen:
     values = {**REMEMBERED, **known}
     values.update({name: chosen[name] for name in REMEMBERED if chosen.get(name) is not None})
     values.update(data=source, scheme="")
+    if values["unlabelled"]:
+        values["unlabelled"] = _unlabelled(values["unlabelled"], values["stream"])
     for name, value in known.items():
         if name != "scheme" and value != values[name]:
             raise TrainError(
@@ -124,6 +140,18 @@ def _task(data: str, teacher: str, recover_from: tuple[int, ...] | None, chosen:
     phases = _phases(memory.flip, memory.seed, bool(teacher), chosen)
     weights = str(Path(teacher) / "teacher" / BEST_NAME) if Path(teacher).is_dir() and teacher else teacher
     return Task(memory, phases, weights, _recovery_starts(phases["training"].epochs, recover_from))
+
+
+def _unlabelled(name: str, stream: bool) -> str:
+    """The folder of more photos, known to serve before a teacher is trained."""
+    from ..photos import find_photos
+
+    if stream:
+        raise ConfigError("--unlabelled photos cannot join a stream.", "Leave out one of them.")
+    folder = located_folder(name)
+    if not find_photos(Path(folder)):
+        raise DataError(f"{name} holds no photos.", "Name a folder of photos with --unlabelled.")
+    return folder
 
 
 def _phases(flip: bool, seed: int, has_teacher: bool, chosen: dict[str, Any]) -> dict[str, PhaseSettings]:

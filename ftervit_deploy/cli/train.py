@@ -13,6 +13,7 @@ from ..errors import FtervitError, TrainError
 from ..files import user_path
 from ..train.settings import PHASE_NAMES, STUDENT_PHASES
 from .output import Output, megabytes, output_options, percent
+from .phase_options import phase_option
 from .typed import command_line
 
 if TYPE_CHECKING:
@@ -63,20 +64,20 @@ def epochs_listed(
 @click.option("--val-fraction", type=float, help="Share of the photos to validate with.  [default: 0.15]")
 @click.option("--seed", type=click.IntRange(0), help="Of split, weights and augmentation.  [default: 0]")
 @click.option("--flip/--no-flip", default=None, help="Mirror images keep their class.  [default: flip]")
-@click.option("--epochs", type=click.IntRange(1), help="Passes over the photos, at most.")
-@click.option("--lr", type=click.FloatRange(0, min_open=True), help="Peak learning rate.")
-@click.option("--batch-size", type=click.IntRange(2), help="Photos per step.")
-@click.option("--warmup-epochs", type=click.IntRange(0), help="Epochs in which the learning rate rises.")
+@phase_option("--epochs", click.IntRange(1), "Passes over the photos, at most.")
+@phase_option("--lr", click.FloatRange(0, min_open=True), "Peak learning rate.")
+@phase_option("--batch-size", click.IntRange(2), "Photos per step.")
+@phase_option("--warmup-epochs", click.IntRange(0), "Epochs in which the learning rate rises.")
 @click.option("--schedule-epochs", type=click.IntRange(1),
               help="Epochs in which it falls, if the phase ends before.  [default: --epochs]")
-@click.option("--weight-decay", type=click.FloatRange(0), help="On matrices only.")
-@click.option("--label-smoothing", type=click.FloatRange(0, 1, max_open=True), help="For teachers.")
-@click.option("--ema-decay", type=click.FloatRange(0, 1, max_open=True), help="Of averaged weights; 0: none.")
-@click.option("--patience", type=click.IntRange(0), help="Epochs without progress before the end; 0: never.")
-@click.option("--augment", help="`none`, `light`, `strong`, `three` (DeiT-III's) or `three-crop`.")
-@click.option("--ramp-epochs", type=click.IntRange(0), help="Epochs in which augmentation grows to full.")
-@click.option("--patch-drop", type=click.FloatRange(0, 1, max_open=True),
-              help="Share of patches left out in training: faster.")
+@phase_option("--weight-decay", click.FloatRange(0), "On matrices only.")
+@phase_option("--label-smoothing", click.FloatRange(0, 1, max_open=True), "For teachers.")
+@phase_option("--ema-decay", click.FloatRange(0, 1, max_open=True), "Of averaged weights; 0: none.")
+@phase_option("--patience", click.IntRange(0), "Epochs without progress before the end; 0: never.")
+@phase_option("--augment", None, "`none`, `light`, `strong`, `three` (DeiT-III's) or `three-crop`.")
+@phase_option("--ramp-epochs", click.IntRange(0), "Epochs in which augmentation grows to full.")
+@phase_option("--patch-drop", click.FloatRange(0, 1, max_open=True),
+              "Share of patches left out in training: faster.")
 @click.option("--loss", type=click.Choice(("kl", "kl+ce")), help="Of the student's phases.  [default: kl]")
 @click.option("--keep-epochs", callback=epochs_listed, metavar="N,N,...",
               help="Keep the weights of these epochs too, as epoch-0040.safetensors.")
@@ -163,11 +164,9 @@ def _memory(out: Path, data: str | None, chosen: dict[str, Any]) -> RunMemory:
     if "data" not in values:
         raise TrainError("No folder of photos is named, and the run folder is new.", "Give DATA.")
     if chosen["unlabelled"]:
-        values["unlabelled"] = str(user_path(chosen["unlabelled"]).resolve())
+        values["unlabelled"] = located_folder(chosen["unlabelled"])
     if not values["data"].startswith(DATASET):
         _check_folder(values["data"], "Name a folder of class folders, or hub:user/name.")
-    if values["unlabelled"]:
-        _check_folder(values["unlabelled"], "Name a folder of photos.")
     for name, value in known.items():
         if value != values[name] and (value or name != "unlabelled"):  # those may come later
             raise TrainError(
@@ -182,6 +181,17 @@ def located_data(data: str) -> str:
     if name == data:
         return str(user_path(data).resolve())
     return f"{DATASET}{user_path(name).resolve()}" if Path(name).is_dir() else data
+
+
+def located_folder(name: str) -> str:
+    """A folder of photos by its whole path.
+
+    Raises:
+        TrainError: there is none.
+    """
+    path = str(user_path(name).resolve())
+    _check_folder(path, "Name a folder of photos.")
+    return path
 
 
 def _check_folder(name: str, hint: str) -> None:

@@ -128,3 +128,13 @@ def test_without_torch_the_way_to_get_it_is_told(
     error = _error(capsys, photo_folder, "--phase", "teacher", "--out", tmp_path / "run")
     assert "Training needs PyTorch, which is not installed." in error
     assert 'pip install "ftervit[train]"' in error
+
+
+def test_the_help_tells_the_defaults_of_every_phase(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--help"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "[default: guide 60, teacher 300, training 250, recovery 10]" in told
+    assert "[default: guide 0.002, teacher 0.001, training 0.0001, recovery 1e-05]" in told
+    assert "or `three-crop`. [default: strong]" in told
+    assert main(["compare", "--help"]) == 0
+    assert "Peak learning rate of phase 1. [default: 0.0001]" in " ".join(capsys.readouterr().out.split())

@@ -129,6 +129,25 @@ def test_a_damaged_photo_of_a_stream_is_named_once_and_teaches_nothing(tmp_path:
     assert len(opened.skipped) == 1
 
 
+def test_methods_are_compared_on_a_stream(
+    tiny_preset: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_dataset(tmp_path / "d", {"train": 24, "validation": 6, "test": 9})
+    more = tmp_path / "more"
+    more.mkdir()
+    budget = ["--teacher-epochs", "1", "--epochs", "1", "--recovery-epochs", "1", "--batch-size", "8"]
+    compare = ["compare", f"hub:{folder}", "--out", str(tmp_path / "out"), "--preset", tiny_preset, *budget]
+    compare += ["--schemes", "ftervit", "--threads", "1", "--stream", "--epoch-photos", "16"]
+    assert main([*compare, "--unlabelled", str(more)]) == 2
+    assert "cannot join a stream" in capsys.readouterr().err
+    assert main([*compare[:-3], "--unlabelled", str(more)]) == 2
+    assert "holds no photos" in capsys.readouterr().err
+    assert main([*compare, "--json"]) == 0
+    results = json.loads(capsys.readouterr().out)
+    assert results["photos"] == {"train": 16, "validation": 6, "test": 9, "guarded": 0}
+    assert results["rows"][1]["recognised"]["photos"] == 9, "the test photos judge"
+
+
 def test_methods_are_compared_on_a_dataset(
     tiny_preset: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
