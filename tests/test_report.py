@@ -170,7 +170,10 @@ def test_the_best_epoch_is_the_one_that_training_keeps() -> None:
 
 def test_every_described_board_is_estimated_for() -> None:
     boards = named_boards([])
-    assert {"esp32s3-eye", "m5stack-cores3"} <= {board.name for board in boards}
+    names = [board.name for board in boards]
+    assert {"esp32s3-eye", "m5stack-cores3"} <= set(names)
+    assert names.index("esp32s3-eye") < names.index("esp32s3-devkitc-n8r8"), "cameras first"
+    assert "qemu-esp32s3" not in names, "an emulator's speed says nothing"
     fits = board_fits("signs", (SIGNS / "signs.ftv").read_bytes(), boards)
     assert [fit.board for fit in fits] == [board.name for board in boards]
     assert any(fit.milliseconds for fit in fits)
@@ -190,6 +193,15 @@ def test_a_folder_that_is_not_there_is_told_before_the_work(
 ) -> None:
     assert main(["report", "signs", "-o", str(tmp_path / "nowhere" / "x.html")]) == 2
     assert "There is no folder" in capsys.readouterr().err
+
+
+def test_where_the_loss_falls_because_no_patch_is_left_out_is_told(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    first = {"kind": "configuration", "epochs": 10, "patch_drop": 0.5}
+    log.write_text("\n".join(map(json.dumps, [first, {"kind": "epoch", "epoch": 1, "loss": 1.0}])))
+    phase = read_phase("training", log)
+    assert phase.whole_from == 9
+    assert b"From epoch 9 of training no patch" in render(replace(bundled(), student_phases=(phase,)))
 
 
 def test_a_damaged_log_with_a_loss_below_zero_is_drawn() -> None:

@@ -195,11 +195,13 @@ class Phase:
 
     Attributes:
         tested: number of test photos, and top-1 of the kept epoch on them, 0 to 1; None without any.
+        whole_from: first epoch in which no patch was left out; 0 where none ever was, or nobody says.
     """
 
     name: str
     epochs: tuple[Epoch, ...]
     tested: tuple[int, float] | None = None
+    whole_from: int = 0
 
     @property
     def best(self) -> Epoch | None:

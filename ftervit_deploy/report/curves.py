@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..train.settings import STUDENT_PHASES
+from ..train.settings import STUDENT_PHASES, WHOLE_IMAGES_SHARE
 from .contents import Epoch, Missing, Phase
-from .logs import read_entries
+from .logs import configuration, read_entries
 from .subject import Subject
 
 
@@ -37,7 +37,7 @@ def read_phase(name: str, path: Path) -> Phase:
         FileError: the log cannot be read.
     """
     entries = read_entries(path)
-    return Phase(name, tuple(_epochs(entries)), _tested(entries))
+    return Phase(name, tuple(_epochs(entries)), _tested(entries), _whole_from(configuration(entries)))
 
 
 def _epochs(entries: Sequence[Mapping[str, Any]]) -> Iterator[Epoch]:
@@ -59,6 +59,11 @@ def _tested(entries: Sequence[Mapping[str, Any]]) -> tuple[int, float] | None:
             photos, top1 = _number(found.get("photos")), _number(found.get("top1"))
             return None if photos is None or top1 is None else (int(photos), top1)
     return None
+
+
+def _whole_from(settings: Mapping[str, Any]) -> int:
+    epochs, drop = _number(settings.get("epochs")), _number(settings.get("patch_drop"))
+    return int(epochs * (1 - WHOLE_IMAGES_SHARE)) + 1 if epochs and drop else 0
 
 
 def _number(value: object) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,6 @@ def _entries(text: str) -> Iterator[dict[str, Any]]:
             yield entry
 
 
-def configuration(path: Path) -> dict[str, Any]:
-    """The newest configuration of a log; empty where there is none.
-
-    Raises:
-        FileError: the log cannot be read.
-    """
-    found: dict[str, Any] = {}
-    for entry in read_entries(path):
-        found = entry if entry.get("kind") == "configuration" else found
-    return found
+def configuration(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The newest configuration among the objects of a log; empty where there is none."""
+    return next((entry for entry in reversed(entries) if entry.get("kind") == "configuration"), {})

@@ -47,7 +47,7 @@ def _kinds(found: Estimate) -> tuple[tuple[str, float], ...]:
 
 
 def named_boards(names: Sequence[str]) -> tuple[ChipBoard, ...]:
-    """Boards by name or file; without names every board that is described and has a chip.
+    """Boards by name or file; without names every described one with a chip of its own, cameras first.
 
     Raises:
         ConfigError: a named board does not exist, is wrong, or has no chip.
@@ -65,6 +65,6 @@ def named_boards(names: Sequence[str]) -> tuple[ChipBoard, ...]:
             board = load_board(name, folders)
         except ConfigError:
             continue  # `ftervit boards` says what is wrong with it
-        if isinstance(board, ChipBoard):
+        if isinstance(board, ChipBoard) and board.emulator is None:
             found.append(board)
-    return tuple(found)
+    return tuple(sorted(found, key=lambda board: board.camera is None))

@@ -19,7 +19,7 @@ from ..photos import LabelledPhoto
 from ..raising import raised
 from ..schemes import SCHEMES, scheme_named
 from ..train.settings import STUDENT_PHASES
-from .logs import configuration
+from .logs import configuration, read_entries
 
 TEACHER_PHASES = ("guide", "teacher")
 IMAGE_SUFFIX = ".ftv"
@@ -197,7 +197,7 @@ def _teacher_file(folder: Path, phases: Sequence[str]) -> Path | None:
         return own
     for phase, path in reversed(_logs(folder, phases)):
         if phase in STUDENT_PHASES:
-            source = configuration(path).get("teacher_source")
+            source = configuration(read_entries(path)).get("teacher_source")
             return _found(source, folder) if isinstance(source, str) and source else None
     return None
 
