@@ -154,10 +154,17 @@ class Look:
 
 @dataclass(frozen=True)
 class Rollout:
-    """Attention roll-out on some photos; `note`: what is missing, or empty."""
+    """Attention roll-out on some photos.
+
+    Attributes:
+        note: what is missing, or empty.
+        other_cosine: mean cosine between the student's map and the teacher's of another photo, with which a
+            look's own must be compared; None without a teacher, or with one photo.
+    """
 
     looks: tuple[Look, ...]
     note: str
+    other_cosine: float | None = None
 
 
 @dataclass(frozen=True)

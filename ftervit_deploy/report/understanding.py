@@ -120,7 +120,10 @@ def rollout(subject: Subject, photos: Sequence[ChosenPhoto]) -> Rollout | Missin
         other = None if theirs is None else overlaid(picture, theirs[index])
         cosine = None if theirs is None else _cosine(map_, theirs[index])
         looks.append(Look(photo.name, picture, overlaid(picture, map_), other, cosine))
-    return Rollout(tuple(looks), note)
+    others = [] if theirs is None else [
+        _cosine(own, other) for i, own in enumerate(ours) for j, other in enumerate(theirs) if i != j
+    ]  # fmt: skip
+    return Rollout(tuple(looks), note, float(np.mean(others)) if others else None)
 
 
 def with_features(filters: Filters, subject: Subject, photos: Sequence[ChosenPhoto]) -> Filters:

@@ -47,6 +47,7 @@ def test_a_run_folder_gives_every_part(folder: Path) -> None:
     assert sum(layer.taylor_share for layer in report.importance.layers) == pytest.approx(1)
     assert isinstance(report.rollout, Rollout)
     assert all(look.teacher is not None and 0 < (look.cosine or 0) <= 1 for look in report.rollout.looks)
+    assert 0 < (report.rollout.other_cosine or 0) <= 1
     assert isinstance(report.accuracy, Accuracy)
     assert report.accuracy.images == 12, "the validation photos alone"
     assert {photo.name.split("/")[0] for photo in report.accuracy.worst} <= {"sign0", "sign1", "sign2"}
