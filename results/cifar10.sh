@@ -13,4 +13,6 @@ ftervit compare cifar10 --out runs/cifar10-methods --teacher runs/cifar10 --abla
     --epochs 20 --schedule-epochs 32 --lr 1e-3 --recovery-epochs 6 --recovery-lr 1e-4 \
     --recover-from 5,10,15,20 --batch-size 128 --augment strong --patch-drop 0.5 --precision bf16 \
     --threads 1 --plot runs/cifar10-methods/curves.svg
+ftervit report runs/cifar10-methods/ftervit -o runs/cifar10-methods/report.html --probes 16 --quiet --json \
+    >runs/cifar10-methods/report.json
 python "$(dirname "$0")/collect.py" runs/cifar10-methods cifar10 --teacher runs/cifar10

@@ -14,7 +14,7 @@ from summary import HERE, write_summary
 
 PHASES = ("guide", "teacher", "training", "recovery")
 TABLES = ("results.json", "results.md")
-PICTURE = "curves.svg"
+OTHERS = ("curves.svg", "report.json")
 
 
 def collect(comparison: Path, target: Path, teacher: Path | None) -> None:
@@ -28,8 +28,9 @@ def collect(comparison: Path, target: Path, teacher: Path | None) -> None:
     rows = json.loads((comparison / TABLES[0]).read_text(encoding="utf-8"))["rows"]
     shutil.rmtree(target, ignore_errors=True)
     (target / "logs").mkdir(parents=True)
-    for name in (*TABLES, PICTURE):
-        shutil.copyfile(comparison / name, target / name)
+    for name in (*TABLES, *OTHERS):
+        if name in TABLES or (comparison / name).exists():
+            shutil.copyfile(comparison / name, target / name)
     folders = {row["name"]: comparison / row["name"] for row in rows}
     folders["fp32"] = teacher or comparison / "teacher"
     for name, folder in folders.items():

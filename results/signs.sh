@@ -9,4 +9,6 @@ ftervit compare signs --out runs/signs-methods --ablations \
     --epochs 80 --schedule-epochs 128 --lr 1e-3 --recovery-epochs 20 --recovery-lr 1e-4 \
     --recover-from 20,40,60,80 --batch-size 32 --augment strong --patch-drop 0.5 --precision bf16 \
     --threads 1 --plot runs/signs-methods/curves.svg
+ftervit report runs/signs-methods/ftervit -o runs/signs-methods/report.html --probes 16 --quiet --json \
+    >runs/signs-methods/report.json
 python "$(dirname "$0")/collect.py" runs/signs-methods signs

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from inside import inside
 from verdicts import CHANCE, aims, claims
 
 from ftervit_deploy.cli.compare import comparison_text
@@ -24,7 +25,8 @@ _HEAD = """# Results that were run
 Every figure below was written by `ftervit compare` or `python -m bench.training` and brought here by
 `collect.py` and `summary.py`; none is typed by hand. Each folder holds the table with every rule and setting
 (`results.md`, `results.json`: commands, seed, versions, machine, hours), the curves, and the log of every
-phase. The scripts beside the folders, by their names, make all of it again.
+phase. The scripts beside the folders, by their names, make all of it again. Times are of a machine that did
+other things as well: of their differences not all is the methods'.
 """
 
 
@@ -68,6 +70,10 @@ def _section(path: Path) -> Iterator[str]:
         "(McNemar's exact test).\n"
     )
     yield from claims(rows)
+    report = path.with_name("report.json")
+    if report.exists():
+        yield "\n### Inside\n"
+        yield from inside(json.loads(report.read_text(encoding="utf-8")))
     if name.startswith(AIMED):
         yield "\n### The aims\n"
         yield from aims(rows)

@@ -147,7 +147,26 @@ def as_json(found: Report, path: Path, length: int) -> dict[str, Any]:
         "leftover_fraction": ours.leftover,
         "top1": accuracy.top1 if accuracy else None,
         "images": accuracy.images if accuracy else None,
+        "zero_fraction": found.zero_fraction,
+        **_understood(found),
         "missing": {name: part.why for name, part in found.parts() if isinstance(part, Missing)},
+    }
+
+
+def _understood(found: Report) -> dict[str, Any]:
+    """What needs PyTorch, a teacher or photos; null where it could not be had."""
+    from dataclasses import asdict
+
+    from ..report import Missing
+
+    looks = () if isinstance(found.rollout, Missing) else found.rollout.looks
+    cosines = [look.cosine for look in looks if look.cosine is not None]
+    ranked = None if isinstance(found.importance, Missing) else found.importance
+    return {
+        "feature_cosine": None if isinstance(found.filters, Missing) else found.filters.feature_cosine,
+        "attention_cosine": sum(cosines) / len(cosines) if cosines else None,
+        "other_attention_cosine": None if isinstance(found.rollout, Missing) else found.rollout.other_cosine,
+        "importance": asdict(ranked) if ranked else None,
     }
 
 

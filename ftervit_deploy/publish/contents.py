@@ -117,8 +117,7 @@ def _metrics(report: Report, image: str) -> Iterator[Metric]:
             )  # fmt: skip
     yield Metric("size", f"{ours.bytes:,} bytes", "computed", f"`{image}`, the whole file")
     yield Metric("not ternary", _percent(ours.leftover), "computed", f"share of the bytes of `{image}`")
-    zeros = sum(layer.zeros for layer in report.zeros) / sum(layer.weights for layer in report.zeros)
-    yield Metric("zeros", _percent(zeros), "computed", "share of the ternary weights")
+    yield Metric("zeros", _percent(report.zero_fraction), "computed", "share of the ternary weights")
     for board in report.boards:
         if board.milliseconds:
             how = "`ftervit estimate`: kernels in a model of the processor, camera and display not counted"

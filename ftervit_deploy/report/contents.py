@@ -321,6 +321,11 @@ class Report:
     methods_note: str
     boards: tuple[BoardFit, ...]
 
+    @property
+    def zero_fraction(self) -> float:
+        """Share of zeros among the ternary weights."""
+        return sum(layer.zeros for layer in self.zeros) / sum(layer.weights for layer in self.zeros)
+
     def parts(self) -> tuple[tuple[str, object], ...]:
         """(name, part) of those parts that may be missing."""
         named: Sequence[tuple[str, object]] = (

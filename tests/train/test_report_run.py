@@ -202,3 +202,7 @@ def test_the_command_writes_the_page_and_says_what_it_lacks(
     assert record["bytes"] == page.stat().st_size < 2_000_000
     assert record["missing"].keys() == {"roll-out"}
     assert record["images"] == 12
+    assert 0 < record["zero_fraction"] < 1
+    assert 0 < record["feature_cosine"] <= 1
+    assert record["attention_cosine"] is None, "--no-photos"
+    assert sum(layer["taylor_squared_share"] for layer in record["importance"]["layers"]) == pytest.approx(1)
