@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..architecture import Architecture
+from ..architecture import Architecture, architecture_named
 from ..charts import Curve, Placed, draw_comparison
 from ..checkpoint import read_checkpoint
 from ..errors import DataError, StoppedError, TrainError
@@ -22,12 +23,13 @@ from ..schemes import SCHEMES, rules_of, scheme_named
 from .data import Split
 from .distill import check_same_photos, open_split, run_phase, split_json
 from .findings import BASE_NAME, TEACHER_NAME
+from .guarding import alone_in
 from .judging import Judge
 from .log import configuration_logged, epochs_logged, result_logged
 from .options import RunOptions
-from .phase import KEPT_NAME, SPLIT_NAME, STATE_NAME, PhaseResult, versions
+from .phase import KEPT_NAME, SPLIT_NAME, STATE_NAME, PhaseResult, remove_weights, versions
 from .results import METHODS, Results, Row
-from .settings import PHASE_NAMES, STUDENT_PHASES, PhaseSettings, recall
+from .settings import PHASE_NAMES, STUDENT_PHASES, PhaseSettings, check_settings, recall
 from .starts import BEST_NAME, Sources, digest_of
 from .state import Description, read_run_checkpoint
 from .task import Entry, Task
@@ -66,6 +68,7 @@ class Comparison:
         Raises:
             FtervitError: as `run_phase`.
         """
+        self._check(entries)
         if self.options.overwrite:
             self._forget()
         try:
@@ -73,14 +76,43 @@ class Comparison:
         except StoppedError as stopped:
             raise StoppedError(stopped.what, "The same command continues, without --overwrite.") from None
 
+    def _check(self, entries: Sequence[Entry]) -> None:
+        """Refuse what contradicts itself before anything is forgotten or trained.
+
+        Raises:
+            FtervitError: see `run`.
+        """
+        architecture_named(self.task.memory.preset)
+        for entry in entries:
+            for settings in filter(None, (entry.training, entry.recovery)):
+                check_settings(settings, taught=True)
+        if self.task.teacher:
+            read_checkpoint(self.task.teacher)
+            if (self.folder / TEACHER_FOLDER).resolve() in Path(self.task.teacher).resolve().parents:
+                raise TrainError(
+                    f"The teacher {self.task.teacher} is that of the comparison in {self.folder}.",
+                    "Leave --teacher out, or choose another --out.",
+                )
+
     def _forget(self) -> None:
-        """Everything that a later call would go on with, of students that are not named now as well."""
-        (self.folder / TASK_NAME).unlink(missing_ok=True)
-        for path in (*self.folder.glob(f"*/{ROW_NAME}"), *self.folder.glob(f"*/{SPLIT_NAME}")):
-            path.unlink(missing_ok=True)
-        for phase in PHASE_NAMES:
-            for path in self.folder.glob(f"*/{phase}/*.safetensors"):
-                path.unlink(missing_ok=True)
+        """Everything that a later call would go on with, of students that are not named now as well.
+
+        Raises:
+            TrainError: the folder is no comparison, or a program is training in it.
+        """
+        if not (self.folder / TASK_NAME).is_file():
+            return
+        own = [path for path in self.folder.iterdir() if _is_entry(path.name)]
+        phases = [path / phase for path in own for phase in PHASE_NAMES if (path / phase).is_dir()]
+        with ExitStack() as locks:
+            for folder in phases:
+                locks.enter_context(alone_in(folder))
+            (self.folder / TASK_NAME).unlink()
+            for path in own:
+                (path / ROW_NAME).unlink(missing_ok=True)
+                (path / SPLIT_NAME).unlink(missing_ok=True)
+            for folder in phases:
+                remove_weights(folder)
 
     def _run(self, entries: Sequence[Entry]) -> Results:
         taught = self._teacher()
@@ -139,7 +171,8 @@ class Comparison:
         folder = self.folder / name
         resume = (folder / settings.phase / STATE_NAME).exists()
         memory = replace(self.task.memory, scheme=scheme)
-        options = replace(self.options, overwrite=False, resume=resume, plot=None, command=self.commands[-1])
+        command = self.commands[-1]  # a phase that was killed before its first state begins anew
+        options = replace(self.options, overwrite=not resume, resume=resume, plot=None, command=command)
         return run_phase(folder, memory, settings, sources, replace(options, on_begin=self._record))
 
     def _record(self) -> None:
@@ -270,6 +303,11 @@ def _in_words(teacher: str) -> str:
     if not teacher:
         return "trained for this comparison"
     return f"of the run {run.name}" if recall(run) else f"{teacher}, which may know the validation photos"
+
+
+def _is_entry(name: str) -> bool:
+    """A folder of this name is a comparison's own: of the teacher, a scheme or a variant of the base."""
+    return name == TEACHER_FOLDER or name in SCHEMES or name.startswith(f"{BASE_NAME}-")
 
 
 def _check_same_photos(first: Row, row: Row) -> None:

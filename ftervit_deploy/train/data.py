@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +10,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..errors import ConfigError, DataError
-from ..photos import LabelledPhoto, find_photos, labelled_photos, natural_key, photo_sets
+from ..photos import (
+    LabelledPhoto,
+    find_photos,
+    folders_in,
+    labelled_photos,
+    natural_key,
+    photo_sets,
+    read_photo_file,
+)
 from .photosets import UNLABELLED, Photo
 from .streams import PhotoStream
 
@@ -126,7 +135,7 @@ def _photos_of(folder: Path, training: Path, labels: Sequence[str]) -> tuple[Lab
 
 def has_no_classes(folder: Path) -> bool:
     """The folder holds photos, but no class folders: nobody has labelled them."""
-    if not folder.is_dir() or any(path.is_dir() and path.name[0] != "." for path in folder.iterdir()):
+    if not folder.is_dir() or folders_in(folder):
         return False
     return bool(find_photos(folder))
 
@@ -160,13 +169,49 @@ def split_listed(photos: Sequence[Photo], rule: SplitRule, labels: Sequence[str]
 def with_unlabelled(split: Split, folder: Path) -> Split:
     """`split` with more photos to learn from, those in `folder` and below, whatever they show.
 
+    Those that the split has already are left out, by place or content: what judges must not teach.
+
     Raises:
         DataError: there are none.
     """
-    photos = tuple(LabelledPhoto(path, UNLABELLED) for path in find_photos(folder))
-    if not photos:
-        raise DataError(f"{folder} holds no photos.", "Name a folder of photos with --unlabelled.")
-    return replace(split, train=(*split.train, *photos))
+    found = find_photos(folder)
+    judges = _paths((*split.validation, *split.test))
+    known = {path.resolve() for path in (*judges, *_paths(split.train))}
+    new = _without_copies([path for path in found if path.resolve() not in known], judges)
+    if not new:
+        what = "no photos but those of the split" if found else "no photos"
+        raise DataError(f"{folder} holds {what}.", "Name a folder of photos with --unlabelled.")
+    photos = tuple(LabelledPhoto(path, UNLABELLED) for path in new)
+    left_out = len(found) - len(new)
+    told = f"{left_out} photos of {folder.name} are in the split already, and left out."
+    remarks = (*split.remarks, told) if left_out else split.remarks
+    return replace(split, train=(*split.train, *photos), remarks=remarks)
+
+
+def _paths(photos: Sequence[Photo]) -> list[Path]:
+    return [photo.path for photo in photos if isinstance(photo, LabelledPhoto)]
+
+
+def _without_copies(photos: Sequence[Path], others: Sequence[Path]) -> list[Path]:
+    """Those of `photos` whose content none of `others` has."""
+    sizes = {size for path in others if (size := _size(path)) is not None}
+    digests = {_digest(path) for path in others} if any(_size(path) in sizes for path in photos) else set()
+    return [path for path in photos if _size(path) not in sizes or _digest(path) not in digests]
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def _digest(path: Path) -> bytes:
+    """Of its content; of its name where it cannot be read, which training tells."""
+    try:
+        return hashlib.sha256(read_photo_file(path)).digest()
+    except (OSError, DataError):
+        return str(path).encode("utf-8", "surrogateescape")
 
 
 def _check_classes(folder: Path | str, labels: Sequence[str]) -> None:

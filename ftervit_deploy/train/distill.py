@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from ..architecture import architecture_named
+from ..checkpoint.labels import label_defect
 from ..errors import ConfigError, DataError, TrainError
 from ..files import write_atomic
 from ..photos import LabelledPhoto
 from .data import Split, SplitRule, has_no_classes, split_photos, split_unlabelled, with_unlabelled
 from .hubdata import PREFIX, HubData, is_hub_data, split_dataset
-from .log import counted
+from .log import configuration_logged, counted, epochs_logged, result_logged
 from .options import RunOptions
 from .phase import SPLIT_NAME, STATE_NAME, Phase, PhaseResult
 from .photosets import UNLABELLED, Photo
@@ -50,15 +52,30 @@ def run_phase(
     if settings.loss != "kl" and any(photo.label == UNLABELLED for photo in split.train):
         raise ConfigError(f"The loss {settings.loss} needs labels, and some photos have none.", "Use kl.")
     start = start_of(out, split.labels, memory, settings, sources)
+    split = replace(split, remarks=(*split.remarks, *_unfinished(out, settings.phase, sources)))
     phase = Phase(folder, memory, settings, start, split, options, accelerator)
-    accelerator.wait_for_everyone()  # nobody may find the run that is only now being made
-    if accelerator.is_main_process:
-        _make_folder(folder)
+
+    def begin() -> None:
         remember(out, memory)
         write_atomic(out / SPLIT_NAME, split_json(split, memory.data))
         options.on_begin()
-    accelerator.wait_for_everyone()
-    return phase.run()
+
+    accelerator.wait_for_everyone()  # nobody may find the run that is only now being made
+    if accelerator.is_main_process:
+        _make_folder(folder)
+    return phase.run(begin)
+
+
+def _unfinished(out: Path, phase: str, sources: Sources) -> Iterator[str]:
+    """A sentence where the phase that this one builds on has not ended."""
+    before = {"teacher": "guide", "training": "teacher", "recovery": "training"}.get(phase)
+    named = sources.init if phase == "recovery" else sources.teacher
+    log = out / before if before else None
+    if log is None or named or not (log / BEST_NAME).exists() or result_logged(log):
+        return
+    epochs, of = len(epochs_logged(log)), configuration_logged(log).get("epochs")
+    if epochs:
+        yield f"The phase {before} has not ended: its best of {epochs} of {of} epochs is taken."
 
 
 def open_split(out: Path, memory: RunMemory, phase: str, sources: Sources, memory_bytes: int) -> Split:
@@ -92,6 +109,9 @@ def open_split(out: Path, memory: RunMemory, phase: str, sources: Sources, memor
         split = split_unlabelled(Path(memory.data), rule, teacher_labels(out, sources))
     else:
         split = split_photos(Path(memory.data), rule)
+    what = label_defect(split.labels)
+    if what:
+        raise DataError(what, "Rename its folder, or the class in the dataset.")
     if not student:
         split = _with_labels(split, memory.data, phase)
     if student and memory.unlabelled:
@@ -152,12 +172,16 @@ def _known_split(path: Path) -> dict[str, list[str]] | None:
 def _check_folder(folder: Path, options: RunOptions) -> None:
     state = folder / STATE_NAME
     if options.resume and not state.exists():
-        raise TrainError(f"There is nothing to resume in {folder}.", "Start without --resume.")
-    if state.exists() and not (options.resume or options.overwrite):
-        raise TrainError(f"{folder} holds a run already.", "Give --resume or --overwrite.")
+        instead = "with --overwrite" if (folder / BEST_NAME).exists() else "without --resume"
+        raise TrainError(f"There is nothing to resume in {folder}.", f"Start {instead}.")
+    if options.resume:
+        return
+    if (state.exists() or (folder / BEST_NAME).exists()) and not options.overwrite:
+        resume = "--resume or " if state.exists() else ""
+        raise TrainError(f"{folder} holds a run already.", f"Give {resume}--overwrite.")
     later = PHASE_NAMES[PHASE_NAMES.index(folder.name) + 1 :]
     made = next((name for name in later if (folder.parent / name / BEST_NAME).exists()), None)
-    if options.overwrite and state.exists() and made is not None:
+    if made is not None:
         raise TrainError(
             f"{folder.parent / made} came after {folder}, and would no longer belong to it.",
             f"Remove {folder.parent / made} first, or choose another --out.",

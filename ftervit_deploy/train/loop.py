@@ -21,7 +21,7 @@ from .diagnosis import unfinite_layer, unfinite_parameter
 from .guide import GuideNet
 from .model import DeiT
 from .photosets import UNLABELLED, Batch, EpochPlan, PhotoSource
-from .settings import LOSSES, LR_FLOOR, WHOLE_IMAGES_SHARE, PhaseSettings
+from .settings import LR_FLOOR, WHOLE_IMAGES_SHARE, PhaseSettings, check_settings
 from .sharing import Part, Share, generator_of
 from .state import Tally
 
@@ -74,25 +74,6 @@ def uses_bfloat16(precision: str, device: torch.device) -> bool:
     return precision == "bf16" or (precision == "auto" and device.type == "cuda")
 
 
-def _check_settings(settings: PhaseSettings, taught: bool) -> None:
-    if settings.loss not in LOSSES:
-        raise ConfigError(f"There is no loss {settings.loss!r}.", f"Known losses: {', '.join(LOSSES)}.")
-    if settings.loss != "kl" and not taught:
-        raise ConfigError(
-            f"The phase {settings.phase} learns from labels alone and has no loss {settings.loss}.",
-            "Leave --loss out.",
-        )
-    if 0 < settings.schedule_epochs < settings.epochs:
-        raise ConfigError(
-            f"The learning rate cannot fall in {settings.schedule_epochs} epochs of a phase that has "
-            f"{settings.epochs}.",
-            "Make --schedule-epochs longer, or leave it out.",
-        )
-    late = [epoch for epoch in settings.keep_epochs if epoch > settings.epochs]
-    if late:
-        raise ConfigError(f"Epoch {late[0]} cannot be kept: the phase has {settings.epochs}.")
-
-
 def _check_labels(labels: Tensor) -> None:
     if bool((labels == UNLABELLED).any()):
         raise ConfigError("Some photos have no label, and this loss needs that of every one.",
@@ -122,7 +103,7 @@ class Trainer:
         accelerator: Accelerator,
         compiled: bool = False,
     ) -> None:
-        _check_settings(settings, teacher is not None)
+        check_settings(settings, teacher is not None)
         self.device = accelerator.device
         self.accelerator = accelerator
         self.model = model.to(self.device)
@@ -157,7 +138,7 @@ class Trainer:
             The last learning rate.
 
         Raises:
-            TrainError: a loss or a gradient is not finite.
+            TrainError: a loss, a gradient or a weight is not finite.
         """
         self.model.train()
         strength = min(1.0, epoch / max(1, self.settings.ramp_epochs))
@@ -170,6 +151,8 @@ class Trainer:
             done.steps, done.photos = done.steps + 1, done.photos + batch.part.count
             done.seconds = time.perf_counter() - started
             on_step()
+        if name := unfinite_parameter(self.model):  # by the last step, whose loss nobody computes any more
+            raise self._not_finite("weights", epoch, name)
         return lr
 
     def _set_learning_rate(self) -> float:
@@ -261,9 +244,10 @@ class Trainer:
         told = next(filter(None, gather_object([layer])), None)  # another process may have seen it
         where = f" in {told}" if told else ""
         kept = "The best checkpoint so far is kept; start" if epoch > 1 else "Start"
+        done = what == "weights"  # the step that spoiled them; a loss or a gradient stops the step before it
+        step, are = (self.step, "are not numbers") if done else (self.step + 1, "is not a number")
         return TrainError(
-            f"The {what} of phase {self.settings.phase} is not a number at step {self.step + 1}, "
-            f"epoch {epoch}{where}.",
+            f"The {what} of phase {self.settings.phase} {are} at step {step}, epoch {epoch}{where}.",
             f"{kept} again with a lower --lr.",
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,7 +27,16 @@ from .log import LOG_NAME, JsonLog, Reporter, counted
 from .loop import Classifier, Trainer, uses_bfloat16
 from .model import DeiT, load_arrays, zero_fraction
 from .options import RunOptions
-from .photosets import UNLABELLED, PhotoSet, PhotoSource, open_photos, training_decoder, validation_decoder
+from .photosets import (
+    UNLABELLED,
+    Decode,
+    PhotoSet,
+    PhotoSource,
+    open_photos,
+    source_of,
+    training_decoder,
+    validation_decoder,
+)
 from .records import Records
 from .settings import STUDENT_PHASES, PhaseSettings, RunMemory
 from .starts import BEST_NAME, Start
@@ -46,6 +55,18 @@ STATE_NAME = "state.safetensors"
 PACKED_NAME = "student.safetensors"
 SPLIT_NAME = "split.json"
 KEPT_NAME = "epoch-{:04}.safetensors"
+
+
+def remove_weights(folder: Path) -> None:
+    """Remove the weights and the state that a phase left in its folder; other files stay."""
+    kept = [path for path in folder.glob(KEPT_NAME.format(0).replace("0000", "*")) if _is_kept(path.name)]
+    for path in (*(folder / name for name in (STATE_NAME, BEST_NAME, PACKED_NAME)), *kept):
+        path.unlink(missing_ok=True)
+
+
+def _is_kept(name: str) -> bool:
+    number = name.removeprefix("epoch-").removesuffix(".safetensors")
+    return number.isascii() and number.isdigit()
 
 
 @dataclass(frozen=True)
@@ -96,7 +117,7 @@ class Phase:
     ) -> None:
         self.folder, self.memory, self.settings = folder, memory, settings
         self.split, self.options, self.preprocessing = split, options, start.preprocessing
-        self.sources, self.accelerator = start.sources, accelerator
+        self.sources, self.weights, self.accelerator = start.sources, start.weights, accelerator
         self.main = accelerator.is_main_process
         self.records = Records(folder, options.tensorboard and self.main, options.plot if self.main else None)
         self.training, self.validation = self._open_photos(start.model.arch)
@@ -119,6 +140,7 @@ class Phase:
         threads = self.options.threads or torch.get_num_threads()
         decoder = validation_decoder(arch, self.preprocessing)
         validation = open_photos(self.split.validation, decoder, self.options.memory_bytes, threads)
+        self._check_test_photos(decoder)
         decoder = training_decoder(arch, self.preprocessing)
         if self.split.stream is not None:
             return self.split.stream.opened(decoder, threads), validation
@@ -126,6 +148,19 @@ class Phase:
         training = open_photos(self.split.train, decoder, left, threads, check_all=False)
         self._check_classes(training)
         return training, validation
+
+    def _check_test_photos(self, decoder: Decode) -> None:
+        """Some can be read, which must not turn out at the end alone."""
+        why = ""
+        for photo in self.split.test:
+            try:
+                decoder(source_of(photo))
+            except DataError as defect:
+                why = why or defect.what
+            else:
+                return
+        if why:
+            raise DataError("None of the test photos can be read.", why)
 
     def _check_classes(self, training: PhotoSet) -> None:
         """No class has lost all its photos because they cannot be read."""
@@ -137,13 +172,19 @@ class Phase:
                 training.skipped[0],
             )
 
-    def run(self) -> PhaseResult:
+    def run(self, begin: Callable[[], None]) -> PhaseResult:
         """Train until the phase ends; the best weights are on disk at any time after the first epoch.
+
+        Args:
+            begin: called by the first process, once no other program can train in the folder.
 
         Raises:
             TrainError: another program is training in the same folder, or the run cannot go on.
         """
         with alone_in(self.folder) if self.main else nullcontext():
+            if self.main:
+                begin()
+            self.accelerator.wait_for_everyone()
             return self._run()
 
     def _run(self) -> PhaseResult:
@@ -177,7 +218,8 @@ class Phase:
         """Remove half-written files of a run that was killed; refuse a full disk; make room for a new run."""
         for path in (*self.folder.glob(".*.tmp"), *self.folder.parent.glob(".*.json.*.tmp")):
             path.unlink(missing_ok=True)
-        needed = 3 * self.state.size_bytes  # two states while one is written, and the best weights
+        files = 1 if self.options.resume else 3  # two states while one is written, and the best weights
+        needed = files * self.state.size_bytes
         free = shutil.disk_usage(self.folder).free
         if free < needed:
             raise TrainError(
@@ -185,8 +227,7 @@ class Phase:
                 "Free some space, or choose another --out.",
             )
         if not self.options.resume:  # else a run that is stopped early would go on with what it replaces
-            for path in (self.state.path, *self.folder.glob("*.safetensors")):
-                path.unlink(missing_ok=True)
+            remove_weights(self.folder)
 
     def _open_log(self) -> JsonLog | None:
         if not self.main:
@@ -222,6 +263,7 @@ class Phase:
             "machine": describe_machine(),
             "command": self.options.command,
             "versions": versions(),
+            "weights": dict(self.weights),
         }
 
     def _introduce(self, reporter: Reporter) -> None:

@@ -174,7 +174,7 @@ class Results:
     def write(self, folder: Path) -> None:
         """Write results.json and results.md."""
         write_atomic(folder / RESULTS_NAME, (json.dumps(self.payload(), indent=2) + "\n").encode())
-        write_atomic(folder / TEXT_NAME, self.markdown().encode())
+        write_atomic(folder / TEXT_NAME, self.markdown().encode("utf-8", "replace"))
 
     def lines(self, group: str) -> list[list[str]]:
         """The cells of a group's table, under HEADINGS: the teacher first, then what ablations change."""

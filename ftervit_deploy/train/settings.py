@@ -6,12 +6,15 @@ import json
 from collections.abc import Collection
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from ..errors import TrainError
+from ..errors import ConfigError
 from ..files import write_atomic
+from ..jsonfile import Count, Within, read_record
 
 MEMORY_NAME = "run.json"
+MOST_SEED = 2**63 - 1
+"""PyTorch and JSON readers take no larger one."""
 
 
 @dataclass(frozen=True)
@@ -126,15 +129,15 @@ class RunMemory:
     data: str
     preset: str
     split: str
-    val_fraction: float
-    seed: int
+    val_fraction: Annotated[float, Within(0, 1)]
+    seed: Annotated[int, Within(0, MOST_SEED)]
     scheme: str
     flip: bool
     unlabelled: str = ""
     image_column: str = ""
     label_column: str = ""
     stream: bool = False
-    epoch_photos: int = 0
+    epoch_photos: Count = 0
 
 
 WARMUP_SHARE, RAMP_SHARE = 10, 3
@@ -151,6 +154,34 @@ def fitted(settings: PhaseSettings, asked: Collection[str] = ()) -> PhaseSetting
     return replace(settings, **shorter)
 
 
+def check_settings(settings: PhaseSettings, taught: bool) -> None:
+    """Refuse what contradicts itself.
+
+    Args:
+        settings: of a phase.
+        taught: it learns from another model.
+
+    Raises:
+        ConfigError: see above.
+    """
+    if settings.loss not in LOSSES:
+        raise ConfigError(f"There is no loss {settings.loss!r}.", f"Known losses: {', '.join(LOSSES)}.")
+    if settings.loss != "kl" and not taught:
+        raise ConfigError(
+            f"The phase {settings.phase} learns from labels alone and has no loss {settings.loss}.",
+            "Leave --loss out.",
+        )
+    if 0 < settings.schedule_epochs < settings.epochs:
+        raise ConfigError(
+            f"The learning rate cannot fall in {settings.schedule_epochs} epochs of a phase that has "
+            f"{settings.epochs}.",
+            "Make --schedule-epochs longer, or leave it out.",
+        )
+    late = [epoch for epoch in settings.keep_epochs if epoch > settings.epochs]
+    if late:
+        raise ConfigError(f"Epoch {late[0]} cannot be kept: the phase has {settings.epochs}.")
+
+
 def setting_defaults() -> dict[str, Any]:
     """Values of the settings that have one; what a run of an older version does not mention had these."""
     everything = (*fields(PhaseSettings), *fields(RunMemory))
@@ -164,17 +195,12 @@ def remember(folder: Path, memory: RunMemory) -> None:
 
 
 def recall(folder: Path) -> dict[str, Any]:
-    """What the run folder remembers; empty for a new one.
+    """What the run folder remembers, an attribute of `RunMemory` by each name; empty for a new one.
 
     Raises:
-        TrainError: its memory is damaged.
+        RecordError: its memory is damaged.
     """
     path = folder / MEMORY_NAME
     if not path.exists():
         return {}
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        known = {field.name for field in fields(RunMemory)}
-        return {name: value for name, value in values.items() if name in known}
-    except (OSError, ValueError, AttributeError) as defect:
-        raise TrainError(f"{path} cannot be read ({defect}).", "Choose another --out.") from None
+    return asdict(read_record(path, RunMemory, "Choose another --out, or mend the file."))

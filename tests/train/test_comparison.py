@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from ftervit_deploy.schemes import SCHEMES  # noqa: E402
 from ftervit_deploy.train import comparison, judging, loop  # noqa: E402
 from ftervit_deploy.train.data import SplitRule  # noqa: E402
 from ftervit_deploy.train.data import split_photos as data_split  # noqa: E402
+from ftervit_deploy.train.guarding import alone_in  # noqa: E402
 from ftervit_deploy.train.paired import Recognised  # noqa: E402
 
 BUDGET = [
@@ -99,7 +102,7 @@ def test_all_methods_and_ablations_stand_in_one_table(
         "| ftervit",
         "| ftervit-patch-tensor",
     ]
-    assert "- left out of its training: training in 8 bits first" in text
+    assert "- left out of the published method: training in 8 bits first" in text
     assert payload["commands"][0] in text
     assert f"torch {torch.__version__}" in text
 
@@ -416,3 +419,44 @@ def test_damaged_records_are_refused(
     (out / "comparison.json").write_text("[]")
     assert _compare(photo_folder, out, "--schemes", "int8") == 2
     assert "comparison.json cannot be read" in capsys.readouterr().err
+
+
+def test_overwrite_forgets_nothing_but_the_comparison(
+    tiny_preset: str, photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    teach = ["train", str(photo_folder), "--phase", "teacher", "--preset", tiny_preset, "--epochs", "1"]
+    runs = tmp_path / "runs"
+    assert (
+        main([*teach, "--out", str(runs / "mine"), "--threads", "1", "--quiet", "--val-fraction", "0.25"])
+        == 0
+    )
+    teacher = runs / "mine" / "teacher" / "best.safetensors"
+    compare = ["compare", str(photo_folder), "--out", str(runs), "--teacher", str(runs / "mine"), *BUDGET[2:]]
+    compare += ["--schemes", "ftervit", "--overwrite"]
+    for _ in range(2):  # the second time it is a comparison
+        assert main(compare) == 0
+        assert teacher.exists()
+    row, best = runs / "ftervit" / "row.json", runs / "ftervit" / "training" / "best.safetensors"
+    assert main([*compare, "--preset", "mcu_nano_66"]) == 2
+    assert main([*compare, "--schedule-epochs", "1"]) == 2
+    assert "The learning rate cannot fall in 1 epochs" in capsys.readouterr().err
+    with alone_in(best.parent):
+        assert main(compare) == 2
+    assert "Another program is training" in capsys.readouterr().err
+    assert row.exists()
+    assert best.exists()
+
+
+def test_contradictions_are_told_before_a_teacher_is_trained(
+    tiny_preset: str, photo_folder: Path, tmp_path: Path, phases: list[tuple[str, str]]
+) -> None:
+    assert _compare(photo_folder, tmp_path / "out", "--schemes", "int8", "--schedule-epochs", "1") == 2
+    assert not phases
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_that_are_no_text_are_no_obstacle(tiny_preset: str, photo_folder: Path, tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"photos-\xff")
+    shutil.copytree(photo_folder, odd)
+    assert _compare(odd, tmp_path / "out", "--schemes", "int8") == 0
+    assert "photos-?" in (tmp_path / "out" / "results.md").read_text()

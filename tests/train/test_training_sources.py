@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,9 @@ datasets = pytest.importorskip("datasets", reason='install datasets: pip install
 from ftervit_deploy.architecture import PRESETS, architecture_named, timm_repository  # noqa: E402
 from ftervit_deploy.cli import main  # noqa: E402
 from ftervit_deploy.errors import ConfigError, DataError, FtervitError, TrainError  # noqa: E402
-from ftervit_deploy.train.data import SplitRule, split_photos  # noqa: E402
+from ftervit_deploy.train.data import SplitRule, split_photos, with_unlabelled  # noqa: E402
 from ftervit_deploy.train.hubdata import HubData, split_dataset  # noqa: E402
-from ftervit_deploy.train.photosets import EpochPlan, open_photos, source_of  # noqa: E402
+from ftervit_deploy.train.photosets import UNLABELLED, EpochPlan, open_photos, source_of  # noqa: E402
 from ftervit_deploy.train.sharing import Share  # noqa: E402
 from ftervit_deploy.train.starts import Sources  # noqa: E402
 
@@ -250,11 +251,24 @@ def test_more_photos_join_those_with_labels(run: Run, photo_folder: Path, tmp_pa
     run("training", epochs=1, memory={"unlabelled": str(more)})
     lines = (tmp_path / "run" / "training" / "log.jsonl").read_text().splitlines()
     configuration = json.loads(lines[0])
-    assert (configuration["train_photos"], configuration["unlabelled_photos"]) == (36 + 48, 48)
+    counts = configuration["train_photos"], configuration["unlabelled_photos"]
+    assert counts == (36 + 36, 36), "copies of the 12 photos that judge teach nothing"
     assert json.loads(lines[1])["val_top1"] is not None
     (tmp_path / "none").mkdir()
     with pytest.raises(DataError, match="holds no photos"):
         run("training", overwrite=True, memory={"unlabelled": str(tmp_path / "none")})
+
+
+def test_photos_that_judge_do_not_come_back_without_labels(tmp_path: Path) -> None:
+    write_photos(tmp_path / "data" / "train", per_class=8)
+    write_photos(tmp_path / "data" / "test", per_class=3, seed=8)
+    split = split_photos(tmp_path / "data", RULE)
+    with pytest.raises(DataError, match="holds no photos but those of the split"):
+        with_unlabelled(split, tmp_path / "data")
+    fewer = with_unlabelled(replace(split, test=()), tmp_path / "data")
+    taught = {photo.path for photo in fewer.train if photo.label == UNLABELLED}
+    assert taught == {photo.path for photo in split.test}
+    assert fewer.remarks == ("24 photos of data are in the split already, and left out.",)
 
 
 def test_photos_without_labels_need_a_teacher(run: Run, photo_folder: Path, tmp_path: Path) -> None:

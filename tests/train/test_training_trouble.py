@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 from conftest import TINY
+from training_photos import write_photos
 
 torch = pytest.importorskip("torch", reason='install PyTorch: pip install "ftervit[train]"')
 
 from ftervit_deploy.checkpoint import read_checkpoint  # noqa: E402
-from ftervit_deploy.errors import FtervitError, TrainError  # noqa: E402
+from ftervit_deploy.errors import DataError, FtervitError, TrainError  # noqa: E402
 from ftervit_deploy.files import FileError  # noqa: E402
 from ftervit_deploy.train import loop, phase  # noqa: E402
+from ftervit_deploy.train.guarding import alone_in  # noqa: E402
 from ftervit_deploy.train.starts import Sources  # noqa: E402
 
 Run = Callable[..., Any]
@@ -139,3 +141,69 @@ def test_recovery_starts_from_any_checkpoint_latent_or_packed(run: Run, tmp_path
         recovered = run("recovery", out=out, sources=sources, epochs=1, lr=1e-12, augment="none")
         assert recovered.top1 == pytest.approx(student.top1)
         assert recovered.zero_fraction == pytest.approx(student.zero_fraction)
+
+
+def test_weights_that_the_last_step_spoils_are_not_kept(run: Run, tmp_path: Path) -> None:
+    run("teacher", epochs=1)
+    before = (tmp_path / "run" / "teacher" / "best.safetensors").read_bytes()
+    with pytest.raises(
+        TrainError, match=r"(weights|loss|gradient) of phase training (are|is) not .* epoch 1"
+    ):
+        run("training", epochs=1, batch_size=64, lr=1e39)
+    assert not (tmp_path / "run" / "training" / "best.safetensors").exists()
+    assert (tmp_path / "run" / "teacher" / "best.safetensors").read_bytes() == before
+
+
+def test_a_new_run_removes_nothing_but_what_a_run_left(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "run" / "teacher"
+    run("teacher", epochs=1, keep_epochs=(1,))
+    (folder / "mine.safetensors").write_bytes(b"mine")
+    (folder / "epoch-mine.safetensors").write_bytes(b"mine")
+    (folder / "state.safetensors").unlink()
+    with pytest.raises(TrainError, match=r"holds a run already\. Give --overwrite"):
+        run("teacher", epochs=1)
+    with pytest.raises(TrainError, match=r"nothing to resume in .* Start with --overwrite"):
+        run("teacher", epochs=1, resume=True)
+    assert (folder / "best.safetensors").exists()
+    run("teacher", epochs=1, overwrite=True)
+    assert (folder / "mine.safetensors").exists()
+    assert (folder / "epoch-mine.safetensors").exists()
+    assert not (folder / "epoch-0001.safetensors").exists()
+
+
+def test_a_phase_that_others_came_after_is_not_begun_again(run: Run, tmp_path: Path) -> None:
+    for name in ("teacher", "training"):
+        run(name, epochs=1)
+    with pytest.raises(TrainError, match=r"teacher came after .*, and would no longer belong to it"):
+        run("guide", epochs=1)
+    (tmp_path / "run" / "teacher" / "state.safetensors").unlink()
+    with pytest.raises(TrainError, match=r"training came after .*, and would no longer belong to it"):
+        run("teacher", epochs=1, overwrite=True)
+
+
+def test_a_phase_that_has_not_ended_is_named_where_the_next_one_takes_it(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("teacher", epochs=3)
+    log = tmp_path / "run" / "teacher" / "log.jsonl"
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[:3]))
+    run("training", epochs=1, quiet=False)
+    assert "The phase teacher has not ended: its best of 2 of 3 epochs is taken." in capsys.readouterr().err
+
+
+def test_test_photos_that_cannot_be_read_are_told_before_the_first_epoch(run: Run, tmp_path: Path) -> None:
+    write_photos(tmp_path / "data" / "train", per_class=8)
+    for photo in write_photos(tmp_path / "data" / "test", per_class=2).rglob("*.png"):
+        photo.write_bytes(b"no photo")
+    with pytest.raises(DataError, match="None of the test photos can be read"):
+        run("teacher", data=tmp_path / "data")
+    assert not (tmp_path / "run").exists()
+
+
+def test_of_two_programs_that_begin_together_one_leaves_no_trace(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "run" / "teacher"
+    folder.mkdir(parents=True)
+    with alone_in(folder), pytest.raises(TrainError, match="Another program is training"):
+        run("teacher", data=write_photos(tmp_path / "other", per_class=8))
+    assert not (tmp_path / "run" / "run.json").exists()
+    assert not (tmp_path / "run" / "split.json").exists()

@@ -14,9 +14,11 @@ CLASSES = 3
 PER_CLASS = 16
 
 
-def write_photos(folder: Path, classes: int = CLASSES, per_class: int = PER_CLASS, side: int = 20) -> Path:
+def write_photos(
+    folder: Path, classes: int = CLASSES, per_class: int = PER_CLASS, side: int = 20, seed: int = 7
+) -> Path:
     """Class folders of noisy photos, one colour per class, names IMG_1... running through the classes."""
-    generator = np.random.default_rng(7)
+    generator = np.random.default_rng(seed)
     for number in range(classes * per_class):
         label = number % classes
         pixels = generator.integers(0, 80, (side, side + 4, 3))
