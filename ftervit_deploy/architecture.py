@@ -10,6 +10,8 @@ from .errors import ConfigError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+MIN_CROP_FRACTION = 0.25
+"""What a model may crop photos to; timm's take 0.875 and more. The photo is resized to 1 / so much first."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,8 @@ class Preprocessing:
 
     Attributes:
         mean, std: per RGB channel, in units of a pixel scaled to 0..1.
-        crop_fraction: side of the centre crop over the side after resizing (timm: crop_pct).
+        crop_fraction: side of the centre crop over the side after resizing (timm: crop_pct),
+            MIN_CROP_FRACTION to 1.
         interpolation: ``bicubic`` or ``bilinear``, with Pillow's antialiasing filters.
     """
 

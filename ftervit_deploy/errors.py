@@ -58,6 +58,10 @@ class StoppedError(TrainError):
     """Training that the user stopped, with its last complete epoch kept."""
 
 
+class RecordError(FtervitError):
+    """What a run left of itself besides weights, such as its memory or a row, is damaged."""
+
+
 class EngineError(FtervitError):
     """The C engine refused an image or could not be loaded."""
 

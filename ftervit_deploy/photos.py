@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-import json
 import logging
 import os
 import re
+import stat
 import warnings
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -17,13 +17,14 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .architecture import Preprocessing
 from .errors import ConfigError, DataError
-from .files import read_file
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm"})
 UNREAD_SUFFIXES = frozenset({".heic", ".heif", ".avif", ".jxl", ".jp2"})
 """Photos that are found, and then named as what cannot be read."""
 MAX_PIXELS = 80_000_000
 """A photo with more pixels is refused before it is decoded."""
+MAX_FILE_BYTES = 8 * MAX_PIXELS
+"""What the largest photo takes without compression, 16 bits a channel; a larger file is not opened."""
 MAX_ASPECT_RATIO = 16
 """Longer photos lose their ends before resizing, so that memory stays bounded."""
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
@@ -58,20 +59,29 @@ def find_photos(folder: Path) -> list[Path]:
     found: list[Path] = []
     for root, folders, files in os.walk(folder, onerror=_refuse_folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        paths = [Path(root, name) for name in files if not name.startswith(".")]
-        found += [path for path in paths if _is_photo(path)]
+        found += [Path(root, name) for name in files if not name.startswith(".") and _is_photo(name)]
     return sorted(found, key=lambda path: (natural_key(path.name), str(path)))
 
 
-def _is_photo(path: Path) -> bool:
-    """By its name; a link that leads nowhere counts, so that somebody says that it cannot be read."""
-    suffix = path.suffix.lower()
-    return suffix in PHOTO_SUFFIXES | UNREAD_SUFFIXES and (path.is_file() or path.is_symlink())
+def _is_photo(name: str) -> bool:
+    """By its name; a dead link or a pipe counts, so that somebody says that it cannot be read."""
+    return Path(name).suffix.lower() in PHOTO_SUFFIXES | UNREAD_SUFFIXES
 
 
 def _refuse_folder(error: OSError) -> None:
     """Photos that cannot be seen would silently be missing from a measurement."""
     raise DataError(f"Folder {error.filename} cannot be read: {error.strerror}.", "Check its permissions.")
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """Folders directly in `folder`; hidden ones, and links to what `folder` lies in, are left out."""
+    visible = (path for path in folder.iterdir() if path.name[0] != ".")
+    return [path for path in visible if path.is_dir() and not _leads_up(path)]
+
+
+def _leads_up(path: Path) -> bool:
+    """Everything beside such a link would be found once more behind it."""
+    return path.is_symlink() and path.parent.resolve().is_relative_to(path.resolve())
 
 
 def class_folders(folder: Path) -> list[Path]:
@@ -82,7 +92,7 @@ def class_folders(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}.", "Name a folder with one folder of photos per class.")
-    found = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    found = folders_in(folder)
     for path in found:
         if any("\ud800" <= character <= "\udfff" for character in path.name):  # bytes that are no UTF-8
             raise DataError(
@@ -146,19 +156,6 @@ def photo_sets(folder: Path) -> PhotoSets | None:
 _VALIDATION_FOLDERS = ("val", "valid", "validation")
 
 
-def validation_names(split: Path) -> list[str]:
-    """Names of the validation photos in the file split.json of a training run, relative to its data.
-
-    Raises:
-        FileError: it cannot be read.
-        DataError: it is no such file.
-    """
-    try:
-        return [str(name) for name in json.loads(read_file(split, "split"))["validation"]]
-    except (ValueError, KeyError, TypeError):
-        raise DataError(f"{split} is no split.json of a training run.") from None
-
-
 def listed_photos(
     folder: Path, names: Collection[str], complete: bool = False
 ) -> tuple[list[str], list[LabelledPhoto]]:
@@ -196,7 +193,7 @@ def load_photo(path: Path) -> Image.Image:
     """Decode a photo completely: upright by its EXIF orientation, mode RGB.
 
     Raises:
-        DataError: no such file, no photo, damaged, or too large (MAX_PIXELS).
+        DataError: no such file, no regular one, no photo, damaged, or too large (MAX_PIXELS, MAX_FILE_BYTES).
     """
     return _load(str(path), path)
 
@@ -210,13 +207,36 @@ def load_photo_bytes(name: str, content: bytes) -> Image.Image:
     return _load(name, io.BytesIO(content))
 
 
+def read_photo_file(path: Path) -> bytes:
+    """The file of a photo, undecoded.
+
+    Raises:
+        DataError: see `load_photo`, as far as that can be told without decoding.
+        OSError: it cannot be read.
+    """
+    _check_file(str(path), path)
+    return path.read_bytes()
+
+
+def _check_file(name: str, path: Path) -> None:
+    """Before it is opened: a pipe would wait for its other end, and a device may never end."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise DataError(f"Photo {name} is no regular file.", "Use a JPEG or PNG file.")
+    if found.st_size > MAX_FILE_BYTES:
+        raise DataError(f"Photo {name} has more than {MAX_FILE_BYTES // 10**6} MB.", "Shrink it first.")
+
+
 def _load(name: str, source: Path | io.BytesIO) -> Image.Image:
     try:
+        if isinstance(source, Path):
+            _check_file(name, source)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(source, formats=_FORMATS) as opened:
                 _check_size(name, opened)
-                return _as_rgb(ImageOps.exif_transpose(opened))
+                is_tiff = opened.format == "TIFF"
+                return _as_rgb(name, ImageOps.exif_transpose(opened), is_tiff)
     except FileNotFoundError:
         raise DataError(f"There is no photo {name}.") from None
     except PermissionError:
@@ -247,11 +267,27 @@ def _too_large(name: str) -> DataError:
     )
 
 
-def _as_rgb(photo: Image.Image) -> Image.Image:
-    if photo.mode.startswith("I"):  # 16-bit greys: Pillow would clip instead of scale them
-        greys = np.asarray(photo).astype(np.int64) >> 8
+def _as_rgb(name: str, photo: Image.Image, is_tiff: bool) -> Image.Image:
+    """Pillow would clip wide greys instead of scaling them; integers of 32 bits are of TIFF alone."""
+    if photo.mode == "F" or (photo.mode == "I" and is_tiff):
+        photo = Image.fromarray(_narrowed(name, np.asarray(photo)))
+    elif photo.mode.startswith("I"):
+        greys = (np.asarray(photo).astype(np.uint32) + 128) // 257
         photo = Image.fromarray(greys.clip(0, 255).astype(np.uint8))
     return photo.convert("RGB")
+
+
+def _narrowed(name: str, greys: np.ndarray) -> np.ndarray:
+    """Greys of 32 bits, which do not say what white is, as uint8; the first white that holds all is taken."""
+    low, high = greys.min(), greys.max()
+    whites = (1, 255) if greys.dtype.kind == "f" else (255, 65_535)
+    white = next((white for white in whites if low >= 0 and high <= white), None)
+    if white is None:
+        raise DataError(
+            f"Photo {name} has greys from {low:.6g} to {high:.6g}, which leaves open what white is.",
+            "Save it with 8 bits a channel.",
+        )
+    return np.rint(greys * (255 / white)).astype(np.uint8)
 
 
 def resize_shorter_side(photo: Image.Image, side: int, interpolation: str) -> Image.Image:

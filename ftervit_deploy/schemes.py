@@ -6,6 +6,7 @@ the sizes of `ftervit schemes`.
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 
 from .errors import ConfigError
@@ -213,13 +214,15 @@ def scheme_named(name: str) -> Scheme:
     """The scheme called `name`.
 
     Raises:
-        ConfigError: there is none; the message lists those that exist.
+        ConfigError: there is none; the message names the nearest and lists those that exist.
     """
     try:
         return SCHEMES[name]
     except KeyError:
+        near = difflib.get_close_matches(name, SCHEMES, n=1)
+        hint = f"Did you mean {near[0]!r}? " if near else ""
         known = ", ".join(SCHEMES)
-        raise ConfigError(f"There is no scheme {name!r}.", f"Known schemes: {known}.") from None
+        raise ConfigError(f"There is no scheme {name!r}.", f"{hint}Known schemes: {known}.") from None
 
 
 def rules_of(scheme: Scheme) -> tuple[str, ...]:

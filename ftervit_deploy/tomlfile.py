@@ -33,13 +33,13 @@ def read_toml(path: Path) -> dict[str, object]:
         raise ConfigError(f"{path} is nested too deeply.", "Nothing of ours has so many levels.") from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
-    if _deeper_than(content, DEEPEST):
+    if deeper_than(content, DEEPEST):
         raise ConfigError(f"{path} is nested too deeply.", "Nothing of ours has so many levels.")
     return content
 
 
-def _deeper_than(content: object, levels: int) -> bool:
-    """Whether tables and lists within each other have more levels; without recursion."""
+def deeper_than(content: object, levels: int) -> bool:
+    """Whether dicts and lists within each other have more levels; without recursion."""
     level = [content]
     for _ in range(levels):
         level = [

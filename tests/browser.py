@@ -12,6 +12,14 @@ from typing import Any
 
 import pytest
 
+_NOTE_PAINTED = """
+    window.painted = [];
+    const fillText = CanvasRenderingContext2D.prototype.fillText;
+    CanvasRenderingContext2D.prototype.fillText = function (text, ...place) {
+        window.painted.push(text);
+        return fillText.call(this, text, ...place);
+    };
+"""
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -32,6 +40,10 @@ class Opened:
         self.page.wait_for_timeout(250)
         texts: list[str] = self.page.locator(".bk-tooltip-row-value").all_inner_texts()
         return texts
+
+    def painted(self) -> set[str]:
+        """Texts on the charts, which are no text of the page."""
+        return set(self.page.evaluate("window.painted"))
 
     def spot(self, chart: str, x: float, y: float) -> tuple[float, float]:
         """A place in a chart, scrolled into view, as the mouse counts; x and y from 0 to 1."""
@@ -62,6 +74,7 @@ def opened(browser: Any, path: Path, width: int, touch: bool = False) -> Iterato
     context = browser.new_context(
         viewport={"width": width, "height": 844}, offline=True, has_touch=touch, is_mobile=touch
     )
+    context.add_init_script(_NOTE_PAINTED)
     result = Opened(context.new_page())
     page, troubles = result.page, result.troubles
     page.on("console", lambda said: troubles.append(said.text) if said.type in ("error", "warning") else None)

@@ -324,6 +324,7 @@ def hostile_metas(data: bytes) -> Iterator[tuple[str, bytes]]:
         ("keys in another order", reordered.encode()),
         ("an unknown interpolation", text.replace(b"bicubic", b"bicupid")),
         ("a crop of nothing", text.replace(b":0.9,", b":0.0,")),
+        ("a crop that needs gigabytes", text.replace(b":0.9,", b":0.1,")),
         ("a crop of NaN", text.replace(b":0.9,", b":NaN,")),
         ("a number in another form", text.replace(b":0.9,", b":9e-1,").replace(b'"a.pth"', b'"a.pt"')),
         ("no std", text.replace(b'"std"', b'"sdt"')),

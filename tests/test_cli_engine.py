@@ -219,8 +219,9 @@ def test_split_restricts_to_the_validation_photos_of_a_run(
     assert _json(capsys, "eval", image, data, "--split", split)["images"] == 1
     split.write_text(json.dumps({"validation": [one, "cup/gone.jpg"]}))
     assert "1 of the 2 validation photos" in _mistake(capsys, "eval", image, data, "--split", split)
-    split.write_text("[]")
-    assert "is no split.json" in _mistake(capsys, "eval", image, data, "--split", split)
+    for damage in ("[]", "[" * 100_000, "{}", '{"validation": 5}', '{"validation": [{}]}'):
+        split.write_text(damage)
+        assert "is no split.json" in _mistake(capsys, "eval", image, data, "--split", split)
 
 
 def test_against_without_pytorch_says_what_to_install(

@@ -21,6 +21,7 @@ HELPERS = [
     "models",
     "files",
     "tomlfile",
+    "jsonfile",
     "boards",
     "config",
     "photos",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -15,7 +16,14 @@ from PIL import Image
 
 from ftervit_deploy.architecture import Preprocessing
 from ftervit_deploy.errors import DataError
-from ftervit_deploy.photos import find_photos, labelled_photos, load_photo, preprocess
+from ftervit_deploy.photos import (
+    MAX_FILE_BYTES,
+    class_folders,
+    find_photos,
+    labelled_photos,
+    load_photo,
+    preprocess,
+)
 
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 72 72\n%%EndComments\nshowpage\n%%EOF\n"
 SEVERAL = [Image.fromarray(np.full((20, 30, 3), level, np.uint8)) for level in (40, 200)]
@@ -120,8 +128,6 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pyt
 
 def _make_unreadable(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """For root too, who may read everything."""
-    import os
-
     scandir = os.scandir
 
     def refusing(path: object) -> object:
@@ -130,6 +136,36 @@ def _make_unreadable(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         return scandir(path)  # type: ignore[call-overload]
 
     monkeypatch.setattr(os, "scandir", refusing)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="hardware: POSIX pipes and links")
+def test_a_pipe_is_named_and_never_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would wait for somebody to write into it."""
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "link.png").symlink_to("pipe.png")
+    assert [path.name for path in find_photos(tmp_path)] == ["link.png", "pipe.png"]
+    monkeypatch.setattr(Image, "open", None)
+    for path in find_photos(tmp_path):
+        with pytest.raises(DataError, match=f"{path.name} is no regular file"):
+            load_photo(path)
+
+
+def test_a_file_larger_than_any_photo_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open(tmp_path / "a.png", "wb") as file:
+        file.truncate(MAX_FILE_BYTES + 1)
+    monkeypatch.setattr(Image, "open", None)
+    with pytest.raises(DataError, match=r"a\.png has more than 640 MB"):
+        load_photo(tmp_path / "a.png")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="hardware: POSIX links")
+def test_a_link_to_a_folder_above_is_no_class(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    save_photo(data / "cup" / "a.jpg", seed=0)
+    save_photo(tmp_path / "pens" / "a.jpg", seed=1)
+    for name, target in {"here": ".", "above": tmp_path, "pen": "../pens"}.items():
+        (data / name).symlink_to(target)
+    assert [path.name for path in class_folders(data)] == ["cup", "pen"]
 
 
 def test_a_folder_named_like_a_photo_is_a_folder(tmp_path: Path) -> None:

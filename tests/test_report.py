@@ -22,6 +22,8 @@ from ftervit_deploy.report.contents import Accuracy, Epoch, Filters, Look, Phase
 from ftervit_deploy.report.curves import read_phase
 from ftervit_deploy.report.onboards import board_fits, named_boards
 from ftervit_deploy.report.page import MOST_BYTES
+from ftervit_deploy.report.rows import with_rows
+from ftervit_deploy.report.subject import Measured
 from ftervit_deploy.report.weights import reference_sizes
 from ftervit_deploy.resources import signs_folder
 from synthetic import random_checkpoint_arrays
@@ -127,6 +129,49 @@ def test_a_damaged_log_gives_the_epochs_that_can_be_read(tmp_path: Path) -> None
     assert [epoch.epoch for epoch in epochs] == [1, 2, 3]
     assert [epoch.loss for epoch in epochs] == [1.0, None, None]
     assert [epoch.top1 for epoch in epochs] == [0.5, None, None]
+
+
+def test_what_a_log_cannot_mean_is_not_repeated(tmp_path: Path) -> None:
+    long, deep = "9" * 400, "[" * 100_000
+    log = tmp_path / "log.jsonl"
+    log.write_text(
+        f'{{"kind": "configuration", "epochs": {long}, "patch_drop": 0.5}}\n{deep}\n'
+        f'{{"kind": "epoch", "epoch": {long}, "loss": 1}}\n{{"kind": "epoch", "epoch": 1e999}}\n'
+        f'{{"kind": "epoch", "epoch": 1, "loss": {long}, "val_loss": 1e308, "val_top1": 50, "lr": NaN}}\n'
+        '{"kind": "result", "tested": {"photos": Infinity, "top1": 0.5}}\n'
+    )
+    phase = read_phase("training", log)
+    assert phase == Phase("training", (Epoch(1, None, None, None, None, None),))
+    assert render(replace(bundled(), student_phases=(phase,)))
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        '{"images": Infinity, "top1": 0.5, "top5": 0.6}',
+        '{"images": 5, "top1": NaN, "top5": 0.6}',
+        '{"images": 5, "top1": 0.5, "top5": 50}',
+        '{"images": 5, "top1": 0.5, "top5": 0.4}',
+        '{"images": 0, "top1": 0.5, "top5": 0.6}',
+        '{"images": 5, "top1": "0.5", "top5": 0.6}',
+        "[" * 100_000,
+    ],
+    ids=["endless", "NaN", "5000 %", "less", "none", "text", "deep"],
+)
+def test_an_impossible_record_counts_as_none(record: str, tmp_path: Path) -> None:
+    (tmp_path / "student.safetensors").write_bytes((SIGNS / "student.safetensors").read_bytes())
+    (tmp_path / "eval.json").write_text('{"images": 5, "top1": 0.5, "top5": 1}')
+    assert open_subject(str(tmp_path)).measured == Measured(5, 0.5, 1.0)
+    (tmp_path / "eval.json").write_text(record)
+    assert open_subject(str(tmp_path)).measured is None
+
+
+def test_a_damaged_memory_is_told_without_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "student.safetensors").write_bytes((SIGNS / "student.safetensors").read_bytes())
+    (tmp_path / "run.json").write_text('{"data": 5}')
+    told = with_rows(open_subject(str(tmp_path)), tmp_path).no_rows
+    assert told.startswith("run.json cannot be read (data: 5 is not text).")
+    assert str(tmp_path) not in told
 
 
 class _Elements(HTMLParser):

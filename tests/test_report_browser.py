@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,21 @@ def test_hostile_names_run_nothing_and_break_nothing(browser: Any, hostile_page:
         assert shown.page.evaluate("window.pwned") is None
         assert shown.page.locator("img[src=x]").count() == 0
         assert shown.page.evaluate("document.documentElement.scrollWidth") == PHONE
+        assert shown.troubles == []
+
+
+def test_the_confusion_matrix_names_its_classes_whatever_they_are_called(
+    browser: Any, tmp_path: Path
+) -> None:
+    """Names in $$ would be formulas, for which Bokeh asks the network."""
+    names = ("cup", "$$key$$", "a pen with a very long name")
+    confusion = ((5, 1, 0), (0, 6, 0), (1, 0, 4))
+    report = hostile()
+    accuracy = replace(report.accuracy, confusion=confusion)  # type: ignore[type-var]
+    page = tmp_path / "report.html"
+    page.write_bytes(render(replace(report, labels=names, accuracy=accuracy)))
+    with opened(browser, page, 1000) as shown:
+        assert {"cup", "$$key$$", "a pen with …"} <= shown.painted()
         assert shown.troubles == []
 
 

@@ -1,8 +1,14 @@
-"""Class names for data sets that everybody uses."""
+"""Class names: those of data sets that everybody uses, and those that cannot serve."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ..resources import data_file
+
+MAX_CHARACTERS = 200
+_SHOWN = 60
+"""Characters of a name that cannot serve which a sentence repeats."""
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
@@ -41,3 +47,17 @@ def default_labels(classes: int, dataset: str = "") -> tuple[str, ...]:
     if classes == 100 and "cifar100" in dataset.lower():
         return tuple(label.replace("_", " ") for label in CIFAR100)
     return tuple(str(index) for index in range(classes))
+
+
+def label_defect(labels: Iterable[str]) -> str:
+    """What is wrong with the first class name that no model can have, as a sentence; empty if none is."""
+    for label in labels:
+        shown = repr(label if len(label) <= _SHOWN else f"{label[:_SHOWN]}…")
+        if not label:
+            return "A class has an empty name."
+        if len(label) > MAX_CHARACTERS:
+            return f"The class name {shown} is longer than {MAX_CHARACTERS} characters."
+        hidden = next((character for character in label if not character.isprintable()), None)
+        if hidden is not None:
+            return f"The class name {shown} has a character that does not print, U+{ord(hidden):04X}."
+    return ""

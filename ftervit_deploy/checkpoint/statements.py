@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from ..architecture import Architecture, Preprocessing
+from ..architecture import MIN_CROP_FRACTION, Architecture, Preprocessing
 from ..errors import CheckpointError
+from .labels import label_defect
 
 PACKED_FORMAT = "packed-ternary-1"
 LATENT_FORMATS = ("latent-1", "latent", "float-1", "")
 INTERPOLATIONS = ("bicubic", "bilinear")
-MAX_LABEL_CHARACTERS = 200
 MAX_VALUE = 1_000_000_000
 
 
@@ -90,8 +90,8 @@ def _json(key: str, text: str | None) -> Any:
         raise _wrong(key) from error
 
 
-def _wrong(key: str) -> CheckpointError:
-    return CheckpointError(f"The checkpoint's metadata {key!r} are not what they should be.")
+def _wrong(key: str, hint: str = "") -> CheckpointError:
+    return CheckpointError(f"The checkpoint's metadata {key!r} are not what they should be.", hint)
 
 
 def _is_size(value: object) -> bool:
@@ -113,7 +113,7 @@ def _architecture(value: Any) -> Architecture | None:
 
 
 def _preprocessing(value: Any) -> Preprocessing | None:
-    """Finite numbers, a positive deviation, a crop within the image."""
+    """Finite numbers, a positive deviation, a crop within the image and not too small for it."""
     if value is None:
         return None
     try:
@@ -122,10 +122,12 @@ def _preprocessing(value: Any) -> Preprocessing | None:
         interpolation = value["interpolation"]
     except (TypeError, ValueError, KeyError, OverflowError) as error:
         raise _wrong("ftervit.preprocessing") from error
-    numbers = (*mean, *std, crop)
-    sound = len(mean) == len(std) == 3 and all(map(math.isfinite, numbers)) and min(std) > 0 and 0 < crop <= 1
+    sound = len(mean) == len(std) == 3 and all(map(math.isfinite, (*mean, *std))) and min(std) > 0
     if not sound or interpolation not in INTERPOLATIONS:
         raise _wrong("ftervit.preprocessing")
+    if not MIN_CROP_FRACTION <= crop <= 1:
+        stated = f"Its crop_fraction is {crop:g}, and not {MIN_CROP_FRACTION} to 1."
+        raise _wrong("ftervit.preprocessing", stated)
     return Preprocessing((mean[0], mean[1], mean[2]), (std[0], std[1], std[2]), crop, interpolation)
 
 
@@ -135,8 +137,7 @@ def _labels(value: Any) -> tuple[str, ...] | None:
         return None
     if not isinstance(value, list) or not all(isinstance(label, str) for label in value):
         raise _wrong("ftervit.labels")
-    if any(len(label) > MAX_LABEL_CHARACTERS or not label.isprintable() for label in value):
-        raise CheckpointError(
-            f"A label is longer than {MAX_LABEL_CHARACTERS} characters, or has characters that do not print."
-        )
+    what = label_defect(value)
+    if what:
+        raise CheckpointError(what, "Rename the class, and train or save the checkpoint again.")
     return tuple(value)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import ConfigError, DataError, TrainError
+from .numbers import BATCH, EPOCHS, MEGABYTES, PART, PHOTOS, POSITIVE, SEED, SHARE, THREADS
 from .output import Output, bold, output_options, table
 from .phase_options import phase_option
 from .train import (
@@ -49,35 +50,35 @@ COMMON = ("batch_size", "augment", "patch_drop", "precision")
               help="A run folder, with its split, seed and preset, or weights.  [default: train one]")
 @click.option("--preset", help="Architecture.  [default: mcu_micro_64]")
 @click.option("--split", help="`random` or `groups:N`, blocks of N consecutive names.  [default: random]")
-@click.option("--val-fraction", type=float, help="Share of the photos to validate with.  [default: 0.15]")
-@click.option("--seed", type=click.IntRange(0), help="Of split, weights and augmentation.  [default: 0]")
+@click.option("--val-fraction", type=PART, help="Share of the photos to validate with.  [default: 0.15]")
+@click.option("--seed", type=SEED, help="Of split, weights and augmentation.  [default: 0]")
 @click.option("--flip/--no-flip", default=None, help="Mirror images keep their class.  [default: flip]")
-@click.option("--guide-epochs", type=click.IntRange(1), help="Train a guide for the teacher, so long.")
-@phase_option("--teacher-epochs", click.IntRange(1), "Passes of the teacher.", ("teacher",), "epochs")
-@phase_option("--teacher-lr", click.FloatRange(0, min_open=True), "Its peak learning rate.",
+@click.option("--guide-epochs", type=EPOCHS, help="Train a guide for the teacher, so long.")
+@phase_option("--teacher-epochs", EPOCHS, "Passes of the teacher.", ("teacher",), "epochs")
+@phase_option("--teacher-lr", POSITIVE, "Its peak learning rate.",
               ("teacher",), "lr")
-@phase_option("--epochs", click.IntRange(1), "Passes of phase 1.", ("training",))
-@phase_option("--lr", click.FloatRange(0, min_open=True), "Peak learning rate of phase 1.", ("training",))
-@click.option("--schedule-epochs", type=click.IntRange(1),
+@phase_option("--epochs", EPOCHS, "Passes of phase 1.", ("training",))
+@phase_option("--lr", POSITIVE, "Peak learning rate of phase 1.", ("training",))
+@click.option("--schedule-epochs", type=EPOCHS,
               help="Passes in which it falls, if phase 1 ends before.  [default: --epochs]")
-@phase_option("--recovery-epochs", click.IntRange(1), "Passes of the recovery.", ("recovery",), "epochs")
-@phase_option("--recovery-lr", click.FloatRange(0, min_open=True), "Its peak learning rate.",
+@phase_option("--recovery-epochs", EPOCHS, "Passes of the recovery.", ("recovery",), "epochs")
+@phase_option("--recovery-lr", POSITIVE, "Its peak learning rate.",
               ("recovery",), "lr")
 @click.option("--recover-from", callback=epochs_listed, metavar="N,N,...",
               help="Epochs of phase 1 to recover from, for --ablations.  [default: quarters of it]")
-@phase_option("--batch-size", click.IntRange(2), "Photos per step, of every phase.")
+@phase_option("--batch-size", BATCH, "Photos per step, of every phase.")
 @phase_option("--augment", None, "What `ftervit train` knows, of every phase.")
-@phase_option("--patch-drop", click.FloatRange(0, 1, max_open=True),
+@phase_option("--patch-drop", SHARE,
               "Share of patches left out in training, of every phase but the recovery.")
 @click.option("--precision", type=click.Choice(PRECISIONS), help="Of products.  [default: bf16 on CUDA]")
-@click.option("--threads", type=click.IntRange(0), default=0, help="0: PyTorch's choice.")
-@click.option("--memory-mb", type=click.IntRange(1), default=4000, show_default=True,
+@click.option("--threads", type=THREADS, default=0, help="0: PyTorch's choice.")
+@click.option("--memory-mb", type=MEGABYTES, default=4000, show_default=True,
               help="Most memory for decoded photos.")
 @click.option("--plot", metavar="FILE", help="Draw curves and accuracy against size: .png, .svg or .pdf.")
 @click.option("--image-column", metavar="NAME", help="Of a dataset.  [default: the only one]")
 @click.option("--label-column", metavar="NAME", help="Of a dataset.  [default: the only one]")
 @click.option("--stream", is_flag=True, default=None, help="Read a dataset in order; do not download it.")
-@click.option("--epoch-photos", type=click.IntRange(1), help="Photos of an epoch of a stream.")
+@click.option("--epoch-photos", type=PHOTOS, help="Photos of an epoch of a stream.")
 @click.option("--unlabelled", metavar="FOLDER", help="More photos for the students, whatever they show.")
 @click.option("--overwrite", is_flag=True, help="Start again in a folder that holds another comparison.")
 @output_options
@@ -96,14 +97,17 @@ def compare(
     The folder gets results.json, results.md and, where the engine can run the model, NAME/model.ftv.
     """
     require_torch()
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    output: Output = context.obj
+    output.hush_the_hub()
+    from ..train.sharing import process_count
+
+    if process_count(os.environ) > 1:
         raise TrainError("A comparison runs in one process.", "Start it without `accelerate launch`.")
     from ..charts import check_chart
     from ..train.comparison import Comparison
     from ..train.options import RunOptions
     from ..train.task import METHOD_NAMES, entries_of
 
-    output: Output = context.obj
     task = _task(data, teacher, recover_from, chosen)
     entries = entries_of(task, schemes.split(",") if schemes else METHOD_NAMES, ablations)
     picture = Path(plot) if plot else None

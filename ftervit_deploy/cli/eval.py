@@ -19,6 +19,7 @@ from .options import (
     open_engine,
     settle,
     threads_option,
+    validation_names,
 )
 from .output import Output, output_options, percent, table
 
@@ -95,7 +96,7 @@ def _split(arguments: tuple[str, ...]) -> tuple[str | None, str | None]:
 
 def _evaluated(settings: Settings, against: str | None, split: str | None, output: Output) -> Result:
     from ..errors import DataError
-    from ..photos import listed_photos, validation_names
+    from ..photos import listed_photos
 
     if settings.data is None:
         raise DataError("No data is named.", "Name a folder of class folders, or `data` in ftervit.toml.")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import LinkError
+from .numbers import POSITIVE
 from .options import baud_option, port_option, project_option, settle
 from .output import Output, output_options
 
@@ -41,7 +42,7 @@ SETTLE_S = 0.3
     "--elf", metavar="FILE", help="Decode backtraces with FILE. [default: that of the project's build]"
 )
 @project_option
-@click.option("--seconds", type=click.FloatRange(0, min_open=True), metavar="N", help="Stop after N seconds.")
+@click.option("--seconds", type=POSITIVE, metavar="N", help="Stop after N seconds.")
 @output_options
 @click.pass_context
 def monitor(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import click
 
 from ..config import DEFAULT_IMAGE, Settings, resolve
 from ..errors import ImageFormatError
+from .numbers import WholeRange
 from .output import Output
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ kernels_option = click.option(
 labels_option = click.option("--labels", metavar="FILE", help="Class names, one a line.")
 revision_option = click.option("--revision", metavar="NAME", help="Hub branch, tag or commit.")
 heads_option = click.option(
-    "--heads", type=click.IntRange(1), metavar="N", help="Attention heads, if the checkpoint does not say."
+    "--heads", type=WholeRange(1, 65535), metavar="N", help="Attention heads, if the checkpoint does not say."
 )
 scheme_option = click.option(
     "--scheme", metavar="NAME", help="Quantisation scheme, if not the one that the checkpoint names."
@@ -131,3 +133,29 @@ def read_labels(path: Path) -> tuple[str, ...]:
     if not labels or not all(labels):
         raise DataError(f"{path} has an empty label.", "Write one label on every line.")
     return labels
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """What of a split.json is needed here."""
+
+    validation: tuple[str, ...]
+
+
+def validation_names(split: Path) -> tuple[str, ...]:
+    """Names of the validation photos in the file split.json of a training run, relative to its data.
+
+    Raises:
+        FileError: it cannot be read.
+        DataError: it is no such file.
+    """
+    from ..errors import DataError
+    from ..files import read_file
+    from ..jsonfile import json_object, record_of
+
+    try:
+        return record_of(_Listed, json_object(read_file(split, "split"))).validation
+    except ValueError as defect:
+        raise DataError(
+            f"{split} is no split.json of a training run ({defect}).", "Name that of a run folder."
+        ) from None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import chosen_image, naming, settle
+from .options import chosen_image, naming, settle, validation_names
 from .output import Output, megabytes, output_options, percent
 
 if TYPE_CHECKING:
@@ -109,7 +109,6 @@ def request_of(
         FtervitError: a board or a split that cannot serve.
     """
     from ..files import user_path
-    from ..photos import validation_names
     from ..report import Request
     from ..report.onboards import named_boards
 

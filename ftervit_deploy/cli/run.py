@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..plaintext import printable
+from .numbers import WholeRange
 from .options import IMAGE_SUFFIX, kernels_option, model_option, open_engine, settle, threads_option
 from .output import Output, bold, dim, output_options, percent
 
@@ -41,7 +42,9 @@ class Prediction:
 @click.command()
 @click.argument("arguments", metavar="[MODEL.ftv] IMAGE...", nargs=-1, required=True)
 @model_option
-@click.option("--top", type=click.IntRange(1), metavar="K", help="Classes to print per photo. [default: 5]")
+@click.option(
+    "--top", type=WholeRange(1, 65535), metavar="K", help="Classes to print per photo. [default: 5]"
+)
 @threads_option
 @kernels_option
 @output_options

@@ -12,6 +12,19 @@ import click
 from ..errors import FtervitError, TrainError
 from ..files import user_path
 from ..train.settings import PHASE_NAMES, STUDENT_PHASES
+from .numbers import (
+    BATCH,
+    EPOCHS,
+    EPOCHS_OR_NONE,
+    MEGABYTES,
+    PART,
+    PHOTOS,
+    POSITIVE,
+    SEED,
+    SHARE,
+    THREADS,
+    FiniteRange,
+)
 from .output import Output, megabytes, output_options, percent
 from .phase_options import phase_option
 from .typed import command_line
@@ -47,9 +60,9 @@ def epochs_listed(
     if text is None:
         return None
     parts = text.split(",")
-    if not all(part.isascii() and part.isdigit() and int(part) for part in parts):
+    if not all(part.isascii() and part.isdigit() for part in parts):
         raise click.BadParameter(f"{text!r} is no list of epochs such as 40,80.")
-    return tuple(int(part) for part in parts)
+    return tuple(EPOCHS.convert(part, option, context) for part in parts)
 
 
 # fmt: off
@@ -61,23 +74,22 @@ def epochs_listed(
 @click.option("--preset", help="Architecture, or timm's name of a DeiT.  [default: mcu_micro_64]")
 @click.option("--scheme", help="Quantisation of the student.  [default: ftervit-s8]")
 @click.option("--split", help="`random` or `groups:N`, blocks of N consecutive names.  [default: random]")
-@click.option("--val-fraction", type=float, help="Share of the photos to validate with.  [default: 0.15]")
-@click.option("--seed", type=click.IntRange(0), help="Of split, weights and augmentation.  [default: 0]")
+@click.option("--val-fraction", type=PART, help="Share of the photos to validate with.  [default: 0.15]")
+@click.option("--seed", type=SEED, help="Of split, weights and augmentation.  [default: 0]")
 @click.option("--flip/--no-flip", default=None, help="Mirror images keep their class.  [default: flip]")
-@phase_option("--epochs", click.IntRange(1), "Passes over the photos, at most.")
-@phase_option("--lr", click.FloatRange(0, min_open=True), "Peak learning rate.")
-@phase_option("--batch-size", click.IntRange(2), "Photos per step.")
-@phase_option("--warmup-epochs", click.IntRange(0), "Epochs in which the learning rate rises.")
-@click.option("--schedule-epochs", type=click.IntRange(1),
+@phase_option("--epochs", EPOCHS, "Passes over the photos, at most.")
+@phase_option("--lr", POSITIVE, "Peak learning rate.")
+@phase_option("--batch-size", BATCH, "Photos per step.")
+@phase_option("--warmup-epochs", EPOCHS_OR_NONE, "Epochs in which the learning rate rises.")
+@click.option("--schedule-epochs", type=EPOCHS,
               help="Epochs in which it falls, if the phase ends before.  [default: --epochs]")
-@phase_option("--weight-decay", click.FloatRange(0), "On matrices only.")
-@phase_option("--label-smoothing", click.FloatRange(0, 1, max_open=True), "For teachers.")
-@phase_option("--ema-decay", click.FloatRange(0, 1, max_open=True), "Of averaged weights; 0: none.")
-@phase_option("--patience", click.IntRange(0), "Epochs without progress before the end; 0: never.")
+@phase_option("--weight-decay", FiniteRange(0), "On matrices only.")
+@phase_option("--label-smoothing", SHARE, "For teachers.")
+@phase_option("--ema-decay", SHARE, "Of averaged weights; 0: none.")
+@phase_option("--patience", EPOCHS_OR_NONE, "Epochs without progress before the end; 0: never.")
 @phase_option("--augment", None, "`none`, `light`, `strong`, `three` (DeiT-III's) or `three-crop`.")
-@phase_option("--ramp-epochs", click.IntRange(0), "Epochs in which augmentation grows to full.")
-@phase_option("--patch-drop", click.FloatRange(0, 1, max_open=True),
-              "Share of patches left out in training: faster.")
+@phase_option("--ramp-epochs", EPOCHS_OR_NONE, "Epochs in which augmentation grows to full.")
+@phase_option("--patch-drop", SHARE, "Share of patches left out in training: faster.")
 @click.option("--loss", type=click.Choice(("kl", "kl+ce")), help="Of the student's phases.  [default: kl]")
 @click.option("--keep-epochs", callback=epochs_listed, metavar="N,N,...",
               help="Keep the weights of these epochs too, as epoch-0040.safetensors.")
@@ -85,15 +97,15 @@ def epochs_listed(
 @click.option("--teacher", "teacher_source", default="", metavar="SOURCE",
               help="Teacher's weights: alias, timm's or hub name, file.  [default: from the run folder]")
 @click.option("--init", "init_source", default="", metavar="SOURCE", help="Weights to start from.")
-@click.option("--threads", type=click.IntRange(0), default=0, help="0: PyTorch's choice.")
-@click.option("--memory-mb", type=click.IntRange(1), default=4000, show_default=True,
+@click.option("--threads", type=THREADS, default=0, help="0: PyTorch's choice.")
+@click.option("--memory-mb", type=MEGABYTES, default=4000, show_default=True,
               help="Most memory for decoded photos, in each process; more are decoded for every batch.")
 @click.option("--unlabelled", metavar="FOLDER", help="More photos for the student, whatever they show.")
 @click.option("--image-column", metavar="NAME", help="Of a dataset.  [default: the only one]")
 @click.option("--label-column", metavar="NAME", help="Of a dataset.  [default: the only one]")
 @click.option("--stream", is_flag=True, default=None, help="Read a dataset in order; do not download it.")
-@click.option("--epoch-photos", type=click.IntRange(1), help="Photos of an epoch of a stream.")
-@click.option("--save-minutes", type=click.FloatRange(0), default=10.0, show_default=True,
+@click.option("--epoch-photos", type=PHOTOS, help="Photos of an epoch of a stream.")
+@click.option("--save-minutes", type=FiniteRange(0), default=10.0, show_default=True,
               help="Within an epoch, between states to resume from; one is kept after every epoch.")
 @click.option("--compile", "compiled", is_flag=True, help="Have PyTorch compile the models.")
 @click.option("--plot", metavar="FILE", help="Draw the curves: .png, .svg or .pdf.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .numbers import WholeRange
 from .options import (
     IMAGE_SUFFIX,
     baud_option,
@@ -45,7 +46,10 @@ class Checked:
 @port_option
 @baud_option
 @click.option(
-    "--random", type=click.IntRange(1), metavar="N", help="Images of noise, if none is named. [default: 4]"
+    "--random",
+    type=WholeRange(1, 1_000_000),
+    metavar="N",
+    help="Images of noise, if none is named. [default: 4]",
 )
 @click.option("--digests", is_flag=True, help="Compare the values at every site of every layer, too.")
 @model_option

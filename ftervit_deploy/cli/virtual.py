@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .numbers import POSITIVE
 from .options import chosen_image, model_option, naming, settle
 from .output import Output, output_options
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     "--fps", type=click.IntRange(1, 1000), default=15, show_default=True, help="Camera frames a second."
 )
 @click.option(
-    "--dwell", type=click.FloatRange(0, min_open=True), default=2.0, show_default=True, metavar="SECONDS",
+    "--dwell", type=POSITIVE, default=2.0, show_default=True, metavar="SECONDS",
     help="How long the camera sees one photo.",
 )  # fmt: skip
 @model_option

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from .. import __version__
-from ..architecture import Preprocessing
+from ..architecture import MIN_CROP_FRACTION, Preprocessing
 from ..checkpoint.contents import Provenance
 from ..lower import IntegerModel
 from .defects import Defect, defect, require
@@ -69,8 +69,10 @@ def _meta(values: dict[str, Any]) -> Meta:
     mean, std = (_triple(values[name]) for name in ("mean", "std"))
     crop, interpolation = float(values["crop_fraction"]), values["interpolation"]
     provenance = Provenance(**{f.name: _string(values["provenance"][f.name]) for f in fields(Provenance)})
-    if min(std) <= 0 or not 0 < crop <= 1 or interpolation not in INTERPOLATIONS:
+    if min(std) <= 0 or interpolation not in INTERPOLATIONS:
         raise ValueError("impossible preprocessing")
+    cropped = f"The image's crop_fraction is {crop:g}, and not {MIN_CROP_FRACTION} to 1."
+    require(MIN_CROP_FRACTION <= crop <= 1, Defect.TEXT, cropped)
     preprocessing = Preprocessing(mean, std, crop, interpolation)
     return Meta(preprocessing, _string(values["scheme"]), provenance, _string(values["tool"]))
 

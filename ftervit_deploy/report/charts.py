@@ -39,6 +39,8 @@ from .figures import (
 
 _NUMBERED = 16
 """Classes up to which each cell of the confusion matrix has its number, and empty cells are drawn."""
+_BESIDE_CHARACTERS = 30
+"""Of class names that stand side by side on a phone; longer ones stand upright."""
 _POINTS = 400
 """Epochs of a curve that are drawn, about; long phases are thinned."""
 _LINES = ("#3b6ea8", "#c2572e", "#2f8f6b", "#8a5a9e")
@@ -278,21 +280,21 @@ def confusion_chart(found: Accuracy, labels: Sequence[str]) -> Chart:
     """Photos by true (down) and predicted class (across); mistakes in another colour than hits."""
     size = len(labels)
     cells = [
-        (str(row), str(column), count, count / max(1, sum(counts)))
+        (row, column, count, count / max(1, sum(counts)))
         for row, counts in enumerate(found.confusion)
         for column, count in enumerate(counts)
         if count or size <= _NUMBERED
     ]
     plot = new_figure(
         min(640, max(330, 34 * size + 70)),
-        x_range=[str(index) for index in range(size)],
-        y_range=[str(index) for index in reversed(range(size))],
+        x_range=(-0.5, size - 0.5),
+        y_range=(size - 0.5, -0.5),
         x_axis_location="above",
     )  # fmt: skip
     source = columns(
         row=[row for row, _, _, _ in cells], column=[column for _, column, _, _ in cells],
-        true=[labels[int(row)] for row, _, _, _ in cells],
-        predicted=[labels[int(column)] for _, column, _, _ in cells],
+        true=[labels[row] for row, _, _, _ in cells],
+        predicted=[labels[column] for _, column, _, _ in cells],
         count=[count for _, _, count, _ in cells], share=[100 * share for _, _, _, share in cells],
         text=[str(count) if count and size <= _NUMBERED else "" for _, _, count, _ in cells],
         colour=["#3b6ea8" if row == column else "#c2572e" for row, column, _, _ in cells],
@@ -309,14 +311,22 @@ def confusion_chart(found: Accuracy, labels: Sequence[str]) -> Chart:
     )  # fmt: skip
     add_hover(plot, [squares], [("true", "@true"), ("predicted", "@predicted"), ("photos", "@count"),
                              ("of this class", "@share{0.0} %")])  # fmt: skip
-    short = {str(index): _short(label) for index, label in enumerate(labels)}
-    for axis in plot.axis:
-        axis.major_label_overrides = short
-    if size > 12 or max(map(len, short.values())) > 3:
-        plot.xaxis.major_label_orientation = math.pi / 3
+    _class_ticks(plot, [_short(label) for label in labels])
     plot.xaxis.axis_label, plot.yaxis.axis_label = "predicted", "true"
     plot.grid.grid_line_color = None
     return Chart(plot)
+
+
+def _class_ticks(plot: Any, names: Sequence[str]) -> None:
+    """A name at every row and column, as it is: Bokeh would take one in $$ for a formula."""
+    from bokeh.models import NoOverlap, PlainText
+
+    for axis in plot.axis:
+        axis.ticker = list(range(len(names)))
+        axis.major_label_overrides = {index: PlainText(text=name) for index, name in enumerate(names)}
+    plot.xaxis.major_label_policy = NoOverlap(min_distance=0)
+    if len(names) * max(map(len, names)) > _BESIDE_CHARACTERS:
+        plot.xaxis.major_label_orientation = "vertical"
 
 
 def _short(label: str, longest: int = 12) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..train.settings import STUDENT_PHASES, WHOLE_IMAGES_SHARE
+from ..jsonfile import count_in, number_in
+from ..train.log import sound_epochs
+from ..train.settings import MOST_EPOCHS, STUDENT_PHASES, WHOLE_IMAGES_SHARE
 from .contents import Epoch, Missing, Phase
 from .logs import configuration, read_entries
 from .subject import Subject
@@ -37,36 +38,27 @@ def read_phase(name: str, path: Path) -> Phase:
         FileError: the log cannot be read.
     """
     entries = read_entries(path)
-    return Phase(name, tuple(_epochs(entries)), _tested(entries), _whole_from(configuration(entries)))
+    epochs = tuple(_epoch(line) for line in sound_epochs(entries))
+    return Phase(name, epochs, _tested(entries), _whole_from(configuration(entries)))
 
 
-def _epochs(entries: Sequence[Mapping[str, Any]]) -> Iterator[Epoch]:
-    for entry in entries:
-        number = entry.get("epoch")
-        if entry.get("kind") != "epoch" or not isinstance(number, int):
-            continue
-        yield Epoch(
-            number, _number(entry.get("loss")), _number(entry.get("val_top1")),
-            _number(entry.get("teacher_top1")), _number(entry.get("lr")), _number(entry.get("zero_fraction")),
-            _number(entry.get("val_loss")), _number(entry.get("val_agreement")),
-        )  # fmt: skip
+def _epoch(line: Mapping[str, Any]) -> Epoch:
+    return Epoch(
+        line["epoch"], line["loss"], line["val_top1"], line["teacher_top1"], line["lr"],
+        line["zero_fraction"], line["val_loss"], line["val_agreement"],
+    )  # fmt: skip
 
 
 def _tested(entries: Sequence[Mapping[str, Any]]) -> tuple[int, float] | None:
     for entry in entries:
         found = entry.get("tested")
         if entry.get("kind") == "result" and isinstance(found, dict):
-            photos, top1 = _number(found.get("photos")), _number(found.get("top1"))
-            return None if photos is None or top1 is None else (int(photos), top1)
+            photos, top1 = count_in(found.get("photos"), 1, 10**12), number_in(found.get("top1"), 0, 1)
+            return None if photos is None or top1 is None else (photos, top1)
     return None
 
 
 def _whole_from(settings: Mapping[str, Any]) -> int:
-    epochs, drop = _number(settings.get("epochs")), _number(settings.get("patch_drop"))
+    epochs = count_in(settings.get("epochs"), 1, MOST_EPOCHS)
+    drop = number_in(settings.get("patch_drop"), 0, 1)
     return int(epochs * (1 - WHOLE_IMAGES_SHARE)) + 1 if epochs and drop else 0
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..files import read_file
+from ..jsonfile import objects_of_lines
 
 
 def read_entries(path: Path) -> tuple[dict[str, Any], ...]:
@@ -16,17 +16,7 @@ def read_entries(path: Path) -> tuple[dict[str, Any], ...]:
     Raises:
         FileError: the log cannot be read.
     """
-    return tuple(_entries(read_file(path, "log").decode("utf-8", errors="replace")))
-
-
-def _entries(text: str) -> Iterator[dict[str, Any]]:
-    for line in text.splitlines():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict):
-            yield entry
+    return tuple(objects_of_lines(read_file(path, "log")))
 
 
 def configuration(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TypeVar
 
 import numpy as np
@@ -90,9 +90,22 @@ def _named(named: Sequence[Path]) -> list[Path]:
 
 def _own(subject: Subject) -> list[Path]:
     if subject.data is not None:
-        listed = [subject.data / name for name in subject.validation]
-        return _by_folder([path for path in listed if path.is_file()])
+        listed = [subject.data / name for name in subject.validation if _leads_down(name)]
+        return _by_folder([path for path in listed if _is_file(path)])
     return _by_folder(find_photos(subject.photos)) if subject.photos is not None else []
+
+
+def _leads_down(name: str) -> bool:
+    """A run that came from elsewhere may list photos anywhere on this disk, which a page must not show."""
+    path = PurePath(name)
+    return not path.is_absolute() and ".." not in path.parts
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # of names that are none
+        return False
 
 
 def _by_folder(paths: Sequence[Path]) -> list[Path]:

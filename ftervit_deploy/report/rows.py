@@ -39,7 +39,7 @@ def with_rows(subject: Subject, folder: Path) -> Subject:
     except FileError:
         raise
     except FtervitError as error:
-        return replace(subject, no_rows=str(error))
+        return replace(subject, no_rows=str(error).replace(f"{subject.folder}/", ""))
 
 
 def _with_rows(subject: Subject, run: Path, folder: Path) -> Subject:

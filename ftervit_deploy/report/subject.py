@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from ..checkpoint import Checkpoint, read_checkpoint
-from ..errors import DataError, FtervitError
+from ..errors import DataError, RecordError
 from ..files import read_file
 from ..graph import build_graph
 from ..image import read_image, read_info, write_image
+from ..jsonfile import Share, Within, read_object, record_of
 from ..lower import lower
 from ..models import MODELS
 from ..photos import LabelledPhoto
@@ -28,11 +28,19 @@ _PACKED, _BEST, _LOG = "student.safetensors", "best.safetensors", "log.jsonl"
 
 @dataclass(frozen=True)
 class Measured:
-    """A record of `ftervit eval`: photos, and shares of them from 0 to 1."""
+    """A record of `ftervit eval`: photos and shares of them.
 
-    images: int
-    top1: float
-    top5: float
+    Raises:
+        ValueError: the share of the first five is less than that of the first.
+    """
+
+    images: Annotated[int, Within(1, 1e12)]
+    top1: Share
+    top5: Share
+
+    def __post_init__(self) -> None:
+        if self.top5 < self.top1:
+            raise ValueError(f"top5: {self.top5} is less than top1")
 
 
 @dataclass(frozen=True)
@@ -222,10 +230,9 @@ def _logs(folder: Path, students: Sequence[str]) -> tuple[tuple[str, Path], ...]
 def _json(path: Path) -> dict[str, Any]:
     """An object in a file that another program wrote; empty where it is none."""
     try:
-        content = json.loads(read_file(path, "record")) if path.is_file() else {}
-    except (ValueError, FtervitError):
+        return read_object(path, "") if path.is_file() else {}
+    except RecordError:
         return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _data(folder: Path) -> Path | None:
@@ -244,9 +251,8 @@ def _listed(folder: Path, kind: str) -> tuple[str, ...]:
 
 def _measured(folder: Path) -> Measured | None:
     for path in (folder / "eval.json", folder / "log" / "eval.json"):
-        found = _json(path)
         try:
-            return Measured(int(found["images"]), float(found["top1"]), float(found["top5"]))
-        except (KeyError, TypeError, ValueError):
+            return record_of(Measured, _json(path))
+        except ValueError:
             continue
     return None

@@ -13,10 +13,11 @@ from typing import Any
 from ..architecture import Architecture, architecture_named
 from ..charts import Curve, Placed, draw_comparison
 from ..checkpoint import read_checkpoint
-from ..errors import DataError, StoppedError, TrainError
+from ..errors import DataError, RecordError, StoppedError, TrainError
 from ..files import write_atomic
 from ..graph import build_graph
 from ..image import scheme_bytes, write_image
+from ..jsonfile import read_record
 from ..lower import lower
 from ..machine import describe_machine
 from ..schemes import SCHEMES, rules_of, scheme_named
@@ -25,7 +26,7 @@ from .distill import check_same_photos, open_split, run_phase, split_json
 from .findings import BASE_NAME, TEACHER_NAME
 from .guarding import alone_in
 from .judging import Judge
-from .log import configuration_logged, epochs_logged, result_logged
+from .log import configuration_logged, epochs_logged, photos_logged
 from .options import RunOptions
 from .phase import KEPT_NAME, SPLIT_NAME, STATE_NAME, PhaseResult, remove_weights, versions
 from .results import METHODS, Results, Row
@@ -161,7 +162,8 @@ class Comparison:
             first = entry.start_epoch
             for phase in STUDENT_PHASES:
                 epochs = epochs_logged(self.folder / entry.name / phase)
-                points += [(first + int(line["epoch"]), float(line["val_top1"])) for line in epochs]
+                judged = [line for line in epochs if line["val_top1"] is not None]
+                points += [(first + line["epoch"], line["val_top1"]) for line in judged]
                 first += len(epochs)
             curves.append(Curve(row.name, row.group, tuple(points), row.epochs.get("recovery", 0)))
         return curves
@@ -177,8 +179,8 @@ class Comparison:
 
     def _record(self) -> None:
         """What this folder compares, once the first phase has begun."""
-        record = {"commands": self.commands, "task": self.task.described()}
-        write_atomic(self.folder / TASK_NAME, (json.dumps(record, indent=2) + "\n").encode())
+        record = _Record(self.commands, self.task.described())
+        write_atomic(self.folder / TASK_NAME, (json.dumps(asdict(record), indent=2) + "\n").encode())
 
     def _teacher(self) -> _Taught:
         """The teacher's weights, and the phases that made them."""
@@ -196,6 +198,8 @@ class Comparison:
         path = self.folder / entry.name / ROW_NAME
         if path.exists():
             row = Row.read(path)
+            if row.name != entry.name:
+                raise RecordError(f"{path} is that of {row.name}.", "Delete it, and it is made again.")
             if row.task == self._key:
                 return row
         row = self._trained(entry, teacher)
@@ -211,8 +215,8 @@ class Comparison:
                 done[settings.phase] = self._phase(entry.name, settings, entry.scheme, sources)
         last = list(done.values())[-1]
         scheme, phase1 = scheme_named(entry.scheme), done.get("training")
-        assert last.top1 is not None
-        assert last.teacher_top1 is not None
+        if last.top1 is None or last.teacher_top1 is None:
+            raise TrainError(f"{last.checkpoint} does not say its accuracy.", "Start again with --overwrite.")
         description = _description(last.checkpoint)
         judge = self._judged(description)
         before = start or (phase1.checkpoint if phase1 else None)
@@ -263,14 +267,11 @@ class Comparison:
 
     def _results(self, rows: list[Row], first: Entry, taught: _Taught, finished: bool) -> Results:
         log = self.folder / first.name / ("recovery" if first.recovery else "training")
-        configuration, tested = configuration_logged(log), result_logged(log).get("tested")
-        photos = {kind: configuration[f"{kind}_photos"] for kind in ("train", "validation", "guarded")}
-        photos["test"] = tested["photos"] if tested else 0
         memory = self.task.memory
         return Results(
             finished=finished, commands=(*taught.commands, *self.commands), seed=memory.seed,
             data=Path(memory.data).name, split=memory.split,
-            photos=photos, preset=memory.preset,
+            photos=photos_logged(log), preset=memory.preset,
             teacher=_in_words(self.task.teacher),
             settings={name: asdict(settings) for name, settings in self.task.phases.items()},
             machine=describe_machine(), versions=dict(versions()), rows=tuple(rows),
@@ -292,9 +293,9 @@ def _of_run(weights: str) -> _Taught:
     run = Path(weights).parent.parent
     phases = {phase: epochs_logged(run / phase) for phase in ("guide", "teacher")} if recall(run) else {}
     epochs = {phase: len(lines) for phase, lines in phases.items() if lines}
-    seconds = sum(line["seconds"] for lines in phases.values() for line in lines)
+    seconds = sum(line["seconds"] or 0.0 for lines in phases.values() for line in lines)
     commands = (configuration_logged(run / phase).get("command") for phase in epochs)
-    return _Taught(weights, epochs, seconds, tuple(filter(None, commands)))
+    return _Taught(weights, epochs, seconds, tuple(c for c in commands if isinstance(c, str) and c))
 
 
 def _in_words(teacher: str) -> str:
@@ -336,24 +337,33 @@ def _teacher_row(student: Row, taught: _Taught, architecture: Architecture) -> R
     )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class _Record:
+    """What a comparison's folder remembers: the commands that worked in it, and `Task.described`."""
+
+    commands: tuple[str, ...]
+    task: dict[str, Any]
+
+
 def _known_commands(folder: Path, task: Task) -> tuple[str, ...]:
-    """The commands that worked in the folder before, on the same task."""
+    """The commands that worked in the folder before, on the same task.
+
+    Raises:
+        RecordError: its memory is damaged.
+        TrainError: it was another task.
+    """
     path = folder / TASK_NAME
     if not path.exists():
         return ()
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        commands, before = tuple(map(str, record["commands"])), dict(record["task"])
-    except (OSError, ValueError, TypeError, KeyError) as defect:
-        raise TrainError(f"{path} cannot be read ({defect}).", "Choose another --out.") from None
+    record = read_record(path, _Record, "Choose another --out.")
     wanted = _flattened(task.described())
-    for name, value in _flattened(before).items():
+    for name, value in _flattened(record.task).items():
         if wanted.get(name) != value:
             raise TrainError(
                 f"The comparison in {folder} has {name} {value!r}, not {wanted.get(name)!r}.",
                 "Choose another --out, or start again with --overwrite.",
             )
-    return commands
+    return record.commands
 
 
 def _flattened(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

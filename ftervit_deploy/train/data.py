@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -81,9 +82,10 @@ class SplitRule:
         kind, _, size = text.partition(":")
         if text == "random":
             return SplitRule(0, fraction, seed)
-        if kind == "groups" and size.isascii() and size.isdigit() and int(size) > 0:
+        if kind == "groups" and re.fullmatch(r"0*[1-9][0-9]{0,8}", size[:20]) and len(size) <= 20:
             return SplitRule(int(size), fraction, seed)
-        raise ConfigError(f"There is no split {text!r}.", "Use `random` or `groups:40` (40 names).")
+        shown = repr(text if len(text) <= 40 else f"{text[:40]}…")
+        raise ConfigError(f"There is no split {shown}.", "Use `random` or `groups:40` (40 names).")
 
 
 def split_photos(folder: Path, rule: SplitRule) -> Split:

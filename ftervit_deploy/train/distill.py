@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -13,6 +13,7 @@ from ..architecture import architecture_named
 from ..checkpoint.labels import label_defect
 from ..errors import ConfigError, DataError, TrainError
 from ..files import write_atomic
+from ..jsonfile import count_in, read_record
 from ..photos import LabelledPhoto
 from .data import Split, SplitRule, has_no_classes, split_photos, split_unlabelled, with_unlabelled
 from .hubdata import PREFIX, HubData, is_hub_data, split_dataset
@@ -20,7 +21,7 @@ from .log import configuration_logged, counted, epochs_logged, result_logged
 from .options import RunOptions
 from .phase import SPLIT_NAME, STATE_NAME, Phase, PhaseResult
 from .photosets import UNLABELLED, Photo
-from .settings import PHASE_NAMES, STUDENT_PHASES, PhaseSettings, RunMemory, remember
+from .settings import MOST_EPOCHS, PHASE_NAMES, STUDENT_PHASES, PhaseSettings, RunMemory, remember
 from .sharing import new_accelerator
 from .starts import BEST_NAME, Sources, start_of, teacher_labels
 
@@ -73,8 +74,8 @@ def _unfinished(out: Path, phase: str, sources: Sources) -> Iterator[str]:
     log = out / before if before else None
     if log is None or named or not (log / BEST_NAME).exists() or result_logged(log):
         return
-    epochs, of = len(epochs_logged(log)), configuration_logged(log).get("epochs")
-    if epochs:
+    epochs, of = len(epochs_logged(log)), count_in(configuration_logged(log).get("epochs"), 1, MOST_EPOCHS)
+    if epochs and of:
         yield f"The phase {before} has not ended: its best of {epochs} of {of} epochs is taken."
 
 
@@ -146,12 +147,12 @@ def check_same_photos(out: Path, split: Split, data: str) -> None:
 
     Raises:
         TrainError: they are others than when the run began.
+        RecordError: nobody can tell, because split.json is damaged.
     """
     before = _known_split(out / SPLIT_NAME)
-    if before is None:
-        return
     for kind, photos in _photos_of(split, data).items():
-        gone, new = set(before.get(kind, photos)) - set(photos), set(photos) - set(before.get(kind, photos))
+        known = before.get(kind, photos)
+        gone, new = set(known) - set(photos), set(photos) - set(known)
         if gone or (new and kind != "unlabelled"):
             name = sorted(gone or new)[0]
             raise TrainError(
@@ -161,12 +162,23 @@ def check_same_photos(out: Path, split: Split, data: str) -> None:
             )
 
 
-def _known_split(path: Path) -> dict[str, list[str]] | None:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return {kind: names for kind, names in found.items() if isinstance(names, list)}
-    except (OSError, ValueError, AttributeError):
-        return None
+@dataclass(frozen=True)
+class _KnownSplit:
+    """Names of photos by kind, as `split_json` has them; None where a run of an older version has no such."""
+
+    train: tuple[str, ...] | None = None
+    validation: tuple[str, ...] | None = None
+    test: tuple[str, ...] | None = None
+    unlabelled: tuple[str, ...] | None = None
+
+
+def _known_split(path: Path) -> dict[str, tuple[str, ...]]:
+    """The names in a split.json by kind; none where there is no such file."""
+    if not path.exists():
+        return {}
+    hint = "Begin a new run with another --out, or delete the file if no photo has changed."
+    found = vars(read_record(path, _KnownSplit, hint))
+    return {kind: names for kind, names in found.items() if names is not None}
 
 
 def _check_folder(folder: Path, options: RunOptions) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,11 +11,10 @@ from typing import Any
 
 from PIL import Image
 
-from ..errors import ConfigError, DataError, FtervitError
-from ..photos import load_photo_bytes
+from ..errors import ConfigError, DataError, FtervitError, TrainError
 from .data import Split, SplitRule, split_listed
 from .photosets import UNLABELLED
-from .streams import BytesPhoto, PhotoStream, bytes_photo
+from .streams import BytesPhoto, PhotoStream, RowReader, class_index
 
 PREFIX = "hub:"
 """What a dataset's name begins with, so that it is no folder."""
@@ -45,18 +45,21 @@ class HubRow:
 
     table: Any
     index: int
-    column: str
+    reader: RowReader
     name: str
     label: int
 
     @property
     def content(self) -> bytes:
-        """The file."""
-        return bytes_photo(self.table[self.index], (self.column, ""), self.name).content
+        """The file; empty where it cannot be read."""
+        return self._read().content
 
     def load(self) -> Image.Image:
         """See `photosets.Stored`."""
-        return load_photo_bytes(self.name, self.content)
+        return self._read().load()
+
+    def _read(self) -> BytesPhoto:
+        return self.reader.photo(self.table[self.index], self.name)
 
 
 def is_hub_data(data: str) -> bool:
@@ -80,6 +83,7 @@ def split_dataset(
     Raises:
         FtervitError: `datasets` is not installed.
         DataError: no such dataset, no images, labels that cannot be told, a stream sorted by class.
+        TrainError: no labels and no teacher.
         ConfigError: blocks of names, which a dataset has not.
     """
     if importlib.util.find_spec("datasets") is None:
@@ -90,35 +94,56 @@ def split_dataset(
     splits = _loaded(data)
     if "train" not in splits:
         raise DataError(f"{data.name} has no split `train`, only {', '.join(splits)}.")
-    columns = _columns(splits["train"], data)
-    labels = _labels(splits["train"], columns[1], data) or tuple(classes())
+    image, label = _columns(splits["train"], data)
+    labels = _labels(splits["train"], label, data) if label else _taught(splits["train"], classes, data)
+    reader = RowReader(image, label, _folders(_source(data)[0]), len(labels))
     checking = next((splits[name] for name in VALIDATION_SPLITS if name in splits), None)
     if data.stream:
-        streams = _Streams(data, splits["train"], checking, splits.get(TEST_SPLIT), columns, labels)
+        streams = _Streams(data, splits["train"], checking, splits.get(TEST_SPLIT), reader, labels)
         return streams.split(rule, memory_bytes)
-    train = _rows(splits["train"], columns, labels, f"{data.name} train")
-    validation = _known(checking, columns, labels, f"{data.name} validation")
-    test = _known(splits.get(TEST_SPLIT), columns, labels, f"{data.name} test") if columns[1] else ()
+    train = _rows(splits["train"], reader, labels, f"{data.name} train")
+    validation = _known(checking, reader, labels, f"{data.name} validation")
+    test = _known(splits.get(TEST_SPLIT), reader, labels, f"{data.name} test") if reader.label else ()
     if validation:
         return Split(labels, tuple(train), validation, test)
     return replace(split_listed(train, rule, labels, data.name), test=test)
 
 
-def _known(dataset: Any, columns: tuple[str, str], labels: Sequence[str], where: str) -> tuple[HubRow, ...]:
+def _known(dataset: Any, reader: RowReader, labels: Sequence[str], where: str) -> tuple[HubRow, ...]:
     """Rows of a split; where it has labels, those that have one: many test splits keep theirs secret."""
-    rows = _rows(dataset, columns, labels, where) if dataset is not None else []
-    return tuple(row for row in rows if not columns[1] or row.label != UNLABELLED)
+    rows = _rows(dataset, reader, labels, where) if dataset is not None else []
+    return tuple(row for row in rows if not reader.label or row.label != UNLABELLED)
+
+
+def _source(data: HubData) -> tuple[str, str, str]:
+    """Folder or ``user/name``, configuration and revision."""
+    name, _, revision = data.name.partition("@")
+    if Path(name).is_dir():
+        return name, "", revision
+    source, _, configuration = name.partition(":")
+    return source, configuration, revision
+
+
+def _folders(source: str) -> tuple[Path, ...]:
+    """Where photos lie that are files: the folder, or what was got from the hub, and what was unpacked."""
+    from datasets import config
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    if Path(source).is_dir():
+        own = [Path(source)]
+    else:  # the hub knows names in any case, and those of old datasets without a user
+        name = re.escape(source.replace("/", "--"))
+        pattern = re.compile(f"datasets--{'' if '/' in source else '(.*--)?'}{name}", re.IGNORECASE)
+        own = [path for path in Path(HF_HUB_CACHE).glob("datasets--*") if pattern.fullmatch(path.name)]
+    unpacked = (config.DOWNLOADED_DATASETS_PATH, config.EXTRACTED_DATASETS_PATH)
+    return tuple(Path(folder).resolve() for folder in (*own, *unpacked))
 
 
 def _loaded(data: HubData) -> Mapping[str, Any]:
     """The dataset's splits by name; images are left as the bytes of their files."""
     import datasets
 
-    name, _, revision = data.name.partition("@")
-    if Path(name).is_dir():
-        source, configuration = name, ""
-    else:
-        source, _, configuration = name.partition(":")
+    source, configuration, revision = _source(data)
     if data.stream is False and not _progress_wanted():
         datasets.disable_progress_bars()
     try:
@@ -159,7 +184,40 @@ def _columns(dataset: Any, data: HubData) -> tuple[str, str]:
     label = data.label_column or _only(features, datasets.ClassLabel, "label", data)
     if not image:
         raise DataError(f"{data.name} has no column of images, only {', '.join(features)}.")
+    if not _may_hold(features[image], datasets.Image, _IMAGE_TYPES):
+        raise DataError(f"Column {image} of {data.name} holds no images.", "Name another --image-column.")
+    if label and not _may_hold(features[label], datasets.ClassLabel, _LABEL_TYPES):
+        raise DataError(f"Column {label} of {data.name} holds no classes.", "Name another --label-column.")
     return image, label
+
+
+_IMAGE_TYPES = re.compile("(large_)?(binary|string)")
+_LABEL_TYPES = re.compile("(large_)?string|u?int[0-9]+|bool")
+"""Plain values that may be files or their names, and classes."""
+
+
+def _may_hold(feature: Any, kind: type, plain: re.Pattern[str]) -> bool:
+    """A column's type is `kind`, or one that `datasets` makes it from: a value, or the parts of a file."""
+    if isinstance(feature, Mapping):
+        return kind.__name__ == "Image" and "bytes" in feature
+    return isinstance(feature, kind) or plain.fullmatch(str(getattr(feature, "dtype", ""))) is not None
+
+
+def _taught(dataset: Any, classes: Callable[[], Sequence[str]], data: HubData) -> tuple[str, ...]:
+    """The teacher's classes, for a dataset that does not tell which column has its own."""
+    import datasets
+
+    try:
+        return tuple(classes())
+    except TrainError:
+        features = _features(dataset)
+        names = [n for n, kind in features.items() if _may_hold(kind, datasets.ClassLabel, _LABEL_TYPES)]
+        if not names:
+            raise
+        raise DataError(
+            f"{data.name} does not say which column has its classes, and there is no teacher.",
+            f"Name one with --label-column ({', '.join(names)}), or a teacher with --teacher.",
+        ) from None
 
 
 def _only(features: Mapping[str, Any], kind: type, what: str, data: HubData) -> str:
@@ -172,16 +230,17 @@ def _only(features: Mapping[str, Any], kind: type, what: str, data: HubData) -> 
 
 
 def _labels(dataset: Any, column: str, data: HubData) -> tuple[str, ...]:
-    """Names of the classes; none without a column of labels."""
-    if not column:
-        return ()
+    """Names of the classes in a column of labels."""
     feature = _features(dataset)[column]
     if hasattr(feature, "names"):
         return tuple(feature.names)
     if data.stream:
         raise DataError(f"Column {column} of {data.name} does not say which classes there are.",
                         "Leave out --stream.")  # fmt: skip
-    return tuple(map(str, sorted(set(dataset[column]))))
+    names = tuple(map(str, sorted(set(dataset[column]) - {None})))
+    if not names:
+        raise DataError(f"Column {column} of {data.name} is empty.", "Name another --label-column.")
+    return names
 
 
 def _undecoded(dataset: Any, column: str) -> Any:
@@ -190,20 +249,17 @@ def _undecoded(dataset: Any, column: str) -> Any:
     return dataset.cast_column(column, datasets.Image(decode=False))
 
 
-def _rows(dataset: Any, columns: tuple[str, str], labels: Sequence[str], where: str) -> list[HubRow]:
-    table = _undecoded(dataset, columns[0])
-    if not columns[1]:
-        given: list[Any] = [UNLABELLED] * len(table)
-    else:
-        given = list(table[columns[1]])
-    if not hasattr(_features(dataset).get(columns[1]), "names") and columns[1]:
+def _rows(dataset: Any, reader: RowReader, labels: Sequence[str], where: str) -> list[HubRow]:
+    table = _undecoded(dataset, reader.image)
+    given: list[Any] = list(table[reader.label]) if reader.label else [UNLABELLED] * len(table)
+    if reader.label and not hasattr(_features(dataset).get(reader.label), "names"):
         index = {label: number for number, label in enumerate(labels)}
-        given = [index.get(str(value), UNLABELLED) for value in given]
+        given = [None if value is None else index.get(str(value)) for value in given]
+    photos = replace(reader, label="")
+    names = [f"{where} no. {number}" for number in range(len(given))]
     return [
-        HubRow(
-            table, number, columns[0], f"{where} no. {number}", UNLABELLED if label is None else int(label)
-        )
-        for number, label in enumerate(given)
+        HubRow(table, number, photos, name, class_index(label, reader.classes, name))
+        for number, (name, label) in enumerate(zip(names, given, strict=True))
     ]
 
 
@@ -215,12 +271,12 @@ class _Streams:
     train: Any
     checking: Any
     test: Any
-    columns: tuple[str, str]
+    reader: RowReader
     labels: tuple[str, ...]
 
     def split(self, rule: SplitRule, memory_bytes: int) -> Split:
         """All photos that judge fit into `memory_bytes`, those of validation and of test half each."""
-        has_test = self.test is not None and self.columns[1] != ""
+        has_test = self.test is not None and self.reader.label != ""
         room = memory_bytes // 2 if has_test else memory_bytes
         count = self.data.epoch_photos or _stated_count(self.train)
         if not count:
@@ -243,20 +299,20 @@ class _Streams:
         if not all_fit:
             remarks.append(f"Tested on the first {len(test)} photos: more need --memory-mb.")
         stream = PhotoStream(
-            _undecoded(train, self.columns[0]), self.columns, count, f"{self.data.name} train"
+            _undecoded(train, self.reader.image), self.reader, count, f"{self.data.name} train"
         )
         return Split(
             self.labels, (), tuple(validation), stream=stream, test=tuple(test), remarks=tuple(remarks)
         )
 
     def _fitting(self, dataset: Any, part: str, room: int) -> tuple[list[BytesPhoto], bool]:
-        photos, all_fit = _fitting(dataset, self.columns, f"{self.data.name} {part}", room)
-        known = [photo for photo in photos if not self.columns[1] or photo.label != UNLABELLED]
+        photos, all_fit = _fitting(dataset, self.reader, f"{self.data.name} {part}", room)
+        known = [photo for photo in photos if not self.reader.label or photo.label != UNLABELLED]
         return known, all_fit
 
     def _check_mixed(self, validation: Sequence[BytesPhoto]) -> None:
         shown = len({photo.label for photo in validation})
-        if self.columns[1] and 2 * shown < min(len(self.labels), len(validation)):
+        if self.reader.label and 2 * shown < min(len(self.labels), len(validation)):
             raise DataError(
                 f"{self.data.name} has no validation split, and its first {len(validation)} photos show only "
                 f"{shown} of its {len(self.labels)} classes, so they cannot validate.",
@@ -270,14 +326,12 @@ def _stated_count(dataset: Any) -> int:
     return int(stated.num_examples or 0) if stated is not None else 0
 
 
-def _fitting(
-    dataset: Any, columns: tuple[str, str], where: str, memory_bytes: int
-) -> tuple[list[BytesPhoto], bool]:
+def _fitting(dataset: Any, reader: RowReader, where: str, memory_bytes: int) -> tuple[list[BytesPhoto], bool]:
     """As many photos of a split as `memory_bytes` hold, and whether that is all of them."""
     photos: list[BytesPhoto] = []
     held_bytes = 0
-    for number, row in enumerate(_undecoded(dataset, columns[0])):
-        photo = bytes_photo(row, columns, f"{where} no. {number}")
+    for number, row in enumerate(_undecoded(dataset, reader.image)):
+        photo = reader.photo(row, f"{where} no. {number}")
         held_bytes += len(photo.content)
         if photos and held_bytes > memory_bytes:
             return photos, False

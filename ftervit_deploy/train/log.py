@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
@@ -12,10 +13,21 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from ..errors import RecordError
 from ..files import cannot_write, write_atomic
+from ..jsonfile import count_in, number_in, objects_of_lines
 from ..plaintext import printable
+from .settings import MOST_EPOCHS
 
 LOG_NAME = "log.jsonl"
+_LOSS = (-1.0, 1e6)
+"""Nats; rounding takes a divergence a little below 0."""
+_RANGES = {
+    "loss": _LOSS, "val_loss": _LOSS, "val_divergence": _LOSS, "lr": (0.0, 1e6),
+    "val_top1": (0.0, 1.0), "val_agreement": (0.0, 1.0), "teacher_top1": (0.0, 1.0),
+    "zero_fraction": (0.0, 1.0), "seconds": (0.0, 1e12), "images_per_second": (0.0, 1e12),
+}  # fmt: skip
+"""Smallest and largest value of what an epoch's line says."""
 
 
 class JsonLog:
@@ -52,13 +64,44 @@ class JsonLog:
 
 
 def epochs_logged(folder: Path) -> list[dict[str, Any]]:
-    """The epoch lines of the log in a phase's folder; none where there is no log."""
-    return [line for line in _lines(folder / LOG_NAME) if line.get("kind") == "epoch"]
+    """`sound_epochs` of the log in a phase's folder; none where there is no log."""
+    return sound_epochs(_lines(folder / LOG_NAME))
+
+
+def sound_epochs(lines: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The epoch lines of a log, as far as their number is one.
+
+    None stands for whatever else a line does not say, or cannot mean: a top-1 of 50, a loss of 400 digits.
+    """
+    return [
+        {**line, **{name: number_in(line.get(name), *bounds) for name, bounds in _RANGES.items()}}
+        for line in lines
+        if line.get("kind") == "epoch" and count_in(line.get("epoch"), 1, MOST_EPOCHS)
+    ]
 
 
 def result_logged(folder: Path) -> dict[str, Any]:
     """The result line of the log in a phase's folder; empty where the phase has not ended."""
     return next((line for line in _lines(folder / LOG_NAME) if line.get("kind") == "result"), {})
+
+
+def photos_logged(folder: Path) -> dict[str, int]:
+    """How many photos a phase that has ended trained, was validated and tested with, and left out.
+
+    Raises:
+        RecordError: its log does not say so.
+    """
+    tested = result_logged(folder).get("tested")
+    said = configuration_logged(folder)
+    found = {kind: said.get(f"{kind}_photos") for kind in ("train", "validation", "guarded")}
+    found["test"] = tested.get("photos") if isinstance(tested, dict) else 0
+    counts = {kind: count_in(count, 0, 10**12) for kind, count in found.items()}
+    sound = {kind: count for kind, count in counts.items() if count is not None}
+    if sound.keys() != counts.keys() or not sound["validation"]:
+        raise RecordError(
+            f"{folder / LOG_NAME} does not say how many photos there were.", "Start again with --overwrite."
+        )
+    return sound
 
 
 def _finite(values: dict[str, Any]) -> dict[str, Any]:
@@ -75,23 +118,17 @@ def configuration_logged(folder: Path) -> dict[str, Any]:
 
 
 def _is_before(line: dict[str, Any], epochs: int, steps: int) -> bool:
+    """Epochs and progress whose number is none come too late as well."""
     if line.get("kind") == "epoch":
-        return bool(line["epoch"] <= epochs)
-    if line.get("kind") == "result":
-        return False
-    return line.get("kind") != "progress" or bool(line["step"] <= steps)
+        return count_in(line.get("epoch"), 1, epochs) is not None
+    if line.get("kind") == "progress":
+        return count_in(line.get("step"), 1, steps) is not None
+    return line.get("kind") != "result"
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    found = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            continue  # a line cut off by a kill
-    return found
+    """The last one may have been cut off by a kill."""
+    return list(objects_of_lines(path.read_bytes())) if path.exists() else []
 
 
 def duration(seconds: float) -> str:

@@ -41,11 +41,13 @@ from .records import Records
 from .settings import STUDENT_PHASES, PhaseSettings, RunMemory
 from .starts import BEST_NAME, Start
 from .state import (
+    START_AGAIN,
     Description,
     Progress,
     ResumableState,
     Tally,
     arrays_of,
+    naming_weights,
     read_run_checkpoint,
     write_checkpoint,
 )
@@ -190,6 +192,12 @@ class Phase:
     def _run(self) -> PhaseResult:
         if self.options.resume:
             self.progress = self.state.load()
+            if self.progress.tally.steps > self.trainer.steps:
+                raise TrainError(
+                    f"{self.state.path} is damaged: an epoch has {self.trainer.steps} steps, not "
+                    f"{self.progress.tally.steps}.",
+                    START_AGAIN,
+                )
             self.trainer.step = self.progress.step
         if self.main:
             self._clear()
@@ -271,7 +279,9 @@ class Phase:
             reporter.say(remark)
         self._tell_skipped(reporter)
         if self.split.guarded:
-            reporter.say(f"{self.split.guarded} photos beside validation groups are left out of training.")
+            are = "is" if self.split.guarded == 1 else "are"
+            guarded = counted(self.split.guarded, "photo")
+            reporter.say(f"{guarded} beside validation groups {are} left out of training.")
         unlabelled = sum(photo.label == UNLABELLED for photo in self.split.train)
         which = f" ({unlabelled} without labels)" if unlabelled else ""
         reporter.say(
@@ -287,7 +297,8 @@ class Phase:
             reporter.say(f"Skipped: {sentence}")
         self.told_skipped.update(new)
         if new:
-            reporter.say(f"{counted(len(self.told_skipped), 'photo')} could not be read and were left out.")
+            were = "was" if len(self.told_skipped) == 1 else "were"
+            reporter.say(f"{counted(len(self.told_skipped), 'photo')} could not be read and {were} left out.")
         return len(self.told_skipped)
 
     def _epoch(self, log: JsonLog | None, reporter: Reporter) -> None:
@@ -354,7 +365,8 @@ class Phase:
         self.accelerator.wait_for_everyone()
         arrays, description = read_run_checkpoint(self.folder / BEST_NAME)
         best = self.trainer.kept
-        load_arrays(best, arrays, ternary=False)
+        with naming_weights(str(self.folder / BEST_NAME)):
+            load_arrays(best, arrays, ternary=False)
         packed = None
         if self.settings.phase in STUDENT_PHASES and not scheme_named(self.memory.scheme).obstacle():
             packed = self.folder / PACKED_NAME

@@ -61,6 +61,14 @@ class Records:
                     self.writer.add_scalar(name, value, values["epoch"])
             self.writer.flush()
         if self.plot is not None and (last or time.monotonic() - self.drawn_at > PICTURE_EVERY_S):
-            logs = {name: epochs_logged(self.folder.parent / name) for name in PHASES}
+            logs = {name: _epochs(self.folder.parent / name) for name in PHASES}
             draw_curves({name: epochs for name, epochs in logs.items() if epochs}, self.plot)
             self.drawn_at = time.monotonic()
+
+
+def _epochs(folder: Path) -> list[dict[str, Any]]:
+    """Those in the log of a phase; none where it cannot be read, which must not stop another phase."""
+    try:
+        return epochs_logged(folder)
+    except OSError:
+        return []

@@ -7,18 +7,17 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from ..errors import TrainError
 from ..files import write_atomic
+from ..jsonfile import Count, Seconds, Share, Within, read_record, record_of
 from .findings import BASE_NAME, findings, points
 from .log import duration
 from .paired import Recognised
 
 RESULTS_NAME, TEXT_NAME = "results.json", "results.md"
 METHODS, ABLATIONS = "methods", "ablations"
-JUDGED = ("recognised", "phase1_recognised", "teacher_recognised")
-"""What of a Row names photos."""
+_Bytes = Annotated[int, Within(1, 1e12)]
 HEADINGS = ("scheme", "bytes", "image", "phase 1", "top-1", "engine", "to teacher", "zeros", "time")
 
 
@@ -49,6 +48,9 @@ class Row:
         epochs: trained, by phase.
         seconds: spent in epochs.
         task: fingerprint of what the models have in common, photos and teacher among it.
+
+    Raises:
+        ValueError: an unknown group, or other photos for one of those that were judged.
     """
 
     name: str
@@ -58,21 +60,28 @@ class Row:
     rules: tuple[str, ...]
     source: str
     left_out: str
-    bytes: int
-    image_bytes: int | None
+    bytes: _Bytes
+    image_bytes: _Bytes | None
     obstacle: str
-    phase1_top1: float | None
-    recovery_top1: float | None
-    top1: float
-    teacher_top1: float
+    phase1_top1: Share | None
+    recovery_top1: Share | None
+    top1: Share
+    teacher_top1: Share
     recognised: Recognised
     phase1_recognised: Recognised | None
     teacher_recognised: Recognised
-    engine_top1: float | None
-    zero_fraction: float | None
-    epochs: dict[str, int]
-    seconds: float
+    engine_top1: Share | None
+    zero_fraction: Share | None
+    epochs: dict[str, Count]
+    seconds: Seconds
     task: str
+
+    def __post_init__(self) -> None:
+        if self.group not in (METHODS, ABLATIONS):
+            raise ValueError(f"group: there is no {self.group!r}")
+        judged = (self.recognised, self.phase1_recognised, self.teacher_recognised)
+        if len({found.photos for found in judged if found is not None}) != 1:
+            raise ValueError("recognised: the model, its teacher and its phase 1 were judged by other photos")
 
     @property
     def score(self) -> float:
@@ -89,23 +98,18 @@ class Row:
         """The row whose attributes, as JSON has them, are among `values`.
 
         Raises:
-            ValueError, TypeError, KeyError: they are not those of a row.
+            ValueError: they are not those of a row.
         """
-        own = {attribute.name: values[attribute.name] for attribute in fields(Row)}
-        judged = {name: Recognised(**own[name]) for name in JUDGED if own[name] is not None}
-        return Row(**{**own, **judged, "rules": tuple(own["rules"])})
+        return record_of(Row, values)
 
     @staticmethod
     def read(path: Path) -> Row:
         """The row that `write` left.
 
         Raises:
-            TrainError: it cannot be read.
+            RecordError: it cannot be read.
         """
-        try:
-            return Row.of(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError, KeyError) as defect:
-            raise TrainError(f"{path} cannot be read ({defect}).", "Delete it and start again.") from None
+        return read_record(path, Row, "Delete it, and it is made again without training.")
 
     def write(self, path: Path) -> None:
         """Keep the row; it is there whole or not at all."""

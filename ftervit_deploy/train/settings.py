@@ -13,6 +13,7 @@ from ..files import write_atomic
 from ..jsonfile import Count, Within, read_record
 
 MEMORY_NAME = "run.json"
+MOST_EPOCHS, MOST_BATCH = 1_000_000, 1_000_000
 MOST_SEED = 2**63 - 1
 """PyTorch and JSON readers take no larger one."""
 

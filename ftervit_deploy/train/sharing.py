@@ -7,23 +7,56 @@ they counted. Every process draws the random numbers of the whole batch and uses
 from __future__ import annotations
 
 import hashlib
+import os
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
+from ..errors import ConfigError
+
 if TYPE_CHECKING:
     from accelerate import Accelerator
+
+_NUMBERS = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+"""Variables of a launcher that are numbers."""
+_UNSET = "Unset it, or let `accelerate launch` start the training."
+
+
+def process_count(environment: Mapping[str, str]) -> int:
+    """How many processes a launcher started, as its variables in `environment` say; 1 without a launcher.
+
+    Raises:
+        ConfigError: they are no numbers.
+    """
+    numbers = {name: environment[name] for name in _NUMBERS if environment.get(name)}
+    for name, text in numbers.items():
+        if not re.fullmatch("-1|[0-9]{1,5}", text):
+            raise ConfigError(f"{name} in the environment is {text[:40]!r}, which is no number.", _UNSET)
+    return max(1, int(numbers.get("WORLD_SIZE", "1")))
 
 
 def new_accelerator() -> Accelerator:
     """Accelerate's view of this process; without CUDA it computes on the CPU.
 
     Mixed precision is a setting of the phase, so that of the launcher does not count.
+
+    Raises:
+        ConfigError: the variables of a launcher are wrong, or the processes do not find each other.
     """
     from accelerate import Accelerator
 
-    return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="no")
+    count = process_count(os.environ)
+    try:
+        return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="no")
+    except (RuntimeError, ValueError) as error:
+        if count == 1:
+            raise
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        what = f"WORLD_SIZE in the environment is {count}, and the processes cannot find each other"
+        raise ConfigError(f"{what} ({reason[:200]}).", _UNSET) from None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from .initialise import build_student
 from .loop import Classifier
 from .model import DeiT, load_arrays, start_student, ternary_parameter_rules
 from .settings import PhaseSettings, RunMemory
-from .state import arrays_of, read_run_checkpoint
+from .state import arrays_of, naming_weights, read_run_checkpoint
 
 BEST_NAME = "best.safetensors"
 
@@ -71,23 +71,24 @@ def start_of(
         return _teacher_start(arch, labels, settings, sources, _guide(out, arch, labels))
     own = out / "teacher" / BEST_NAME
     taught = _weights(sources.teacher, own, "teacher")
-    _check_same_shape(taught.architecture, arch, memory.preset)
+    _check_same_shape(taught, arch, memory.preset)
     _check_same_classes(taught, labels, "The teacher")
     if taught.ternary or (taught.scheme_stated and taught.scheme != "fp32"):
         what = "is ternary" if taught.ternary else f"is a student of scheme {taught.scheme}"
-        raise TrainError(f"{sources.teacher} {what} and can be no teacher.", "Name FP32 weights.")
+        raise TrainError(f"{taught.origin} {what} and can be no teacher.", "Name FP32 weights.")
     teacher = build_student(arch, SCHEMES["fp32"])
-    load_arrays(teacher, taught.arrays, ternary=False)
+    with naming_weights(taught.origin):
+        load_arrays(teacher, taught.arrays, ternary=False)
     student = build_student(arch, scheme, settings.seed)
     if settings.phase == "training" and not sources.init:
         start_student(student, taught.arrays)
     else:
         found = _weights(sources.init, out / "training" / BEST_NAME, "training")
-        _check_same_shape(found.architecture, arch, memory.preset)
+        _check_same_shape(found, arch, memory.preset)
         _check_same_classes(found, labels, "The student to start from")
-        _check_same_scheme(found.scheme, scheme.name)
-        arrays = latent_arrays(student, found.arrays) if found.ternary else found.arrays
-        start_student(student, arrays)
+        _check_same_scheme(found, scheme.name)
+        with naming_weights(found.origin):
+            start_student(student, latent_arrays(student, found.arrays) if found.ternary else found.arrays)
     weights = {
         "a teacher": digest_of(arrays_of(teacher)),
         "weights to start with": digest_of(arrays_of(student)),
@@ -122,10 +123,11 @@ def latent_arrays(model: DeiT, arrays: Mapping[str, np.ndarray]) -> dict[str, np
     return latent
 
 
-def _check_same_scheme(found: str, wanted: str) -> None:
-    if found not in (wanted, "fp32"):
+def _check_same_scheme(found: _Weights, wanted: str) -> None:
+    if found.scheme not in (wanted, "fp32"):
         raise TrainError(
-            f"The checkpoint was trained with scheme {found}, not {wanted}.", f"Give --scheme {found}."
+            f"{found.origin} was trained with scheme {found.scheme}, not {wanted}.",
+            f"Give --scheme {found.scheme}.",
         )
 
 
@@ -159,10 +161,11 @@ def _guide(out: Path, arch: Architecture, labels: Sequence[str]) -> GuideNet | N
     if not path.exists():
         return None
     found = _weights("", path, "guide")
-    _check_same_shape(found.architecture, arch, "this run's preset")
+    _check_same_shape(found, arch, "this run's preset")
     _check_same_classes(found, labels, "The guide")
     guide = GuideNet(arch)
-    load_arrays(guide, found.arrays, ternary=False)
+    with naming_weights(found.origin):
+        load_arrays(guide, found.arrays, ternary=False)
     return guide
 
 
@@ -176,11 +179,13 @@ def _teacher_start(
         return Start(model, guide, Preprocessing(), sources, guided)
     weights = _weights(sources.init, Path(), "teacher")
     found, arrays = weights.architecture, weights.arrays
-    _check_same_shape(found.with_classes(arch.classes), arch, "this run's preset")
+    same_head = replace(weights, architecture=found.with_classes(arch.classes))
+    _check_same_shape(same_head, arch, "this run's preset")
     if found.classes != arch.classes or not weights.knows(labels):  # another task: its head does not serve
         fresh = arrays_of(model)
         arrays = {**arrays, "head.weight": fresh["head.weight"], "head.bias": fresh["head.bias"]}
-    load_arrays(model, arrays, ternary=False)
+    with naming_weights(weights.origin):
+        load_arrays(model, arrays, ternary=False)
     digests = {**guided, "weights to start with": digest_of(arrays_of(model))}
     return Start(model, guide, weights.preprocessing, sources, digests)
 
@@ -190,10 +195,12 @@ class _Weights:
     """What a phase takes from a checkpoint; see `checkpoint.Checkpoint`.
 
     Attributes:
+        origin: the file, or what the user named.
         labels: those that the file states; empty where it does not.
         scheme_stated: the file says it.
     """
 
+    origin: str
     arrays: dict[str, np.ndarray]
     architecture: Architecture
     preprocessing: Preprocessing
@@ -215,14 +222,13 @@ def _weights(source: str, own: Path, phase: str) -> _Weights:
         found = read_checkpoint(source)
         labels = found.labels if "labels" in found.stated else ()
         return _Weights(
-            found.dense(), found.architecture, found.preprocessing, labels, found.scheme,
+            source, found.dense(), found.architecture, found.preprocessing, labels, found.scheme,
             "scheme" in found.stated, found.ternary,
         )  # fmt: skip
     if not own.exists():
         raise TrainError(f"There is no checkpoint {own}.", f"Run `ftervit train --phase {phase}` first.")
-    arrays, description = read_run_checkpoint(own)
-    about = description
-    return _Weights(arrays, about.architecture, about.preprocessing, about.labels, about.scheme)
+    arrays, about = read_run_checkpoint(own)
+    return _Weights(str(own), arrays, about.architecture, about.preprocessing, about.labels, about.scheme)
 
 
 def _check_same_classes(weights: _Weights, labels: Sequence[str], whose: str) -> None:
@@ -235,11 +241,11 @@ def _check_same_classes(weights: _Weights, labels: Sequence[str], whose: str) ->
     )
 
 
-def _check_same_shape(found: Architecture, wanted: Architecture, preset: str) -> None:
+def _check_same_shape(found: _Weights, wanted: Architecture, preset: str) -> None:
     for name, value in asdict(wanted).items():
-        other = getattr(found, name)
+        other = getattr(found.architecture, name)
         if other != value:
             raise TrainError(
-                f"The checkpoint has {name} {other}, but {preset} with these photos has {value}.",
+                f"{found.origin} has {name} {other}, but {preset} with these photos has {value}.",
                 "Use weights of the same architecture and classes.",
             )

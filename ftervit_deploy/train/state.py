@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -15,11 +17,16 @@ from safetensors.numpy import save
 from torch import Tensor, nn
 
 from ..architecture import Architecture, Preprocessing
-from ..errors import TrainError
+from ..checkpoint.statements import from_metadata
+from ..errors import CheckpointError, TrainError
 from ..files import write_atomic
+from ..jsonfile import Count, Seconds, Share, Within, json_object, record_of
+from ..schemes import SCHEMES
 from .settings import setting_defaults
 
 LATENT_FORMAT = "latent-float-1"
+TRAIN_AGAIN = "Train that phase again."
+START_AGAIN = "Start again with --overwrite."
 
 
 def arrays_of(model: nn.Module) -> dict[str, np.ndarray]:
@@ -70,20 +77,38 @@ class Description:
         """The inverse of `metadata`.
 
         Raises:
-            KeyError, ValueError, TypeError: the metadata are not ours.
+            ValueError, CheckpointError: the metadata are not ours, or contradict each other.
         """
-        preprocessing = json.loads(metadata["ftervit.preprocessing"])
-        preprocessing["mean"] = tuple(preprocessing["mean"])
-        preprocessing["std"] = tuple(preprocessing["std"])
-        return Description(
-            Architecture(**json.loads(metadata["ftervit.architecture"])),
-            tuple(json.loads(metadata["ftervit.labels"])),
-            Preprocessing(**preprocessing),
-            metadata["ftervit.scheme"],
-            metadata["ftervit.phase"],
-            int(metadata["ftervit.epoch"]),
-            float(metadata["ftervit.accuracy"]) if "ftervit.accuracy" in metadata else None,
+        stated = from_metadata(metadata)
+        arch, labels, preprocessing = stated.architecture, stated.labels, stated.preprocessing
+        if arch is None or labels is None or preprocessing is None:
+            raise ValueError("it does not say its architecture, labels and preprocessing")
+        if len(labels) != arch.classes:
+            raise ValueError(f"it has {len(labels)} labels for {arch.classes} classes")
+        accuracy = metadata.get("ftervit.accuracy")
+        known = record_of(
+            _Trained,
+            {
+                **{name: metadata.get(f"ftervit.{name}") for name in ("scheme", "phase")},
+                "epoch": int(metadata.get("ftervit.epoch", "")),
+                "accuracy": None if accuracy is None else float(accuracy),
+            },
         )
+        return Description(arch, labels, preprocessing, **vars(known))
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """What of a `Description` is text or a number."""
+
+    scheme: str
+    phase: str
+    epoch: Count
+    accuracy: Share | None
+
+    def __post_init__(self) -> None:
+        if self.scheme not in SCHEMES:
+            raise ValueError(f"scheme: there is no {self.scheme!r}")
 
 
 def write_checkpoint(path: Path, arrays: Mapping[str, np.ndarray], description: Description) -> None:
@@ -92,25 +117,54 @@ def write_checkpoint(path: Path, arrays: Mapping[str, np.ndarray], description: 
 
 
 def read_run_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], Description]:
-    """A checkpoint that `write_checkpoint` wrote.
+    """A checkpoint that `write_checkpoint` wrote: float32 arrays by name, all finite, and what they are.
 
     Raises:
         TrainError: damaged, or not one of ours.
     """
-    arrays, metadata = _read_safetensors(path)
+    arrays, metadata = _read_safetensors(path, TRAIN_AGAIN)
     try:
+        _check_finite(arrays)
         return arrays, Description.from_metadata(metadata)
-    except (KeyError, ValueError, TypeError) as defect:
-        raise TrainError(f"{path} is no checkpoint of `ftervit train` ({defect}).") from None
+    except (ValueError, CheckpointError) as defect:
+        raise _damaged(path, defect, TRAIN_AGAIN) from None
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+@contextmanager
+def naming_weights(origin: str) -> Iterator[None]:
+    """Put `origin`, where weights are from, into what is wrong with their tensors."""
+    try:
+        yield
+    except CheckpointError as error:
+        hint = error.hint or "Name others, or train them again."
+        raise CheckpointError(f"{origin}: {error.what}", hint) from None
+
+
+def _damaged(path: Path, defect: Exception, hint: str) -> TrainError:
+    if isinstance(defect, CheckpointError):
+        return TrainError(f"{path}: {defect.what}", hint)
+    return TrainError(f"{path} is damaged ({defect}).", hint)
+
+
+def _check_finite(arrays: Mapping[str, np.ndarray]) -> None:
+    """Raises ValueError where a number is none."""
+    name = next((name for name, array in arrays.items() if not np.isfinite(array).all()), None)
+    if name is not None:
+        raise ValueError(f"tensor {name} holds values that are not finite")
+
+
+def _read_safetensors(path: Path, hint: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Float32 arrays by name, and the metadata; `hint` is the way out where they cannot be had."""
     try:
         with safe_open(path, framework="numpy") as file:
             names = list(file.keys())
+            for name in names:
+                dtype = file.get_slice(name).get_dtype()
+                if dtype != "F32":
+                    raise ValueError(f"tensor {name} is {dtype}, not F32")
             return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
-    except (OSError, SafetensorError) as defect:
-        raise TrainError(f"{path} cannot be read ({defect}).", "Train that phase again.") from None
+    except (OSError, ValueError, SafetensorError) as defect:
+        raise TrainError(f"{path} cannot be read ({defect}).", hint) from None
 
 
 @dataclass
@@ -124,10 +178,10 @@ class Tally:
         seconds: that it took.
     """
 
-    steps: int = 0
-    photos: int = 0
+    steps: Count = 0
+    photos: Count = 0
     loss_sum: float = 0.0
-    seconds: float = 0.0
+    seconds: Seconds = 0.0
 
     @property
     def loss(self) -> float:
@@ -155,24 +209,14 @@ class Progress:
         tally: what has been done of the epoch after the complete ones.
     """
 
-    epoch: int = 0
-    step: int = 0
-    best_epoch: int = 0
-    best_top1: float = -1.0
-    best_loss: float = float("inf")
-    seconds: float = 0.0
+    epoch: Count = 0
+    step: Count = 0
+    best_epoch: Count = 0
+    best_top1: Annotated[float, Within(-1, 1)] = -1.0
+    best_loss: Annotated[float, Within(-math.inf, math.inf)] = math.inf
+    seconds: Seconds = 0.0
     finished: bool = False
     tally: Tally = field(default_factory=Tally)
-
-    @staticmethod
-    def from_json(text: str) -> Progress:
-        """The inverse of ``json.dumps(asdict(progress))``.
-
-        Raises:
-            ValueError, TypeError: it is not.
-        """
-        values = json.loads(text)
-        return Progress(**{**values, "tally": Tally(**values.get("tally", {}))})
 
 
 class ResumableState:
@@ -229,14 +273,18 @@ class ResumableState:
         """
         if not self.path.exists():
             raise TrainError(f"There is nothing to resume in {self.path.parent}.", "Start without --resume.")
-        arrays, metadata = _read_safetensors(self.path)
+        arrays, metadata = _read_safetensors(self.path, START_AGAIN)
         try:
-            self._check_configuration(json.loads(metadata["ftervit.configuration"]))
-            self._check_weights(json.loads(metadata.get("ftervit.weights", "{}")))
-            progress = Progress.from_json(metadata["ftervit.progress"])
+            lacking = {f"ftervit.{name}" for name in ("configuration", "progress")} - metadata.keys()
+            if lacking:
+                raise ValueError(f"it lacks {', '.join(sorted(lacking))}")
+            self._check_configuration(json_object(metadata["ftervit.configuration"]))
+            self._check_weights(json_object(metadata.get("ftervit.weights", "{}")))
+            progress = record_of(Progress, json_object(metadata["ftervit.progress"]))
+            _check_finite(arrays)
             self._restore(arrays)
-        except (KeyError, ValueError, TypeError, RuntimeError) as defect:
-            raise TrainError(f"{self.path} is damaged ({defect}).", "Start again with --overwrite.") from None
+        except (ValueError, RuntimeError) as defect:
+            raise _damaged(self.path, defect, START_AGAIN) from None
         return progress
 
     def _check_configuration(self, saved: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from PIL import Image
 
 from ..errors import DataError
-from ..photos import load_photo_bytes
+from ..photos import load_photo_bytes, read_photo_file
 from .photosets import UNLABELLED, Batch, Decode, EpochPlan, ahead
 from .sharing import Part
 
@@ -24,26 +25,78 @@ SHUFFLE_BUFFER = 2048
 
 @dataclass(frozen=True)
 class BytesPhoto:
-    """A photo as a file in memory; see `photosets.Stored`."""
+    """A photo as a file in memory; see `photosets.Stored`.
+
+    Attributes:
+        problem: why the file was not read, a sentence; empty where it was.
+    """
 
     name: str
     label: int
     content: bytes
+    problem: str = ""
 
     def load(self) -> Image.Image:
         """See `photosets.Stored`."""
+        if self.problem:
+            raise DataError(self.problem)
         return load_photo_bytes(self.name, self.content)
 
 
-def bytes_photo(row: Mapping[str, Any], columns: tuple[str, str], name: str) -> BytesPhoto:
-    """A row of a dataset as a photo; `columns` are those of image and label, the latter "" for none."""
-    stored = row[columns[0]] or {}
-    content = stored.get("bytes")
-    if content is None and stored.get("path"):
-        with open(stored["path"], "rb") as file:
-            content = file.read()
-    label = row[columns[1]] if columns[1] else UNLABELLED
-    return BytesPhoto(name, UNLABELLED if label is None else int(label), content or b"")
+def class_index(label: int | None, classes: int, name: str) -> int:
+    """The class of a row called `name`, from what its column of labels holds; null and -1 are UNLABELLED.
+
+    Raises:
+        DataError: it is none of `classes`.
+    """
+    if label is None or label == UNLABELLED:
+        return UNLABELLED
+    if not 0 <= label < classes:
+        raise DataError(
+            f"{name} has the label {label}, and there are {classes} classes.",
+            "Mend the dataset, or name another --label-column.",
+        )
+    return int(label)
+
+
+@dataclass(frozen=True)
+class RowReader:
+    """How a row of a dataset becomes a photo.
+
+    Attributes:
+        image, label: columns; `label` is "" where there is none.
+        classes: how many there are.
+        folders: where a file must lie that a row names instead of holding it: those of the dataset itself,
+            not empty, without links on their way.
+    """
+
+    image: str
+    label: str
+    folders: tuple[Path, ...]
+    classes: int = 0
+
+    def photo(self, row: Mapping[str, Any], name: str) -> BytesPhoto:
+        """The photo of a row, which is called `name`; one that cannot be read says so when it is loaded.
+
+        Raises:
+            DataError: see `class_index`.
+        """
+        stored = row[self.image] or {}
+        known = class_index(row[self.label], self.classes, name) if self.label else UNLABELLED
+        content, path = stored.get("bytes"), stored.get("path")
+        if content is not None or not path:
+            return BytesPhoto(name, known, content or b"")
+        try:
+            return BytesPhoto(name, known, self._file(path))
+        except (DataError, OSError, ValueError, RuntimeError) as defect:  # ValueError: of names that are none
+            reason = defect.what if isinstance(defect, DataError) else f"{path} cannot be read."
+            return BytesPhoto(name, known, b"", f"{name} is no readable photo: {reason}")
+
+    def _file(self, path: str) -> bytes:
+        file = Path(self.folders[0], path).resolve()
+        if not any(file.is_relative_to(folder) for folder in self.folders):
+            raise DataError(f"{path} is no file of the dataset.")
+        return read_photo_file(file)
 
 
 @dataclass(frozen=True)
@@ -52,13 +105,13 @@ class PhotoStream:
 
     Attributes:
         dataset: a `datasets.IterableDataset` whose images are not decoded.
-        columns: of image and label.
+        reader: of its rows.
         count: photos of an epoch; the stream starts again where it ends earlier.
         name: of the dataset.
     """
 
     dataset: Any
-    columns: tuple[str, str]
+    reader: RowReader
     count: int
     name: str
 
@@ -110,15 +163,16 @@ class StreamSet:
         if plan.share.processes > 1:
             shuffled = split_dataset_by_node(shuffled, plan.share.rank, plan.share.processes)
         for number, row in enumerate(shuffled.repeat(None)):
-            path = (row[self.stream.columns[0]] or {}).get("path")
+            path = (row[self.stream.reader.image] or {}).get("path")
             name = f"{self.stream.name}, {path or f'no. {number} of shuffled epoch {plan.epoch}'}"
-            yield bytes_photo(row, self.stream.columns, name)
+            yield self.stream.reader.photo(row, name)
 
     def _attempt(self, photo: BytesPhoto) -> np.ndarray | None:
         try:
             return self.decode(photo)
         except DataError as defect:
-            digest = hashlib.sha256(photo.content).digest()
+            told = photo.content or photo.problem.encode("utf-8", "backslashreplace")
+            digest = hashlib.sha256(told).digest()
             if digest not in self._unreadable:  # it comes again in every epoch, at another place
                 self._unreadable.add(digest)
                 self.skipped.append(defect.what)

@@ -349,6 +349,8 @@ def test_photos_and_teacher_may_not_change_under_a_comparison(
     [
         (["--schemes", "fp32"], "Only the teacher, fp32, is left"),
         (["--schemes", "int3"], "no scheme 'int3'"),
+        (["--schemes", "int8,ftervt-s8"], "Did you mean 'ftervit-s8'?"),
+        (["--schemes", "int8", "--split", "groups:" + "9" * 5000], "no split 'groups:9999"),
         (["--schemes", "int8", "--recover-from", "1,9"], "names epoch 9, and phase 1 has 2"),
         (["--schemes", "int8", "--recover-from", "1,x"], "no list of epochs"),
         (["--schemes", "int8", "--preset", "huge"], "no preset 'huge'"),
@@ -405,20 +407,40 @@ def test_damaged_records_are_refused(
     path = out / "int8" / "row.json"
     row = json.loads(path.read_text())
     photos = row["recognised"]["photos"]
-    for damage in ("{", json.dumps({**row, "recognised": {"photos": photos, "digits": "f"}})):
+    one = {"photos": 1, "digits": "80"}
+    for damage in (
+        "{", "[" * 100_000, "{}", *(json.dumps({**row, **wrong}) for wrong in (
+            {"recognised": {"photos": photos, "digits": "f"}}, {"recognised": None}, {"recognised": one},
+            {"phase1_recognised": one}, {"bytes": "x"}, {"bytes": 0}, {"seconds": float("nan")}, {"top1": 50},
+            {"engine_top1": "x"}, {"rules": 5}, {"epochs": {"training": "x"}}, {"group": "zzz"},
+        ))
+    ):  # fmt: skip
         path.write_text(damage)
         assert _compare(photo_folder, out, "--schemes", "int8") == 2
         assert "row.json cannot be read" in capsys.readouterr().err
+    path.write_text(json.dumps({**row, "name": "ftervit"}))
+    assert _compare(photo_folder, out, "--schemes", "int8") == 2
+    assert "int8/row.json is that of ftervit" in capsys.readouterr().err
     fewer = {"photos": photos - 8, "digits": row["recognised"]["digits"][2:]}
     (out / "tervit").mkdir()
-    other = {**row, "name": "tervit", "recognised": fewer}
+    judged = ("recognised", "phase1_recognised", "teacher_recognised")
+    other = {**row, "name": "tervit", **dict.fromkeys(judged, fewer)}
     path.write_text(json.dumps(row))
     (out / "tervit" / "row.json").write_text(json.dumps(other))
     assert _compare(photo_folder, out, "--schemes", "int8,tervit") == 2
     assert f"judged by {photos} photos and tervit by {photos - 8}" in capsys.readouterr().err
-    (out / "comparison.json").write_text("[]")
+    log = out / "int8" / "recovery" / "log.jsonl"
+    log.write_text("5")
     assert _compare(photo_folder, out, "--schemes", "int8") == 2
-    assert "comparison.json cannot be read" in capsys.readouterr().err
+    assert "log.jsonl does not say how many photos there were" in capsys.readouterr().err
+    for damage in (
+        "[]",
+        '{"commands": 5, "task": {}}',
+        '{"commands": [], "task": ' + '{"a":' * 900 + "1" + "}" * 901,
+    ):
+        (out / "comparison.json").write_text(damage)
+        assert _compare(photo_folder, out, "--schemes", "int8") == 2
+        assert "comparison.json cannot be read" in capsys.readouterr().err
 
 
 def test_overwrite_forgets_nothing_but_the_comparison(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,6 +84,30 @@ def test_every_colour_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
 def test_sixteen_bit_greys_are_scaled_not_clipped(tmp_path: Path) -> None:
     Image.fromarray(np.full((4, 4), 0x8000, dtype=np.uint16)).save(tmp_path / "grey.png")
     assert np.asarray(load_photo(tmp_path / "grey.png")).max() == 0x80
+
+
+@pytest.mark.parametrize(
+    ("dtype", "white"), [(np.float32, 1), (np.float32, 255), (np.int32, 255), (np.int32, 65_535)]
+)
+def test_greys_of_32_bits_are_scaled_by_the_white_that_holds_them(
+    tmp_path: Path, dtype: type, white: int
+) -> None:
+    ramp = np.linspace(0, white, 256).reshape(16, 16)
+    Image.fromarray(ramp.astype(dtype)).save(tmp_path / "grey.tif")
+    np.testing.assert_array_equal(
+        np.asarray(load_photo(tmp_path / "grey.tif"))[..., 1].ravel(), np.arange(256)
+    )
+
+
+@pytest.mark.parametrize(
+    "greys", [[-1.0, 1.0], [0.0, 4e3], [0.0, np.nan], np.array([0, 65_536]), np.array([-1, 255])]
+)
+def test_greys_of_32_bits_without_a_clear_white_are_refused(tmp_path: Path, greys: Any) -> None:
+    values = np.array([greys])
+    kept = values.astype(np.float32 if values.dtype.kind == "f" else np.int32)
+    Image.fromarray(kept).save(tmp_path / "grey.tif")
+    with pytest.raises(DataError, match=r"grey\.tif has greys from .* which leaves open what white is"):
+        load_photo(tmp_path / "grey.tif")
 
 
 def _defective(folder: Path) -> dict[str, Path]:

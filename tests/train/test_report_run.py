@@ -18,6 +18,7 @@ from ftervit_deploy.photos import LabelledPhoto
 from ftervit_deploy.publish import publication
 from ftervit_deploy.report import Missing, Report, Request, gather, open_subject, render
 from ftervit_deploy.report.contents import Accuracy, Filters, Importance, Rollout
+from ftervit_deploy.report.photographs import chosen_photos
 from ftervit_deploy.report.rows import with_rows
 from ftervit_deploy.train.data import SplitRule, split_photos
 from ftervit_deploy.train.starts import Sources
@@ -65,6 +66,18 @@ def test_test_photos_are_what_a_run_is_measured_on(run: Callable[..., Any], tmp_
     assert report.accuracy.images == 9
     assert "9 test photos of data" in report.accuracy.evidence
     assert isinstance(report.importance, Importance)
+
+
+def test_photos_outside_the_data_are_not_shown(run: Callable[..., Any], tmp_path: Path) -> None:
+    """Whoever made the run may have listed any photo of this disk."""
+    data = write_photos(tmp_path / "data", per_class=8)
+    secret = write_photos(tmp_path / "secret", classes=1, per_class=1) / "sign0" / "IMG_1.png"
+    for phase in ("teacher", "training"):
+        run(phase, data=data, epochs=1)
+    names = ["../secret/sign0/IMG_1.png", str(secret), "sign0/\0", "sign0/IMG_1.png"]
+    (tmp_path / "run" / "split.json").write_text(json.dumps({"validation": names}))
+    chosen = chosen_photos((), open_subject(str(tmp_path / "run")), 9)
+    assert [photo.path for photo in chosen] == [data / "sign0" / "IMG_1.png"]
 
 
 def test_photos_that_training_skipped_are_no_obstacle(run: Callable[..., Any], tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,40 @@ def test_mistakes_get_one_sentence(
     assert "There is no folder" in _error(capsys, photo_folder, *out, "--unlabelled", tmp_path / "nowhere")
     assert "is none of .png" in _error(capsys, photo_folder, *out, "--plot", tmp_path / "curves.txt")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["cup\u00a0red", "pen\u200c", "x" * 201])
+@pytest.mark.parametrize("command", ["train --phase teacher", "compare"])
+def test_a_class_that_cannot_be_packed_is_named_before_training(
+    name: str, command: str, tiny_preset: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_photos(tmp_path / "data")
+    (data / "sign1").rename(data / name)
+    out = tmp_path / "out"
+    assert main([*command.split(), str(data), "--preset", tiny_preset, "--out", str(out)]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert re.search(r"The class name '(cup\\xa0red|pen\\u200c|x{60}…)' (has|is longer)", told)
+    assert "Rename its folder, or the class in the dataset." in told
+    assert not list(tmp_path.rglob("log.jsonl"))
+
+
+def test_a_class_of_a_dataset_that_cannot_be_packed_is_named(
+    tiny_preset: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = pytest.importorskip("dataset_files")
+    files.keep_cache_in(tmp_path / "cache", monkeypatch)
+    folder = files.write_rows(tmp_path / "d", 12, {}, ("cup", "pen\x1b[31m"))
+    assert r"'pen\x1b[31m' has a character that does not print, U+001B" in _error(
+        capsys,
+        f"hub:{folder}",
+        "--phase",
+        "teacher",
+        "--preset",
+        tiny_preset,
+        "--out",
+        tmp_path / "out",
+        *FAST,
+    )
 
 
 def test_test_photos_are_looked_at_when_a_phase_has_ended(

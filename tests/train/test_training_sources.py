@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import write_photos
-from dataset_files import CLASSES, keep_cache_in, write_dataset
+from dataset_files import CLASSES, keep_cache_in, write_dataset, write_rows
 
 torch = pytest.importorskip("torch", reason='install PyTorch: pip install "ftervit[train]"')
 datasets = pytest.importorskip("datasets", reason='install datasets: pip install "ftervit[datasets]"')
@@ -98,7 +99,8 @@ def test_a_dataset_trains_a_teacher_and_its_student(
     assert main(["train", f"hub:{folder}", "--phase", "teacher", *flags]) == 0
     told = capsys.readouterr().err
     assert "is not a readable photo" in told
-    assert "could not be read" in told
+    counted = "1 photo could not be read and was" if stream else "2 photos could not be read and were"
+    assert f"{counted} left out." in told
     assert main(["train", "--phase", "training", "--out", out, "--epochs", "1", "--json"]) == 0
     payload = json.loads(capsys.readouterr().out)
     assert Path(payload["packed"]).exists()
@@ -128,6 +130,32 @@ def test_a_damaged_photo_of_a_stream_is_named_once_and_teaches_nothing(tmp_path:
             brightest = batch.images.float().mean(dim=(2, 3)).argmax(dim=1)
             assert brightest.tolist() == batch.labels.tolist(), "every label is that of its own photo"
     assert len(opened.skipped) == 1
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["downloaded", "streamed"])
+def test_a_row_names_files_of_its_dataset_alone(stream: bool, tmp_path: Path) -> None:
+    """A dataset may come from anywhere; what it names must not be any file of this disk, or never end."""
+    folder = tmp_path / "d"
+    secret = write_photos(tmp_path / "secret", classes=1, per_class=1) / "sign0" / "IMG_1.png"
+    inside = write_photos(folder / "own", classes=1, per_class=1) / "sign0" / "IMG_1.png"
+    os.mkfifo(folder / "pipe")
+    (folder / "link.png").symlink_to(secret)
+    kept = [str(inside), "own/sign0/IMG_1.png"]
+    bad = [str(secret), "../secret/sign0/IMG_1.png", str(folder / "link.png"), str(folder / "pipe"),
+           "/dev/zero", "nowhere.png", "a\0b", "hf://datasets/user/name/a.png"]  # fmt: skip
+    write_rows(folder, 24, dict(enumerate([*kept, *bad])))
+    split = _split(folder, stream=stream, epoch_photos=24 if stream else 0)
+    found = [*split.validation, *split.train]
+    if stream:
+        opened = split.stream.opened(
+            lambda source: np.asarray(source.load()).transpose(2, 0, 1)[:, :9, :9], 1
+        )
+        assert len(list(opened.epoch(EpochPlan(3, 1, 6)))) == 4
+    photos = open_photos(found, lambda source: np.asarray(source.load())[:9, :9], 10**9, 1)
+    skipped = {*photos.skipped, *(opened.skipped if stream else ())}
+    assert len(skipped) == len(bad)
+    for path in bad:
+        assert any(path in said and " is no readable photo: " in said for said in skipped)
 
 
 def test_methods_are_compared_on_a_stream(
