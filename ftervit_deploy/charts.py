@@ -298,6 +298,10 @@ def _plain(axes: Any) -> None:
 def _save(figure: Any, path: Path) -> None:
     import io
 
-    content = io.BytesIO()
-    figure.savefig(content, format=path.suffix.lower()[1:], dpi=150)
+    from matplotlib import rc_context
+
+    content, kind = io.BytesIO(), path.suffix.lower()[1:]
+    dateless = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
+    with rc_context({"svg.hashsalt": "ftervit"}):  # the same drawing has the same bytes
+        figure.savefig(content, format=kind, dpi=150, metadata=dateless)
     write_atomic(path, content.getvalue())

@@ -44,3 +44,10 @@ def test_sizes_are_written_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     ticks = zip(axes.get_xticks(), axes.get_xticklabels(), strict=True)
     shown = [label.get_text() for at, label in ticks if low < at < high]
     assert shown == ["200", "500", "1,000", "2,000", "5,000"]
+
+
+@pytest.mark.parametrize("kind", ["svg", "pdf", "png"])
+def test_the_same_drawing_has_the_same_bytes(kind: str, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        draw_comparison([CURVE], [Placed("small", 300_000, 0.8)], tmp_path / f"{name}.{kind}")
+    assert (tmp_path / f"one.{kind}").read_bytes() == (tmp_path / f"two.{kind}").read_bytes()
