@@ -55,3 +55,11 @@ def run(tiny_preset: str, photo_folder: Path, tmp_path: Path) -> Callable[..., A
         return run_phase(out, remembered, replace(PHASES[phase], **chosen), sources, how)
 
     return run
+
+
+@pytest.fixture
+def phases(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """(entry, phase) of everything that a comparison trains or continues."""
+    from comparing import note_phases
+
+    return note_phases(monkeypatch)

@@ -10,7 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason='install PyTorch: pip install "ftervit[train]"')
 
-from comparing import BUDGET, compare, note_phases, results_in, without_times  # noqa: E402
+from comparing import BUDGET, compare, results_in, without_times  # noqa: E402
 from training_photos import write_photos  # noqa: E402
 
 from ftervit_deploy.architecture import PRESETS, Preprocessing  # noqa: E402
@@ -21,12 +21,6 @@ from ftervit_deploy.train import judging, loop  # noqa: E402
 from ftervit_deploy.train.data import SplitRule  # noqa: E402
 from ftervit_deploy.train.data import split_photos as data_split  # noqa: E402
 from ftervit_deploy.train.paired import Recognised  # noqa: E402
-
-
-@pytest.fixture
-def phases(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """See `note_phases`."""
-    return note_phases(monkeypatch)
 
 
 def test_all_methods_and_ablations_stand_in_one_table(

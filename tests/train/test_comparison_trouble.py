@@ -12,18 +12,12 @@ import pytest
 
 torch = pytest.importorskip("torch", reason='install PyTorch: pip install "ftervit[train]"')
 
-from comparing import BUDGET, compare, note_phases, results_in  # noqa: E402
+from comparing import BUDGET, compare, results_in  # noqa: E402
 from training_photos import write_photos  # noqa: E402
 
 from ftervit_deploy.cli import main  # noqa: E402
 from ftervit_deploy.train import loop  # noqa: E402
 from ftervit_deploy.train.guarding import alone_in  # noqa: E402
-
-
-@pytest.fixture
-def phases(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """See `note_phases`."""
-    return note_phases(monkeypatch)
 
 
 def test_overwriting_forgets_students_of_the_old_teacher(
