@@ -121,8 +121,8 @@ def compare(
 
 
 def _task(data: str, teacher: str, recover_from: tuple[int, ...] | None, chosen: dict[str, Any]) -> Task:
+    from ..train.runfolder import BEST_NAME
     from ..train.settings import RunMemory, recall
-    from ..train.starts import BEST_NAME
     from ..train.task import Task
 
     source = located_data(data)

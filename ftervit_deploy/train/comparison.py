@@ -28,10 +28,11 @@ from .guarding import alone_in
 from .judging import Judge
 from .log import configuration_logged, epochs_logged, photos_logged
 from .options import RunOptions
-from .phase import KEPT_NAME, SPLIT_NAME, STATE_NAME, PhaseResult, remove_weights, versions
+from .phase import PhaseResult, versions
 from .results import METHODS, Results, Row
+from .runfolder import BEST_NAME, SPLIT_NAME, STATE_NAME, kept_name, remove_weights
 from .settings import PHASE_NAMES, STUDENT_PHASES, PhaseSettings, check_settings, recall
-from .starts import BEST_NAME, Sources, digest_of
+from .starts import Sources, digest_of
 from .state import Description, read_run_checkpoint
 from .task import Entry, Task
 
@@ -240,9 +241,7 @@ class Comparison:
     def _start_of(self, entry: Entry) -> Path | None:
         """The base's weights that an entry recovers; None where it has a phase 1 of its own."""
         return (
-            self.folder / BASE_NAME / "training" / KEPT_NAME.format(entry.start_epoch)
-            if entry.start_epoch
-            else None
+            self.folder / BASE_NAME / "training" / kept_name(entry.start_epoch) if entry.start_epoch else None
         )
 
     def _packed(self, entry: Entry, last: PhaseResult, judge: Judge) -> tuple[int | None, float | None]:

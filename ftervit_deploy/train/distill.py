@@ -19,11 +19,12 @@ from .data import Split, SplitRule, has_no_classes, split_photos, split_unlabell
 from .hubdata import PREFIX, HubData, is_hub_data, split_dataset
 from .log import configuration_logged, counted, epochs_logged, result_logged
 from .options import RunOptions
-from .phase import SPLIT_NAME, STATE_NAME, Phase, PhaseResult
+from .phase import Phase, PhaseResult
 from .photosets import UNLABELLED, Photo
+from .runfolder import BEST_NAME, SPLIT_NAME, STATE_NAME
 from .settings import MOST_EPOCHS, PHASE_NAMES, STUDENT_PHASES, PhaseSettings, RunMemory, remember
 from .sharing import new_accelerator
-from .starts import BEST_NAME, Sources, start_of, teacher_labels
+from .starts import Sources, start_of, teacher_labels
 
 
 def run_phase(

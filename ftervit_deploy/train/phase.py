@@ -38,8 +38,9 @@ from .photosets import (
     validation_decoder,
 )
 from .records import Records
+from .runfolder import BEST_NAME, PACKED_NAME, STATE_NAME, kept_name, remove_weights
 from .settings import STUDENT_PHASES, PhaseSettings, RunMemory
-from .starts import BEST_NAME, Start
+from .starts import Start
 from .state import (
     START_AGAIN,
     Description,
@@ -52,23 +53,6 @@ from .state import (
     write_checkpoint,
 )
 from .validation import Examiner, Tested, Validation
-
-STATE_NAME = "state.safetensors"
-PACKED_NAME = "student.safetensors"
-SPLIT_NAME = "split.json"
-KEPT_NAME = "epoch-{:04}.safetensors"
-
-
-def remove_weights(folder: Path) -> None:
-    """Remove the weights and the state that a phase left in its folder; other files stay."""
-    kept = [path for path in folder.glob(KEPT_NAME.format(0).replace("0000", "*")) if _is_kept(path.name)]
-    for path in (*(folder / name for name in (STATE_NAME, BEST_NAME, PACKED_NAME)), *kept):
-        path.unlink(missing_ok=True)
-
-
-def _is_kept(name: str) -> bool:
-    number = name.removeprefix("epoch-").removesuffix(".safetensors")
-    return number.isascii() and number.isdigit()
 
 
 @dataclass(frozen=True)
@@ -312,7 +296,7 @@ class Phase:
             progress.best_loss = -checked.score[1]
             self._keep(BEST_NAME, epoch, checked)
         if epoch in self.settings.keep_epochs:
-            self._keep(KEPT_NAME.format(epoch), epoch, checked)
+            self._keep(kept_name(epoch), epoch, checked)
         progress.epoch, progress.step = epoch, self.trainer.step
         progress.seconds += tally.seconds
         saturated = bool(self.settings.patience) and epoch - progress.best_epoch >= self.settings.patience

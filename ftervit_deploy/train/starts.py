@@ -16,10 +16,9 @@ from .guide import GuideNet, build_guide
 from .initialise import build_student
 from .loop import Classifier
 from .model import DeiT, load_arrays, start_student, ternary_parameter_rules
+from .runfolder import BEST_NAME
 from .settings import PhaseSettings, RunMemory
 from .state import arrays_of, naming_weights, read_run_checkpoint
-
-BEST_NAME = "best.safetensors"
 
 
 @dataclass(frozen=True)
