@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import FtervitError
 from ..files import FileError
@@ -34,16 +34,25 @@ def with_rows(subject: Subject, folder: Path) -> Subject:
     """
     if subject.folder is None:
         return subject
+    data = ""
     try:
-        return _with_rows(subject, subject.folder, folder)
+        known = recall(subject.folder)
+        data = str(known.get("data", "")).removeprefix("hub:")
+        return _with_rows(subject, subject.folder, known, folder)
     except FileError:
         raise
     except FtervitError as error:
-        return replace(subject, no_rows=str(error).replace(f"{subject.folder}/", ""))
+        return replace(subject, no_rows=_without_paths(str(error), subject.folder, data))
 
 
-def _with_rows(subject: Subject, run: Path, folder: Path) -> Subject:
-    known = recall(run)
+def _without_paths(text: str, run: Path, data: str) -> str:
+    """A page may be published: where on a disk the run, or a dataset in a folder, was stays here."""
+    if Path(data).is_absolute():
+        text = text.replace(data, Path(data).name)
+    return text.replace(f"{run}/", "")
+
+
+def _with_rows(subject: Subject, run: Path, known: dict[str, Any], folder: Path) -> Subject:
     if not str(known.get("data", "")).startswith("hub:"):
         return subject
     if not all(importlib.util.find_spec(name) for name in ("torch", "datasets")):

@@ -150,10 +150,16 @@ def test_a_dataset_that_is_gone_says_so(run: Callable[..., Any], tmp_path: Path)
     for phase in ("teacher", "training"):
         run(phase, epochs=1)
     memory = json.loads((tmp_path / "run" / "run.json").read_text())
-    (tmp_path / "run" / "run.json").write_text(json.dumps({**memory, "data": "hub:./nowhere"}))
-    report = gather(with_rows(open_subject(str(tmp_path / "run")), tmp_path), Request(pictures=False))
+    for data, shown in (("./nowhere", "./nowhere"), (str(tmp_path / "gone"), "gone")):
+        (tmp_path / "run" / "run.json").write_text(json.dumps({**memory, "data": f"hub:{data}"}))
+        subject = with_rows(open_subject(str(tmp_path / "run")), tmp_path)
+        assert (
+            f"The dataset {Path(data).name if data[0] == '/' else data} cannot be opened" in subject.no_rows
+        )
+        assert str(tmp_path) not in subject.no_rows, "a page may be published"
+    report = gather(subject, Request(pictures=False))
     assert isinstance(report.accuracy, Missing)
-    assert "The dataset ./nowhere cannot be opened" in report.accuracy.why
+    assert report.accuracy.why == subject.no_rows
 
 
 def test_what_is_no_run_of_a_packed_student_says_what_it_is(run: Callable[..., Any], tmp_path: Path) -> None:
