@@ -18,12 +18,13 @@ from ..models import MODELS
 from ..photos import LabelledPhoto
 from ..raising import raised
 from ..schemes import SCHEMES, scheme_named
+from ..train.runfolder import BEST_NAME, PACKED_NAME
 from ..train.settings import STUDENT_PHASES
 from .logs import configuration, read_entries
 
 TEACHER_PHASES = ("guide", "teacher")
 IMAGE_SUFFIX = ".ftv"
-_PACKED, _BEST, _LOG = "student.safetensors", "best.safetensors", "log.jsonl"
+_LOG = "log.jsonl"
 
 
 @dataclass(frozen=True)
@@ -176,15 +177,15 @@ def _of_folder(folder: Path, teacher: Checkpoint | None, name: str = "", alias: 
 def _student_file(folder: Path) -> Path:
     places = [folder / phase for phase in reversed(STUDENT_PHASES)] + [folder]
     for place in places:
-        if (place / _PACKED).is_file():
-            return place / _PACKED
+        if (place / PACKED_NAME).is_file():
+            return place / PACKED_NAME
     if (folder / "comparison.json").is_file():
-        names = sorted(path.parent.parent.name for path in folder.glob(f"*/*/{_PACKED}"))
+        names = sorted(path.parent.parent.name for path in folder.glob(f"*/*/{PACKED_NAME}"))
         example = f", such as {folder / names[-1]}" if names else ""
         raise DataError(
             f"{folder} is a comparison.", f"Name one of its students that an image can hold{example}."
         )
-    trained = next((name for name in STUDENT_PHASES if (folder / name / _BEST).is_file()), None)
+    trained = next((name for name in STUDENT_PHASES if (folder / name / BEST_NAME).is_file()), None)
     scheme = _json(folder / "run.json").get("scheme")
     if trained and isinstance(scheme, str) and scheme in SCHEMES and SCHEMES[scheme].obstacle():
         raise DataError(
@@ -200,7 +201,7 @@ def _student_file(folder: Path) -> Path:
 
 def _teacher_file(folder: Path, phases: Sequence[str]) -> Path | None:
     """The teacher of the run folder, else the file that the log of its student's last phase names."""
-    own = folder / "teacher" / _BEST
+    own = folder / "teacher" / BEST_NAME
     if own.is_file():
         return own
     for phase, path in reversed(_logs(folder, phases)):

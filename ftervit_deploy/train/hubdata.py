@@ -283,20 +283,25 @@ class _Streams:
             raise DataError(f"{self.data.name} does not say how many photos it has.", "Give --epoch-photos.")
         train, remarks = self.train, []
         if self.checking is not None:
-            validation, all_fit = self._fitting(self.checking, "validation", room)
+            read, all_fit = _fitting(self.checking, self.reader, f"{self.data.name} validation", room)
+            validation = self._known(read)
         else:
             wanted = max(1, round(rule.fraction * (_stated_count(self.train) or count)))
-            validation, all_fit = self._fitting(self.train.take(wanted), "train", room)
+            read, all_fit = _fitting(self.train.take(wanted), self.reader, f"{self.data.name} train", room)
+            validation = self._known(read)
             self._check_mixed(validation)
-            train = self.train.skip(len(validation))
+            train = self.train.skip(len(read))
             if not self.data.epoch_photos:
-                count -= len(validation)
+                count -= len(read)
             remarks.append(f"{self.data.name} has no validation split: its first {len(validation)} "
                            "photos validate, and none of them trains.")  # fmt: skip
         if not all_fit:
             remarks.append(f"Validating on the first {len(validation)} photos: more need --memory-mb.")
-        test, all_fit = self._fitting(self.test, "test", room) if has_test else ([], True)
-        if not all_fit:
+        test: list[BytesPhoto] = []
+        if has_test:
+            read, all_fit = _fitting(self.test, self.reader, f"{self.data.name} test", room)
+            test = self._known(read)
+        if has_test and not all_fit:
             remarks.append(f"Tested on the first {len(test)} photos: more need --memory-mb.")
         stream = PhotoStream(
             _undecoded(train, self.reader.image), self.reader, count, f"{self.data.name} train"
@@ -305,10 +310,9 @@ class _Streams:
             self.labels, (), tuple(validation), stream=stream, test=tuple(test), remarks=tuple(remarks)
         )
 
-    def _fitting(self, dataset: Any, part: str, room: int) -> tuple[list[BytesPhoto], bool]:
-        photos, all_fit = _fitting(dataset, self.reader, f"{self.data.name} {part}", room)
-        known = [photo for photo in photos if not self.reader.label or photo.label != UNLABELLED]
-        return known, all_fit
+    def _known(self, photos: Sequence[BytesPhoto]) -> list[BytesPhoto]:
+        """Those with a label, where there are labels: only they judge."""
+        return [photo for photo in photos if not self.reader.label or photo.label != UNLABELLED]
 
     def _check_mixed(self, validation: Sequence[BytesPhoto]) -> None:
         shown = len({photo.label for photo in validation})

@@ -93,7 +93,8 @@ def layer_importance(
     layers = _layers(list(parameters))
     a = model.arch
     chunk = max(1, min(_CHUNK, _CHUNK_VALUES // (a.tokens * a.width * a.depth)))
-    chosen = torch.arange(len(images))[:: max(1, -(-len(images) // (trace_photos or len(images))))]
+    traced = min(trace_photos or len(images), len(images))
+    chosen = torch.arange(traced) * len(images) // traced
     parts = torch.split(chosen, chunk)
     steps = itertools.count(1)
 

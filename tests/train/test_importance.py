@@ -71,7 +71,7 @@ def test_the_trace_may_be_that_of_fewer_photos() -> None:
     model, images, labels = _case(photos=8)
     found = layer_importance(model, images, labels, probes=2, trace_photos=3)
     whole, part = (
-        layer_importance(model, images[s], labels[s], probes=2) for s in (slice(8), slice(0, 8, 3))
+        layer_importance(model, images[s], labels[s], probes=2) for s in (list(range(8)), [0, 2, 5])
     )
     assert [layer.taylor for layer in found] == pytest.approx([layer.taylor for layer in whole])
     assert [layer.trace for layer in found] == pytest.approx([layer.trace for layer in part], rel=1e-4)

@@ -79,6 +79,24 @@ def test_a_stream_without_a_validation_split_holds_its_first_photos_back(tmp_pat
     assert not pixels & set(trained)
 
 
+def test_first_photos_without_a_label_neither_validate_nor_train(tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path / "d", {"train": 24})
+    path = str(folder / "train-00000-of-00001.parquet")
+    table = datasets.Dataset.from_parquet(path)
+    kinds = [None if index == 1 else kind for index, kind in enumerate(table["kind"])]
+    feature = table.features["kind"]
+    table.remove_columns("kind").add_column("kind", kinds).cast_column("kind", feature).to_parquet(path)
+    split = _split(folder, stream=True, epoch_photos=24)
+    assert len(split.validation) == 5
+    opened = split.stream.opened(lambda source: np.asarray(source.load()).transpose(2, 0, 1), 1)
+    trained = {
+        image.tobytes() for batch in opened.epoch(EpochPlan(3, 1, 6)) for image in batch.images.numpy()
+    }
+    judges = {np.asarray(photo.load()).transpose(2, 0, 1).tobytes() for photo in split.validation}
+    assert len(trained) == 18
+    assert not judges & trained
+
+
 def test_a_stream_sorted_by_class_cannot_validate_with_its_first_photos(tmp_path: Path) -> None:
     folder = write_dataset(tmp_path / "d", {"train": 24})
     table = datasets.Dataset.from_parquet(str(folder / "train-00000-of-00001.parquet"))
