@@ -5,19 +5,26 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import parse_qs, unquote
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 TOKEN = "hf_right"
 
-_RESOLVE = re.compile(r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>[^?]+)")
-_API = re.compile(r"/api/models/(?P<repo>[^/]+/[^/]+?)(/revision/(?P<revision>[^/?]+))?(\?.*)?")
+_REPO = r"(?P<repo>(datasets/)?[^/]+/[^/]+?)"
+_API_REPO = r"/api/(models/(?P<model>[^/]+/[^/?]+)|(?P<dataset>datasets/[^/]+/[^/?]+))"
+_RESOLVE = re.compile(rf"/{_REPO}/resolve/(?P<revision>[^/]+)/(?P<file>[^?]+)")
+_API = re.compile(rf"{_API_REPO}(/revision/(?P<revision>[^/?]+))?(\?.*)?")
+_TREE = re.compile(rf"{_API_REPO}/tree/(?P<revision>[^/?]+)(/(?P<folder>[^?]+))?(\?.*)?")
+_PATHS = re.compile(rf"{_API_REPO}/paths-info/(?P<revision>[^/?]+)")
 
 _PUSH = (
     (re.compile(r"/api/repos/create"), "create"),
@@ -36,7 +43,7 @@ class Hub:
     """State of the server.
 
     Attributes:
-        files: content by (repo, file).
+        files: content by (repo, file); a dataset's repo begins with ``datasets/``.
         private, gated: repositories that need TOKEN.
         empty: repositories without a file.
         corrupt: files whose stated hash is not that of the content.
@@ -63,6 +70,19 @@ class Hub:
     def repos(self) -> set[str]:
         return {repo for repo, _ in self.files} | self.empty
 
+    def environment(self, home: Path, **variables: str) -> dict[str, str]:
+        """That of a process whose client knows this hub alone, and keeps what it gets in `home`."""
+        clean = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("HF_", "HUGGING", "FTERVIT_MODEL"))
+        }
+        return {
+            **clean, "HF_ENDPOINT": self.endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_TELEMETRY": "1",
+            "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_ETAG_TIMEOUT": "3",
+            "NO_PROXY": "127.0.0.1", **variables,
+        }  # fmt: skip
+
 
 @contextmanager
 def serve(hub: Hub) -> Iterator[Hub]:
@@ -79,6 +99,11 @@ def serve(hub: Hub) -> Iterator[Hub]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def _oid(content: bytes) -> str:
+    """Forty hex digits that name it."""
+    return hashlib.sha256(content).hexdigest()[:40]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -98,6 +123,10 @@ class _Handler(BaseHTTPRequestHandler):
         content = self._content()
         self.hub.requests.append((self.command, self.path, ""))
         path = self.path.partition("?")[0]
+        listed = _PATHS.fullmatch(path)
+        if listed:
+            self._paths(listed, parse_qs(content.decode()).get("paths", []))
+            return
         for pattern, step in _PUSH:
             match = pattern.fullmatch(path)
             if match:
@@ -129,7 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._fail(self.hub.failing[step], "", body=True)
         else:
             answer = getattr(self, f"_{step}")(match.groupdict().get("repo", ""), content)
-            self._send(200, json.dumps(answer).encode(), {"Content-Type": "application/json"}, body=True)
+            self._json(answer, body=True)
 
     def _yaml(self, repo: str, content: bytes) -> dict[str, Any]:
         return {"errors": [], "warnings": []}
@@ -179,13 +208,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, body: bool) -> None:
         self.hub.requests.append((self.command, self.path, self.headers.get("Range", "")))
-        resolve, api = _RESOLVE.fullmatch(self.path), _API.fullmatch(self.path)
+        resolve, api, tree = (pattern.fullmatch(self.path) for pattern in (_RESOLVE, _API, _TREE))
         if self.hub.status != 200:
             self._fail(self.hub.status, "", body)
         elif resolve:
             self._resolve(resolve, body)
         elif api:
             self._api(api, body)
+        elif tree:
+            self._tree(tree, body)
         else:
             self._fail(404, "", body)
 
@@ -205,7 +236,7 @@ class _Handler(BaseHTTPRequestHandler):
         return True
 
     def _resolve(self, match: re.Match[str], body: bool) -> None:
-        repo, file = match["repo"], match["file"]
+        repo, file = match["repo"], unquote(match["file"])
         if self._refused(repo, match["revision"], body):
             return
         content = self.hub.files.get((repo, file))
@@ -213,24 +244,64 @@ class _Handler(BaseHTTPRequestHandler):
             self._fail(404, "EntryNotFound", body)
             return
         digest = hashlib.sha256(content + (b"?" if file in self.hub.corrupt else b"")).hexdigest()
-        start = int((re.match(r"bytes=(\d+)-", self.headers.get("Range", "")) or ["", "0"])[1])
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         headers = {"ETag": f'"{digest}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
-        if start:
-            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-        self._send(206 if start else 200, content[start:], headers, body, cut=not start)
+        if asked is None:
+            self._send(200, content, headers, body, cut=True)
+            return
+        start, end = int(asked[1]), min(int(asked[2] or len(content) - 1), len(content) - 1)
+        headers["Content-Range"] = f"bytes {start}-{end}/{len(content)}"
+        self._send(206, content[start : end + 1], headers, body)
 
     def _api(self, match: re.Match[str], body: bool) -> None:
-        repo = match["repo"]
+        repo = match["model"] or match["dataset"]
         if self._refused(repo, match["revision"], body):
             return
         names = sorted(file for owner, file in self.hub.files if owner == repo)
         listed = {
-            "id": repo,
+            "id": repo.removeprefix("datasets/"),
             "sha": COMMIT,
             "private": repo in self.hub.private,
             "siblings": [{"rfilename": name} for name in names],
         }
-        self._send(200, json.dumps(listed).encode(), {"Content-Type": "application/json"}, body)
+        self._json(listed, body)
+
+    def _tree(self, match: re.Match[str], body: bool) -> None:
+        """What lies in a folder, with what lies deeper if that is asked for."""
+        repo, folder = match["model"] or match["dataset"], unquote(match["folder"] or "")
+        if self._refused(repo, match["revision"], body):
+            return
+        inside = f"{folder}/" if folder else ""
+        deeper = "recursive=true" in self.path.lower()
+        entries = [
+            entry
+            for entry in self._entries(repo)
+            if entry["path"].startswith(inside) and (deeper or "/" not in entry["path"][len(inside) :])
+        ]
+        if entries:
+            self._json(entries, body)
+        else:
+            self._fail(404, "EntryNotFound", body)
+
+    def _paths(self, match: re.Match[str], paths: list[str]) -> None:
+        repo = match["model"] or match["dataset"]
+        if not self._refused(repo, match["revision"], body=True):
+            self._json([entry for entry in self._entries(repo) if entry["path"] in paths], body=True)
+
+    def _entries(self, repo: str) -> list[dict[str, Any]]:
+        """All files and folders of a repository, as the hub describes them."""
+        files = {file: content for (owner, file), content in self.hub.files.items() if owner == repo}
+        folders = {parent.as_posix() for file in files for parent in PurePosixPath(file).parents} - {"."}
+        return [
+            *({"type": "directory", "path": path, "oid": _oid(path.encode())} for path in sorted(folders)),
+            *(
+                {"type": "file", "path": path, "oid": _oid(files[path]), "size": len(files[path])}
+                for path in sorted(files)
+            ),
+        ]
+
+    def _json(self, answer: Any, body: bool) -> None:
+        self._send(200, json.dumps(answer).encode(), {"Content-Type": "application/json"}, body)
 
     def _fail(self, status: int, code: str, body: bool, message: str = "") -> None:
         headers = {"X-Error-Code": code} if code else {}

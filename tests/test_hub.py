@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -47,13 +46,7 @@ class Client:
 
     def read(self, *sources: str | tuple[str, dict[str, Any]], **environment: str) -> list[dict[str, Any]]:
         calls = [source if isinstance(source, tuple) else (source, {}) for source in sources]
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGING"))}
-        env = {
-            **clean, "HF_ENDPOINT": self.hub.endpoint,
-            "HF_HOME": str(self.home), "HF_HUB_DISABLE_TELEMETRY": "1",
-            "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "NO_PROXY": "127.0.0.1",
-            "HF_HUB_ETAG_TIMEOUT": "3", **environment,
-        }  # fmt: skip
+        env = self.hub.environment(self.home, **environment)
         command = [sys.executable, "-c", READ, json.dumps(calls)]
         done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=True)
         answers: list[dict[str, Any]] = json.loads(done.stdout)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -61,12 +60,7 @@ class Publisher:
         return self._python(["-c", PUSH, repo, "private" if private else ""], environment)
 
     def _python(self, arguments: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGING", "FTERVIT_MODEL"))}
-        env = {
-            **clean, "HF_ENDPOINT": self.hub.endpoint, "HF_HOME": str(self.home), "HF_TOKEN": TOKEN,
-            "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1", "NO_PROXY": "127.0.0.1",
-            "HF_HUB_DISABLE_PROGRESS_BARS": "1", **environment,
-        }  # fmt: skip
+        env = self.hub.environment(self.home, **{"HF_TOKEN": TOKEN, **environment})
         command = [sys.executable, *arguments]
         return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
 

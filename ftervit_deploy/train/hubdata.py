@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ from PIL import Image
 from ..errors import ConfigError, DataError, FtervitError, TrainError
 from .data import Split, SplitRule, split_listed
 from .photosets import UNLABELLED
-from .streams import BytesPhoto, PhotoStream, RowReader, class_index
+from .rowfiles import files_of, reason_of
+from .streams import READERS, BytesPhoto, NamedRow, PhotoStream, RowReader, class_index, unbroken
 
 PREFIX = "hub:"
 """What a dataset's name begins with, so that it is no folder."""
@@ -59,7 +62,7 @@ class HubRow:
         return self._read().load()
 
     def _read(self) -> BytesPhoto:
-        return self.reader.photo(self.table[self.index], self.name)
+        return self.reader.photo(NamedRow(self.table[self.index], self.name))
 
 
 def is_hub_data(data: str) -> bool:
@@ -91,16 +94,17 @@ def split_dataset(
                            'pip install "ftervit[datasets]"')  # fmt: skip
     if rule.group:
         raise ConfigError("A dataset has no file names to split by.", "Use --split random.")
-    splits = _loaded(data)
+    splits, hub = _loaded(data)
     if "train" not in splits:
         raise DataError(f"{data.name} has no split `train`, only {', '.join(splits)}.")
     image, label = _columns(splits["train"], data)
     labels = _labels(splits["train"], label, data) if label else _taught(splits["train"], classes, data)
-    reader = RowReader(image, label, _folders(_source(data)[0]), len(labels))
+    reader = RowReader(image, label, files_of(_source(data)[0], hub), len(labels))
     checking = next((splits[name] for name in VALIDATION_SPLITS if name in splits), None)
     if data.stream:
-        streams = _Streams(data, splits["train"], checking, splits.get(TEST_SPLIT), reader, labels)
-        return streams.split(rule, memory_bytes)
+        parts = (splits["train"], checking, splits.get(TEST_SPLIT))
+        train, checking, test = (None if part is None else _undecoded(part, image) for part in parts)
+        return _Streams(data, train, checking, test, reader, labels).split(rule, memory_bytes)
     train = _rows(splits["train"], reader, labels, f"{data.name} train")
     validation = _known(checking, reader, labels, f"{data.name} validation")
     test = _known(splits.get(TEST_SPLIT), reader, labels, f"{data.name} test") if reader.label else ()
@@ -124,39 +128,25 @@ def _source(data: HubData) -> tuple[str, str, str]:
     return source, configuration, revision
 
 
-def _folders(source: str) -> tuple[Path, ...]:
-    """Where photos lie that are files: the folder, or what was got from the hub, and what was unpacked."""
-    from datasets import config
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    if Path(source).is_dir():
-        own = [Path(source)]
-    else:  # the hub knows names in any case, and those of old datasets without a user
-        name = re.escape(source.replace("/", "--"))
-        pattern = re.compile(f"datasets--{'' if '/' in source else '(.*--)?'}{name}", re.IGNORECASE)
-        own = [path for path in Path(HF_HUB_CACHE).glob("datasets--*") if pattern.fullmatch(path.name)]
-    unpacked = (config.DOWNLOADED_DATASETS_PATH, config.EXTRACTED_DATASETS_PATH)
-    return tuple(Path(folder).resolve() for folder in (*own, *unpacked))
-
-
-def _loaded(data: HubData) -> Mapping[str, Any]:
-    """The dataset's splits by name; images are left as the bytes of their files."""
+def _loaded(data: HubData) -> tuple[Mapping[str, Any], str]:
+    """The dataset's splits by name, and the address on the hub of what is streamed from there."""
     import datasets
 
     source, configuration, revision = _source(data)
     if data.stream is False and not _progress_wanted():
         datasets.disable_progress_bars()
     try:
-        found: Mapping[str, Any] = datasets.load_dataset(
-            source, configuration or None, revision=revision or None, streaming=data.stream
-        )
+        if data.stream:
+            builder = datasets.load_dataset_builder(source, configuration or None, revision=revision or None)
+            found: Mapping[str, Any] = builder.as_streaming_dataset()
+            base = builder.base_path or ""
+            return found, base if base.startswith("hf://") else ""
+        return datasets.load_dataset(source, configuration or None, revision=revision or None), ""
     except Exception as defect:  # of whichever file format, or of the hub's client
-        reason = " ".join(str(defect).split())[:200] or type(defect).__name__
         raise DataError(
-            f"The dataset {data.name} cannot be opened: {reason}",
+            f"The dataset {data.name} cannot be opened: {reason_of(defect)}",
             "It has the form hub:user/name[:configuration][@revision]; a private one needs HF_TOKEN.",
         ) from None
-    return found
 
 
 def _progress_wanted() -> bool:
@@ -244,8 +234,11 @@ def _labels(dataset: Any, column: str, data: HubData) -> tuple[str, ...]:
 
 
 def _undecoded(dataset: Any, column: str) -> Any:
+    """`dataset` with photos as the bytes of their files, or the files' names."""
     import datasets
 
+    if isinstance(dataset, datasets.IterableDataset) and dataset.features:
+        dataset = dataset.decode(False)  # of the hub's they come with a decoder behind which none is left off
     return dataset.cast_column(column, datasets.Image(decode=False))
 
 
@@ -265,7 +258,7 @@ def _rows(dataset: Any, reader: RowReader, labels: Sequence[str], where: str) ->
 
 @dataclass(frozen=True)
 class _Streams:
-    """The splits of a dataset that is read in order; None where it has none."""
+    """The splits of a dataset that is read in order, photos undecoded; None where it has none."""
 
     data: HubData
     train: Any
@@ -303,9 +296,7 @@ class _Streams:
             test = self._known(read)
         if has_test and not all_fit:
             remarks.append(f"Tested on the first {len(test)} photos: more need --memory-mb.")
-        stream = PhotoStream(
-            _undecoded(train, self.reader.image), self.reader, count, f"{self.data.name} train"
-        )
+        stream = PhotoStream(train, self.reader, count, f"{self.data.name} train")
         return Split(
             self.labels, (), tuple(validation), stream=stream, test=tuple(test), remarks=tuple(remarks)
         )
@@ -334,10 +325,12 @@ def _fitting(dataset: Any, reader: RowReader, where: str, memory_bytes: int) -> 
     """As many photos of a split as `memory_bytes` hold, and whether that is all of them."""
     photos: list[BytesPhoto] = []
     held_bytes = 0
-    for number, row in enumerate(_undecoded(dataset, reader.image)):
-        photo = reader.photo(row, f"{where} no. {number}")
-        held_bytes += len(photo.content)
-        if photos and held_bytes > memory_bytes:
-            return photos, False
-        photos.append(photo)
+    rows = (NamedRow(row, f"{where} no. {number}") for number, row in enumerate(unbroken(dataset, where)))
+    with ThreadPoolExecutor(READERS) as readers:
+        while some := list(islice(rows, READERS)):
+            for photo in readers.map(reader.photo, some):
+                held_bytes += len(photo.content)
+                if photos and held_bytes > memory_bytes:
+                    return photos, False
+                photos.append(photo)
     return photos, True

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,12 +14,23 @@ import torch
 from PIL import Image
 
 from ..errors import DataError
-from ..photos import load_photo_bytes, read_photo_file
+from ..photos import load_photo_bytes
 from .photosets import UNLABELLED, Batch, Decode, EpochPlan, ahead
+from .rowfiles import RowFiles, reason_of
 from .sharing import Part
 
 SHUFFLE_BUFFER = 2048
 """Photos among which the next one is drawn."""
+READERS = 16
+"""Files of a stream that are read at the same time: from the hub, each takes its time to come."""
+
+
+@dataclass(frozen=True)
+class NamedRow:
+    """A row of a dataset, and what its photo is called."""
+
+    row: Mapping[str, Any]
+    name: str
 
 
 @dataclass(frozen=True)
@@ -65,38 +75,31 @@ class RowReader:
 
     Attributes:
         image, label: columns; `label` is "" where there is none.
+        files: those that a row may name instead of holding one.
         classes: how many there are.
-        folders: where a file must lie that a row names instead of holding it: those of the dataset itself,
-            not empty, without links on their way.
     """
 
     image: str
     label: str
-    folders: tuple[Path, ...]
+    files: RowFiles
     classes: int = 0
 
-    def photo(self, row: Mapping[str, Any], name: str) -> BytesPhoto:
-        """The photo of a row, which is called `name`; one that cannot be read says so when it is loaded.
+    def photo(self, named: NamedRow) -> BytesPhoto:
+        """The photo of a row; one that cannot be read says so when it is loaded.
 
         Raises:
             DataError: see `class_index`.
         """
+        row, name = named.row, named.name
         stored = row[self.image] or {}
         known = class_index(row[self.label], self.classes, name) if self.label else UNLABELLED
         content, path = stored.get("bytes"), stored.get("path")
         if content is not None or not path:
             return BytesPhoto(name, known, content or b"")
         try:
-            return BytesPhoto(name, known, self._file(path))
-        except (DataError, OSError, ValueError, RuntimeError) as defect:  # ValueError: of names that are none
-            reason = defect.what if isinstance(defect, DataError) else f"{path} cannot be read."
-            return BytesPhoto(name, known, b"", f"{name} is no readable photo: {reason}")
-
-    def _file(self, path: str) -> bytes:
-        file = Path(self.folders[0], path).resolve()
-        if not any(file.is_relative_to(folder) for folder in self.folders):
-            raise DataError(f"{path} is no file of the dataset.")
-        return read_photo_file(file)
+            return BytesPhoto(name, known, self.files.read(path))
+        except DataError as defect:
+            return BytesPhoto(name, known, b"", f"{name} is no readable photo: {defect.what}")
 
 
 @dataclass(frozen=True)
@@ -146,26 +149,27 @@ class StreamSet:
     def _batches(self, plan: EpochPlan) -> Iterator[Batch]:
         rows = self._rows(plan)
         steps = -(-len(self) // plan.batch_size)
-        with ThreadPoolExecutor(self.threads) as pool:
+        with ThreadPoolExecutor(READERS) as readers, ThreadPoolExecutor(self.threads) as decoders:
             for step in range(steps):
                 part = plan.share.part(min(plan.batch_size, len(self) - step * plan.batch_size))
-                photos = list(islice(rows, part.rows.stop - part.rows.start))
-                if not photos:
+                named = list(islice(rows, part.rows.stop - part.rows.start))
+                if not named:
                     raise DataError(f"The stream {self.stream.name} is empty.", "Check its training split.")
                 if step >= plan.first_step:
-                    yield self._batch(photos, list(pool.map(self._attempt, photos)), part)
+                    photos = list(readers.map(self.stream.reader.photo, named))
+                    yield self._batch(photos, list(decoders.map(self._attempt, photos)), part)
 
-    def _rows(self, plan: EpochPlan) -> Iterator[BytesPhoto]:
+    def _rows(self, plan: EpochPlan) -> Iterator[NamedRow]:
         from datasets.distributed import split_dataset_by_node
 
         shuffled = self.stream.dataset.shuffle(seed=plan.seed % 2**32, buffer_size=SHUFFLE_BUFFER)
         shuffled.set_epoch(plan.epoch)
         if plan.share.processes > 1:
             shuffled = split_dataset_by_node(shuffled, plan.share.rank, plan.share.processes)
-        for number, row in enumerate(shuffled.repeat(None)):
+        for number, row in enumerate(unbroken(shuffled.repeat(None), self.stream.name)):
             path = (row[self.stream.reader.image] or {}).get("path")
             name = f"{self.stream.name}, {path or f'no. {number} of shuffled epoch {plan.epoch}'}"
-            yield self.stream.reader.photo(row, name)
+            yield NamedRow(row, name)
 
     def _attempt(self, photo: BytesPhoto) -> np.ndarray | None:
         try:
@@ -187,3 +191,18 @@ class StreamSet:
         stacked = np.stack([image for index in chosen if (image := images[index]) is not None])
         labels = torch.tensor([photos[index].label for index in chosen])
         return Batch(torch.from_numpy(stacked), labels, part)
+
+
+def unbroken(rows: Iterable[Mapping[str, Any]], name: str) -> Iterator[Mapping[str, Any]]:
+    """The rows of the stream `name`.
+
+    Raises:
+        DataError: no more come, though there are some: the network is gone, or a file is damaged.
+    """
+    try:
+        yield from rows
+    except Exception as defect:  # of whichever file format, or of the hub's client
+        raise DataError(
+            f"The stream {name} broke off: {reason_of(defect)}",
+            "Try again when it can be read; a run that has begun goes on with --resume.",
+        ) from None

@@ -16,7 +16,8 @@ datasets = pytest.importorskip("datasets", reason='install datasets: pip install
 CLASSES = ("cup", "key", "pen")
 
 
-def _png(label: int, seed: int) -> bytes:
+def png(label: int, seed: int) -> bytes:
+    """A photo, by its colour one of CLASSES."""
     pixels = np.random.default_rng(seed).integers(0, 80, (20, 24, 3))
     pixels[..., label] += 150
     content = io.BytesIO()
@@ -32,7 +33,7 @@ def write_dataset(
     for number, (name, count) in enumerate(splits.items()):
         labels = [index % len(CLASSES) for index in range(count)]
         photos = [
-            {"bytes": b"no photo" if index in damaged else _png(label, 1000 * number + index), "path": None}
+            {"bytes": b"no photo" if index in damaged else png(label, 1000 * number + index), "path": None}
             for index, label in enumerate(labels)
         ]
         features = {"picture": datasets.Image(), "kind": datasets.ClassLabel(names=list(CLASSES))}
@@ -51,7 +52,7 @@ def write_rows(folder: Path, count: int, paths: Mapping[int, str], names: Sequen
 
     labels = [index % len(names) for index in range(count)]
     photos = [
-        {"bytes": None if index in paths else _png(label, index), "path": paths.get(index)}
+        {"bytes": None if index in paths else png(label, index), "path": paths.get(index)}
         for index, label in enumerate(labels)
     ]
     features = {"picture": datasets.Image(), "kind": datasets.ClassLabel(names=list(names))}
