@@ -24,7 +24,7 @@ from .photosets import UNLABELLED, Photo
 from .runfolder import BEST_NAME, SPLIT_NAME, STATE_NAME
 from .settings import MOST_EPOCHS, PHASE_NAMES, STUDENT_PHASES, PhaseSettings, RunMemory, remember
 from .sharing import new_accelerator
-from .starts import Sources, start_of, teacher_labels
+from .starts import TEACHER, Sources, Start, start_of, teacher_labels
 
 
 def run_phase(
@@ -54,7 +54,8 @@ def run_phase(
     if settings.loss != "kl" and any(photo.label == UNLABELLED for photo in split.train):
         raise ConfigError(f"The loss {settings.loss} needs labels, and some photos have none.", "Use kl.")
     start = start_of(out, split.labels, memory, settings, sources)
-    split = replace(split, remarks=(*split.remarks, *_unfinished(out, settings.phase, sources)))
+    doubts = (*_unfinished(out, settings.phase, sources), *_taught_otherwise(out, settings.phase, start))
+    split = replace(split, remarks=(*split.remarks, *doubts))
     phase = Phase(folder, memory, settings, start, split, options, accelerator)
 
     def begin() -> None:
@@ -78,6 +79,16 @@ def _unfinished(out: Path, phase: str, sources: Sources) -> Iterator[str]:
     epochs, of = len(epochs_logged(log)), count_in(configuration_logged(log).get("epochs"), 1, MOST_EPOCHS)
     if epochs and of:
         yield f"The phase {before} has not ended: its best of {epochs} of {of} epochs is taken."
+
+
+def _taught_otherwise(out: Path, phase: str, start: Start) -> Iterator[str]:
+    """A sentence where a recovery has another teacher than the student's own phase 1."""
+    if phase != "recovery" or start.sources.init:
+        return
+    then = configuration_logged(out / "training").get("weights")
+    known = then.get(TEACHER) if isinstance(then, dict) else None
+    if known is not None and known != start.weights.get(TEACHER):
+        yield "Phase 1 learned from another teacher than this recovery does."
 
 
 def open_split(out: Path, memory: RunMemory, phase: str, sources: Sources, memory_bytes: int) -> Split:

@@ -20,6 +20,9 @@ from .runfolder import BEST_NAME
 from .settings import PhaseSettings, RunMemory
 from .state import arrays_of, naming_weights, read_run_checkpoint
 
+TEACHER = "a teacher"
+"""What `Start.weights` calls that of a student."""
+
 
 @dataclass(frozen=True)
 class Sources:
@@ -89,7 +92,7 @@ def start_of(
         with naming_weights(found.origin):
             start_student(student, latent_arrays(student, found.arrays) if found.ternary else found.arrays)
     weights = {
-        "a teacher": digest_of(arrays_of(teacher)),
+        TEACHER: digest_of(arrays_of(teacher)),
         "weights to start with": digest_of(arrays_of(student)),
     }
     return Start(student, teacher, taught.preprocessing, sources, weights)

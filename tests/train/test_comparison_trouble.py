@@ -86,6 +86,21 @@ def test_photos_and_teacher_may_not_change_under_a_comparison(
     assert "have changed since the run" in capsys.readouterr().err
 
 
+def test_a_comparison_has_no_teacher_of_its_own_named(
+    tiny_preset: str, photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--overwrite would remove it before anyone could learn from it."""
+    out = tmp_path / "out"
+    assert compare(photo_folder, out, "--schemes", "int8") == 0
+    best = out / "teacher" / "teacher" / "best.safetensors"
+    used = [*BUDGET[2:], "--out", str(out), "--schemes", "int8"]
+    for teacher in (out / "teacher", best):
+        options = ["--preset", "tiny", "--teacher", str(teacher), "--overwrite"]
+        assert main(["compare", str(photo_folder), *used, *options]) == 2
+        assert f"is that of the comparison in {out}" in capsys.readouterr().err
+    assert best.exists()
+
+
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [

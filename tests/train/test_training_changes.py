@@ -67,6 +67,20 @@ def test_a_run_does_not_go_on_with_another_teacher(run: Run, tmp_path: Path) -> 
         run("training", sources=Sources(teacher=str(second.checkpoint)), resume=True)
 
 
+def test_a_recovery_with_another_teacher_says_so(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("teacher", out=tmp_path / "other", memory={"seed": 4})
+    run("teacher")
+    run("training")
+    run("recovery", quiet=False)
+    said = "Phase 1 learned from another teacher than this recovery does."
+    assert said not in capsys.readouterr().err
+    other = Sources(teacher=str(tmp_path / "other" / "teacher" / "best.safetensors"))
+    run("recovery", sources=other, quiet=False, overwrite=True)
+    assert said in capsys.readouterr().err
+
+
 def test_a_recovery_does_not_go_on_from_other_weights(run: Run, tmp_path: Path) -> None:
     run("teacher")
     run("training")
