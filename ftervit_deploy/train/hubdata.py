@@ -139,8 +139,7 @@ def _loaded(data: HubData) -> tuple[Mapping[str, Any], str]:
         if data.stream:
             builder = datasets.load_dataset_builder(source, configuration or None, revision=revision or None)
             found: Mapping[str, Any] = builder.as_streaming_dataset()
-            base = builder.base_path or ""
-            return found, base if base.startswith("hf://") else ""
+            return found, f"hf://datasets/{builder.repo_id}@{builder.hash}" if builder.repo_id else ""
         return datasets.load_dataset(source, configuration or None, revision=revision or None), ""
     except Exception as defect:  # of whichever file format, or of the hub's client
         raise DataError(
