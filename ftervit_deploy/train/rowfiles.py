@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import DataError
 from ..photos import MAX_FILE_BYTES, read_photo_file
 
-_HUB_FILE = re.compile(r"(zip://(?P<member>[^:]+)::)?(?P<file>hf://[^:]+)")
+_HUB_FILE = re.compile(r"(zip://((?!::).)+::)?(?P<file>hf://((?!::).)+)", re.DOTALL)
 """A file on the hub, or one inside a ZIP archive there, as `fsspec` writes it."""
 
 

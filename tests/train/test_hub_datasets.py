@@ -83,14 +83,14 @@ def _put_folders(hub: Hub, repo: str, splits: dict[str, int]) -> None:
     for number, (split, count) in enumerate(splits.items()):
         for index in range(count):
             kind = index % len(CLASSES)
-            name = f"{split}/{CLASSES[kind]}/my photo {index}.png"
+            name = f"{split}/{CLASSES[kind]}/photo {index}, 12:30.png"
             hub.files[f"datasets/{repo}", name] = png(kind, 1000 * number + index)
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["downloaded", "streamed"])
 def test_photos_in_folders_of_the_hub_train(stream: bool, client: Client) -> None:
     _put_folders(client.hub, "ann/photos", {"train": 24, "validation": 6, "test": 3})
-    client.hub.files["datasets/ann/photos", "train/pen/my photo 5.png"] = b"no photo"
+    client.hub.files["datasets/ann/photos", "train/pen/photo 5, 12:30.png"] = b"no photo"
     done = client.train("hub:ann/photos", *(("--stream", "--epoch-photos", "24") if stream else ()))
     assert done.returncode == 0, done.stderr
     assert "6 to validate with, 3 classes" in done.stderr
@@ -127,7 +127,7 @@ def test_a_stream_of_the_hub_names_files_of_its_own_alone(client: Client, tmp_pa
     base = f"hf://datasets/ann/rows@{COMMIT}"
     client.hub.files["datasets/ann/rows", "more/own.png"] = png(0, 7)
     foreign = [
-        f"hf://datasets/bob/own@{COMMIT}/train/cup/my photo 0.png", f"{base}/../../bob/own/x.png",
+        f"hf://datasets/bob/own@{COMMIT}/train/cup/photo 0, 12:30.png", f"{base}/../../bob/own/x.png",
         f"{base}evil/x.png", f"zip://x.png::hf://datasets/bob/own@{COMMIT}/x.zip", "/etc/hostname",
     ]  # fmt: skip
     unread = [
