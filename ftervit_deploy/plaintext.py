@@ -11,3 +11,10 @@ def printable(text: str) -> str:
 def one_line(text: str) -> str:
     """`text` without line breaks and other control characters, which a hostile name may carry."""
     return " ".join(printable(text).split())
+
+
+def reason_of(defect: BaseException) -> str:
+    """What went wrong in somebody else's code, in at most 200 characters: the first of chained errors."""
+    while defect.__cause__ is not None:
+        defect = defect.__cause__
+    return one_line(str(defect))[:200] or type(defect).__name__

@@ -18,13 +18,12 @@ from ..models import MODELS
 from ..photos import LabelledPhoto
 from ..raising import raised
 from ..schemes import SCHEMES, scheme_named
-from ..train.runfolder import BEST_NAME, PACKED_NAME
+from ..train.runfolder import BEST_NAME, LOG_NAME, PACKED_NAME
 from ..train.settings import STUDENT_PHASES
 from .logs import configuration, read_entries
 
 TEACHER_PHASES = ("guide", "teacher")
 IMAGE_SUFFIX = ".ftv"
-_LOG = "log.jsonl"
 
 
 @dataclass(frozen=True)
@@ -221,7 +220,7 @@ def _logs(folder: Path, students: Sequence[str]) -> tuple[tuple[str, Path], ...]
     """Of the teacher's phases and of those of the student that made it."""
     found = []
     for phase in (*TEACHER_PHASES, *students):
-        for path in (folder / phase / _LOG, folder / "log" / f"{phase}.jsonl"):
+        for path in (folder / phase / LOG_NAME, folder / "log" / f"{phase}.jsonl"):
             if path.is_file():
                 found.append((phase, path))
                 break

@@ -14,9 +14,10 @@ from typing import Any
 from PIL import Image
 
 from ..errors import ConfigError, DataError, FtervitError, TrainError
+from ..plaintext import reason_of
 from .data import Split, SplitRule, split_listed
 from .photosets import UNLABELLED
-from .rowfiles import files_of, reason_of
+from .rowfiles import files_of
 from .streams import READERS, BytesPhoto, NamedRow, PhotoStream, RowReader, class_index, unbroken
 
 PREFIX = "hub:"
@@ -275,11 +276,11 @@ class _Streams:
             raise DataError(f"{self.data.name} does not say how many photos it has.", "Give --epoch-photos.")
         train, remarks = self.train, []
         if self.checking is not None:
-            read, all_fit = _fitting(self.checking, self.reader, f"{self.data.name} validation", room)
+            read, all_fit = self._first(self.checking, "validation", room)
             validation = self._known(read)
         else:
             wanted = max(1, round(rule.fraction * (_stated_count(self.train) or count)))
-            read, all_fit = _fitting(self.train.take(wanted), self.reader, f"{self.data.name} train", room)
+            read, all_fit = self._first(self.train.take(wanted), "train", room)
             validation = self._known(read)
             self._check_mixed(validation)
             train = self.train.skip(len(read))
@@ -291,14 +292,28 @@ class _Streams:
             remarks.append(f"Validating on the first {len(validation)} photos: more need --memory-mb.")
         test: list[BytesPhoto] = []
         if has_test:
-            read, all_fit = _fitting(self.test, self.reader, f"{self.data.name} test", room)
+            read, all_fit = self._first(self.test, "test", room)
             test = self._known(read)
-        if has_test and not all_fit:
-            remarks.append(f"Tested on the first {len(test)} photos: more need --memory-mb.")
+            if not all_fit:
+                remarks.append(f"Tested on the first {len(test)} photos: more need --memory-mb.")
         stream = PhotoStream(train, self.reader, count, f"{self.data.name} train")
         return Split(
             self.labels, (), tuple(validation), stream=stream, test=tuple(test), remarks=tuple(remarks)
         )
+
+    def _first(self, dataset: Any, part: str, room: int) -> tuple[list[BytesPhoto], bool]:
+        """As many photos of a split as `room` bytes hold, and whether that is all of them."""
+        photos: list[BytesPhoto] = []
+        held_bytes, where = 0, f"{self.data.name} {part}"
+        rows = (NamedRow(row, f"{where} no. {count}") for count, row in enumerate(unbroken(dataset, where)))
+        with ThreadPoolExecutor(READERS) as readers:
+            while some := list(islice(rows, READERS)):
+                for photo in readers.map(self.reader.photo, some):
+                    held_bytes += len(photo.content)
+                    if photos and held_bytes > room:
+                        return photos, False
+                    photos.append(photo)
+        return photos, True
 
     def _known(self, photos: Sequence[BytesPhoto]) -> list[BytesPhoto]:
         """Those with a label, where there are labels: only they judge."""
@@ -318,18 +333,3 @@ def _stated_count(dataset: Any) -> int:
     splits = dataset.info.splits or {}
     stated = splits.get(str(dataset.split)) if dataset.split is not None else None
     return int(stated.num_examples or 0) if stated is not None else 0
-
-
-def _fitting(dataset: Any, reader: RowReader, where: str, memory_bytes: int) -> tuple[list[BytesPhoto], bool]:
-    """As many photos of a split as `memory_bytes` hold, and whether that is all of them."""
-    photos: list[BytesPhoto] = []
-    held_bytes = 0
-    rows = (NamedRow(row, f"{where} no. {number}") for number, row in enumerate(unbroken(dataset, where)))
-    with ThreadPoolExecutor(READERS) as readers:
-        while some := list(islice(rows, READERS)):
-            for photo in readers.map(reader.photo, some):
-                held_bytes += len(photo.content)
-                if photos and held_bytes > memory_bytes:
-                    return photos, False
-                photos.append(photo)
-    return photos, True

@@ -17,9 +17,9 @@ from ..errors import RecordError
 from ..files import cannot_write, write_atomic
 from ..jsonfile import count_in, number_in, objects_of_lines
 from ..plaintext import printable
+from .runfolder import LOG_NAME
 from .settings import MOST_EPOCHS
 
-LOG_NAME = "log.jsonl"
 _LOSS = (-1.0, 1e6)
 """Nats; rounding takes a divergence a little below 0."""
 _RANGES = {

@@ -23,7 +23,7 @@ from ..schemes import scheme_named
 from .data import Split
 from .export import export_packed
 from .guarding import alone_in, out_of_memory
-from .log import LOG_NAME, JsonLog, Reporter, counted
+from .log import JsonLog, Reporter, counted
 from .loop import Classifier, Trainer, uses_bfloat16
 from .model import DeiT, load_arrays, zero_fraction
 from .options import RunOptions
@@ -38,7 +38,7 @@ from .photosets import (
     validation_decoder,
 )
 from .records import Records
-from .runfolder import BEST_NAME, PACKED_NAME, STATE_NAME, kept_name, remove_weights
+from .runfolder import BEST_NAME, LOG_NAME, PACKED_NAME, STATE_NAME, kept_name, remove_weights
 from .settings import STUDENT_PHASES, PhaseSettings, RunMemory
 from .starts import Start
 from .state import (

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..errors import DataError
 from ..photos import MAX_FILE_BYTES, read_photo_file
+from ..plaintext import reason_of
 
 _HUB_FILE = re.compile(r"(zip://((?!::).)+::)?(?P<file>hf://((?!::).)+)", re.DOTALL)
 """A file on the hub, or one inside a ZIP archive there, as `fsspec` writes it."""
@@ -78,11 +78,3 @@ def files_of(source: str, hub: str) -> RowFiles:
         own = [path for path in Path(HF_HUB_CACHE).glob("datasets--*") if pattern.fullmatch(path.name)]
     unpacked = (config.DOWNLOADED_DATASETS_PATH, config.EXTRACTED_DATASETS_PATH)
     return RowFiles(tuple(Path(folder).resolve() for folder in (*own, *unpacked)), hub)
-
-
-def reason_of(defect: BaseException) -> str:
-    """What went wrong, on one line: of an error that others were made of, the first."""
-    first: Any = defect
-    while first.__cause__ is not None:
-        first = first.__cause__
-    return " ".join(str(first).split())[:200] or type(first).__name__

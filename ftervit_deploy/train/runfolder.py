@@ -13,6 +13,8 @@ BEST_NAME = "best.safetensors"
 """The weights of the best epoch."""
 PACKED_NAME = "student.safetensors"
 """The packed ternary checkpoint of a student that the engine can run."""
+LOG_NAME = "log.jsonl"
+"""What the phase said; see `log`."""
 _KEPT = re.compile(r"epoch-[0-9]{4,}\.safetensors")
 
 

@@ -15,8 +15,9 @@ from PIL import Image
 
 from ..errors import DataError
 from ..photos import load_photo_bytes
+from ..plaintext import reason_of
 from .photosets import UNLABELLED, Batch, Decode, EpochPlan, ahead
-from .rowfiles import RowFiles, reason_of
+from .rowfiles import RowFiles
 from .sharing import Part
 
 SHUFFLE_BUFFER = 2048

@@ -20,6 +20,12 @@ def compare(photos: Path, out: Path, *more: str, preset: str = "tiny") -> int:
     return main(["compare", str(photos), "--out", str(out), "--preset", preset, *BUDGET, *more])
 
 
+def teach(photos: Path, out: Path, *more: str) -> int:
+    """Train a teacher in a run folder of its own."""
+    budget = ["--preset", "tiny", "--batch-size", "16", "--threads", "1", "--quiet"]
+    return main(["train", str(photos), "--phase", "teacher", "--out", str(out), *budget, *more])
+
+
 def results_in(out: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((out / "results.json").read_text())
     return found

@@ -10,7 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason='install PyTorch: pip install "ftervit[train]"')
 
-from comparing import BUDGET, compare, results_in, without_times  # noqa: E402
+from comparing import BUDGET, compare, results_in, teach, without_times  # noqa: E402
 from training_photos import write_photos  # noqa: E402
 
 from ftervit_deploy.architecture import PRESETS, Preprocessing  # noqa: E402
@@ -139,20 +139,7 @@ def test_a_teacher_can_come_from_a_run(
     tiny_preset: str, photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
-    budget = ["--epochs", "3", "--batch-size", "16", "--threads", "1", "--quiet"]
-    made = [
-        "train",
-        str(photo_folder),
-        "--phase",
-        "teacher",
-        "--preset",
-        "tiny",
-        "--out",
-        str(run),
-        "--seed",
-        "4",
-    ]
-    assert main([*made, *budget]) == 0
+    assert teach(photo_folder, run, "--epochs", "3", "--seed", "4") == 0
     used = ["--schemes", "ftervit", "--teacher", str(run), *BUDGET[2:]]
     assert main(["compare", str(photo_folder), "--out", str(tmp_path / "out"), *used]) == 2
     assert "has val_fraction 0.15, not 0.25" in capsys.readouterr().err

@@ -12,7 +12,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason='install PyTorch: pip install "ftervit[train]"')
 
-from comparing import BUDGET, compare, results_in  # noqa: E402
+from comparing import BUDGET, compare, results_in, teach  # noqa: E402
 from training_photos import write_photos  # noqa: E402
 
 from ftervit_deploy.cli import main  # noqa: E402
@@ -61,23 +61,11 @@ def test_photos_and_teacher_may_not_change_under_a_comparison(
 ) -> None:
     data, out, run = tmp_path / "data", tmp_path / "out", tmp_path / "run"
     write_photos(data, per_class=12)
-    teach = [
-        "train",
-        str(data),
-        "--phase",
-        "teacher",
-        "--preset",
-        "tiny",
-        "--out",
-        str(run),
-        "--threads",
-        "1",
-    ]
-    assert main([*teach, "--epochs", "2", "--batch-size", "16", "--quiet"]) == 0
+    assert teach(data, run, "--epochs", "2") == 0
     used = [word for word in BUDGET[2:] if word not in ("--val-fraction", "0.25")]
     compare = ["compare", str(data), "--out", str(out), "--teacher", str(run), "--schemes", "int8", *used]
     assert main(compare) == 0
-    assert main([*teach, "--epochs", "3", "--batch-size", "16", "--quiet", "--overwrite"]) == 0
+    assert teach(data, run, "--epochs", "3", "--overwrite") == 0
     capsys.readouterr()
     assert main(compare) == 2
     assert "has a teacher that this is not" in capsys.readouterr().err
@@ -128,17 +116,7 @@ def test_a_comparison_needs_labels_and_one_process(
     tiny_preset: str, photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    made = [
-        "train",
-        str(photo_folder),
-        "--phase",
-        "teacher",
-        "--preset",
-        "tiny",
-        "--out",
-        str(tmp_path / "run"),
-    ]
-    assert main([*made, "--epochs", "1", "--batch-size", "16", "--threads", "1", "--quiet"]) == 0
+    assert teach(photo_folder, tmp_path / "run", "--epochs", "1") == 0
     flat = tmp_path / "flat"
     flat.mkdir()
     for number, photo in enumerate(sorted(photo_folder.rglob("*.png"))):
@@ -203,12 +181,8 @@ def test_damaged_records_are_refused(
 def test_overwrite_forgets_nothing_but_the_comparison(
     tiny_preset: str, photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    teach = ["train", str(photo_folder), "--phase", "teacher", "--preset", tiny_preset, "--epochs", "1"]
     runs = tmp_path / "runs"
-    assert (
-        main([*teach, "--out", str(runs / "mine"), "--threads", "1", "--quiet", "--val-fraction", "0.25"])
-        == 0
-    )
+    assert teach(photo_folder, runs / "mine", "--epochs", "1", "--val-fraction", "0.25") == 0
     teacher = runs / "mine" / "teacher" / "best.safetensors"
     compare = ["compare", str(photo_folder), "--out", str(runs), "--teacher", str(runs / "mine"), *BUDGET[2:]]
     compare += ["--schemes", "ftervit", "--overwrite"]
