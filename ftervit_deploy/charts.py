@@ -143,19 +143,23 @@ def draw_curves(phases: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -
 
     figure = Figure(figsize=(9, 7), layout="constrained")
     losses, right, zeros = figure.subplots(3, 1, height_ratios=(3, 3, 1), sharex=True)
-    first, judged = 0, "as the teacher's"
+    first, by_labels = 0, set[bool]()
     for (name, epochs), colour in zip(phases.items(), _CURVE_COLOURS, strict=False):
         numbers = [first + int(line["epoch"]) for line in epochs]
         _curve(losses, numbers, epochs, "loss", label=name, color=colour)
         labelled = any(line.get("val_top1") is not None for line in epochs)
-        judged = "validation top-1\n(dotted: teacher)" if labelled else judged
-        _curve(right, numbers, epochs, "val_top1" if labelled else "val_agreement", color=colour)
+        by_labels.add(labelled)
+        if labelled:
+            _curve(right, numbers, epochs, "val_top1", color=colour)
+        else:
+            _curve(right, numbers, epochs, "val_agreement", color=colour, linestyle="--")
         _curve(right, numbers, epochs, "teacher_top1", color=colour, linestyle=":")
         _curve(zeros, numbers, epochs, "zero_fraction", color=colour)
         first = numbers[-1] if numbers else first
     losses.set_yscale("log")
     losses.set_ylabel("loss, nats")
-    right.set_ylabel(judged)
+    judged = {True: "validation top-1\n(dotted: teacher)", False: "as the teacher's\n(dashed)"}
+    right.set_ylabel(",\n".join(judged[labelled] for labelled in sorted(by_labels, reverse=True)))
     zeros.set_ylabel("zeros")
     zeros.set_xlabel("epochs")
     if phases:

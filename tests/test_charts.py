@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import re
 from pathlib import Path
 
 import pytest
 
-from ftervit_deploy.charts import Curve, Placed, draw_comparison
+from ftervit_deploy.charts import Curve, Placed, draw_comparison, draw_curves
 
 pytest.importorskip("matplotlib")
 from matplotlib.axes import Axes
@@ -17,10 +18,16 @@ from matplotlib.text import Annotation
 CURVE = Curve("ftervit", "methods", ((1, 0.5), (2, 0.75), (3, 0.8)), 1)
 
 
-def _drawn(monkeypatch: pytest.MonkeyPatch, folder: Path, models: list[Placed]) -> Axes:
-    """The axes of accuracy against size."""
+def _saved(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """What will be drawn, in place of files."""
     saved: list[Figure] = []
     monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: saved.append(figure))
+    return saved
+
+
+def _drawn(monkeypatch: pytest.MonkeyPatch, folder: Path, models: list[Placed]) -> Axes:
+    """The axes of accuracy against size."""
+    saved = _saved(monkeypatch)
     draw_comparison([CURVE], models, folder / "curves.svg")
     figure = saved[0]
     figure.draw_without_rendering()
@@ -44,6 +51,27 @@ def test_sizes_are_written_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     ticks = zip(axes.get_xticks(), axes.get_xticklabels(), strict=True)
     shown = [label.get_text() for at, label in ticks if low < at < high]
     assert shown == ["200", "500", "1,000", "2,000", "5,000"]
+
+
+@pytest.mark.parametrize(
+    ("phases", "said"),
+    [
+        (["teacher"], ["validation top-1", "dotted: teacher"]),
+        (["student"], ["as the teacher's", "dashed"]),
+        (["teacher", "student"], ["validation top-1", "dotted: teacher", "as the teacher's", "dashed"]),
+    ],
+)
+def test_curves_say_what_they_are_judged_by(
+    phases: list[str], said: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    lines = {"teacher": {"val_top1": 0.75}, "student": {"val_top1": None, "val_agreement": 0.875}}
+    saved = _saved(monkeypatch)
+    epochs = {name: [{"epoch": 1, "loss": 0.5, **lines[name]}] for name in phases}
+    draw_curves(epochs, tmp_path / "curves.svg")
+    axes = saved[0].axes[1]
+    assert re.findall(r"[^\n(),]+", axes.get_ylabel()) == said
+    drawn = [(list(line.get_ydata()), line.get_linestyle()) for line in axes.lines if any(line.get_ydata())]
+    assert drawn == [([0.75], "-") if name == "teacher" else ([0.875], "--") for name in phases]
 
 
 @pytest.mark.parametrize("kind", ["svg", "pdf", "png"])

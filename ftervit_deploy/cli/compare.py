@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import ConfigError, DataError, TrainError
+from ..errors import ConfigError, TrainError
 from .numbers import BATCH, EPOCHS, MEGABYTES, PART, PHOTOS, POSITIVE, SEED, SHARE, THREADS
 from .output import Output, bold, output_options, table
 from .phase_options import phase_option
@@ -121,6 +121,7 @@ def compare(
 
 
 def _task(data: str, teacher: str, recover_from: tuple[int, ...] | None, chosen: dict[str, Any]) -> Task:
+    from ..train.data import check_unlabelled
     from ..train.runfolder import BEST_NAME
     from ..train.settings import RunMemory, recall
     from ..train.task import Task
@@ -133,7 +134,8 @@ def _task(data: str, teacher: str, recover_from: tuple[int, ...] | None, chosen:
     values.update({name: chosen[name] for name in REMEMBERED if chosen.get(name) is not None})
     values.update(data=source, scheme="")
     if values["unlabelled"]:
-        values["unlabelled"] = _unlabelled(values["unlabelled"], values["stream"])
+        values["unlabelled"] = located_folder(values["unlabelled"])
+        check_unlabelled(Path(values["unlabelled"]), values["stream"])
     for name, value in known.items():
         if name != "scheme" and value != values[name]:
             raise TrainError(
@@ -144,18 +146,6 @@ def _task(data: str, teacher: str, recover_from: tuple[int, ...] | None, chosen:
     phases = _phases(memory.flip, memory.seed, bool(teacher), chosen)
     weights = str(Path(teacher) / "teacher" / BEST_NAME) if Path(teacher).is_dir() and teacher else teacher
     return Task(memory, phases, weights, _recovery_starts(phases["training"].epochs, recover_from))
-
-
-def _unlabelled(name: str, stream: bool) -> str:
-    """The folder of more photos, known to serve before a teacher is trained."""
-    from ..photos import find_photos
-
-    if stream:
-        raise ConfigError("--unlabelled photos cannot join a stream.", "Leave out one of them.")
-    folder = located_folder(name)
-    if not find_photos(Path(folder)):
-        raise DataError(f"{name} holds no photos.", "Name a folder of photos with --unlabelled.")
-    return folder
 
 
 def _phases(flip: bool, seed: int, has_teacher: bool, chosen: dict[str, Any]) -> dict[str, PhaseSettings]:

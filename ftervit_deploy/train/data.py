@@ -37,7 +37,7 @@ class Split:
         train, validation: the photos; their labels are UNLABELLED where nobody named their classes.
         test: photos that nothing is chosen by; looked at once, when a phase has ended. Empty where the data
             have none.
-        guarded: how many photos were left out because they border a validation block.
+        guarded: photos left out because they border a validation block.
         stream: what training photos come from instead of `train`, one after the other.
         remarks: sentences about what was read, for the user.
     """
@@ -46,7 +46,7 @@ class Split:
     train: tuple[Photo, ...]
     validation: tuple[Photo, ...]
     test: tuple[Photo, ...] = ()
-    guarded: int = 0
+    guarded: tuple[Photo, ...] = ()
     stream: PhotoStream | None = None
     remarks: tuple[str, ...] = ()
 
@@ -114,8 +114,8 @@ def _split_by_rule(folder: Path, rule: SplitRule) -> Split:
     if rule.group:
         train, validation, guarded = _split_by_groups(photos, rule)
     else:
-        train, validation, guarded = *_split_at_random(photos, rule), 0
-    split = Split(tuple(labels), tuple(train), tuple(validation), guarded=guarded)
+        train, validation, guarded = *_split_at_random(photos, rule), []
+    split = Split(tuple(labels), tuple(train), tuple(validation), guarded=tuple(guarded))
     _check_split(folder, split)
     return split
 
@@ -168,24 +168,40 @@ def split_listed(photos: Sequence[Photo], rule: SplitRule, labels: Sequence[str]
     return split
 
 
+def check_unlabelled(folder: Path, stream: bool) -> None:
+    """What can be known of more photos before anything is trained.
+
+    Raises:
+        ConfigError: the others are a stream, which no more can join.
+        DataError: there are none.
+    """
+    if stream:
+        raise ConfigError("--unlabelled photos cannot join a stream.", "Leave out one of them.")
+    if not find_photos(folder):
+        raise DataError(f"{folder} holds no photos.", "Name a folder of photos with --unlabelled.")
+
+
 def with_unlabelled(split: Split, folder: Path) -> Split:
     """`split` with more photos to learn from, those in `folder` and below, whatever they show.
 
-    Those that the split has already are left out, by place or content: what judges must not teach.
+    Those that the split has already are left out by place; those that judge, or border what judges, by
+    content too, because they must not teach.
 
     Raises:
-        DataError: there are none.
+        DataError: there are no others.
     """
     found = find_photos(folder)
-    judges = _paths((*split.validation, *split.test))
-    known = {path.resolve() for path in (*judges, *_paths(split.train))}
-    new = _without_copies([path for path in found if path.resolve() not in known], judges)
+    kept_out = _paths((*split.validation, *split.test, *split.guarded))
+    known = {path.resolve() for path in (*kept_out, *_paths(split.train))}
+    new = _without_copies([path for path in found if path.resolve() not in known], kept_out)
     if not new:
-        what = "no photos but those of the split" if found else "no photos"
-        raise DataError(f"{folder} holds {what}.", "Name a folder of photos with --unlabelled.")
+        raise DataError(
+            f"{folder} holds no photos but those of the split.", "Name another folder with --unlabelled."
+        )
     photos = tuple(LabelledPhoto(path, UNLABELLED) for path in new)
     left_out = len(found) - len(new)
-    told = f"{left_out} photos of {folder.name} are in the split already, and left out."
+    are = "photo of {} is" if left_out == 1 else "photos of {} are"
+    told = f"{left_out} {are.format(folder.name)} left out: the split has, or keeps out, the same."
     remarks = (*split.remarks, told) if left_out else split.remarks
     return replace(split, train=(*split.train, *photos), remarks=remarks)
 
@@ -246,8 +262,11 @@ def _split_at_random(photos: Sequence[_P], rule: SplitRule) -> tuple[list[_P], l
 
 def _split_by_groups(
     photos: Sequence[LabelledPhoto], rule: SplitRule
-) -> tuple[list[LabelledPhoto], list[LabelledPhoto], int]:
-    """Blocks of consecutive names over all classes; whole blocks are held out."""
+) -> tuple[list[LabelledPhoto], list[LabelledPhoto], list[LabelledPhoto]]:
+    """Blocks of consecutive names over all classes; whole blocks are held out.
+
+    Returns: those to train with, those held out, and the guarded ones between them.
+    """
     ordered = sorted(photos, key=lambda photo: (natural_key(photo.path.name), photo.label))
     blocks = [
         range(start, min(start + rule.group, len(ordered))) for start in range(0, len(ordered), rule.group)
@@ -258,4 +277,5 @@ def _split_by_groups(
     near = {index + step for index in held_out for step in range(-GUARD_NAMES, GUARD_NAMES + 1)} - held_out
     train = [photo for index, photo in enumerate(ordered) if index not in held_out and index not in near]
     validation = [ordered[index] for index in sorted(held_out)]
-    return train, validation, len(ordered) - len(train) - len(validation)
+    guarded = [ordered[index] for index in sorted(near) if 0 <= index < len(ordered)]
+    return train, validation, guarded

@@ -15,7 +15,15 @@ from ..errors import ConfigError, DataError, TrainError
 from ..files import write_atomic
 from ..jsonfile import count_in, read_record
 from ..photos import LabelledPhoto
-from .data import Split, SplitRule, has_no_classes, split_photos, split_unlabelled, with_unlabelled
+from .data import (
+    Split,
+    SplitRule,
+    check_unlabelled,
+    has_no_classes,
+    split_photos,
+    split_unlabelled,
+    with_unlabelled,
+)
 from .hubdata import PREFIX, HubData, is_hub_data, split_dataset
 from .log import configuration_logged, counted, epochs_logged, result_logged
 from .options import RunOptions
@@ -128,8 +136,7 @@ def open_split(out: Path, memory: RunMemory, phase: str, sources: Sources, memor
     if not student:
         split = _with_labels(split, memory.data, phase)
     if student and memory.unlabelled:
-        if split.stream is not None:
-            raise ConfigError("--unlabelled photos cannot join a stream.", "Leave out one of them.")
+        check_unlabelled(Path(memory.unlabelled), memory.stream)
         split = with_unlabelled(split, Path(memory.unlabelled))
     return split
 
@@ -231,7 +238,7 @@ def _photos_of(split: Split, data: str) -> dict[str, list[str]]:
 
 def split_json(split: Split, data: str) -> bytes:
     """What a run folder remembers of its photos: their names by kind, relative to `data`."""
-    return (json.dumps({"guarded": split.guarded, **_photos_of(split, data)}, indent=1) + "\n").encode()
+    return (json.dumps({"guarded": len(split.guarded), **_photos_of(split, data)}, indent=1) + "\n").encode()
 
 
 def _name(photo: Photo, data: str) -> str:

@@ -245,7 +245,7 @@ class Phase:
             "train_photos": len(self.training),
             "unlabelled_photos": sum(photo.label == UNLABELLED for photo in self.split.train),
             "validation_photos": len(self.validation),
-            "guarded_photos": self.split.guarded,
+            "guarded_photos": len(self.split.guarded),
             "skipped_photos": len(self.training.skipped) + len(self.validation.skipped),
             "device": str(self.accelerator.device),
             "bfloat16": uses_bfloat16(self.settings.precision, self.accelerator.device),
@@ -263,8 +263,8 @@ class Phase:
             reporter.say(remark)
         self._tell_skipped(reporter)
         if self.split.guarded:
-            are = "is" if self.split.guarded == 1 else "are"
-            guarded = counted(self.split.guarded, "photo")
+            are = "is" if len(self.split.guarded) == 1 else "are"
+            guarded = counted(len(self.split.guarded), "photo")
             reporter.say(f"{guarded} beside validation groups {are} left out of training.")
         unlabelled = sum(photo.label == UNLABELLED for photo in self.split.train)
         which = f" ({unlabelled} without labels)" if unlabelled else ""

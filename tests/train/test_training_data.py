@@ -41,7 +41,7 @@ def test_no_training_photo_is_near_a_validation_group(
     train, validation, guarded = _split_by_groups(photos, SplitRule(group, fraction, seed))
     numbers = [{int(p.path.stem[4:]) for p in part} for part in (train, validation)]
     assert all(abs(a - b) > GUARD_NAMES for a in numbers[0] for b in numbers[1])
-    assert len(train) + len(validation) + guarded == count
+    assert len(train) + len(validation) + len(guarded) == count
     starts = {n // group for n in numbers[1]}
     assert numbers[1] == {n for n in range(count) if n // group in starts}, "groups are held out whole"
 

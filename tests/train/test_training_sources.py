@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from conftest import write_photos
 from dataset_files import CLASSES, keep_cache_in, write_dataset, write_rows
+from PIL import Image
 
 torch = pytest.importorskip("torch", reason='install PyTorch: pip install "ftervit[train]"')
 datasets = pytest.importorskip("datasets", reason='install datasets: pip install "ftervit[datasets]"')
@@ -20,6 +22,7 @@ datasets = pytest.importorskip("datasets", reason='install datasets: pip install
 from ftervit_deploy.architecture import PRESETS, architecture_named, timm_repository  # noqa: E402
 from ftervit_deploy.cli import main  # noqa: E402
 from ftervit_deploy.errors import ConfigError, DataError, FtervitError, TrainError  # noqa: E402
+from ftervit_deploy.photos import find_photos  # noqa: E402
 from ftervit_deploy.train.data import SplitRule, split_photos, with_unlabelled  # noqa: E402
 from ftervit_deploy.train.hubdata import HubData, split_dataset  # noqa: E402
 from ftervit_deploy.train.photosets import UNLABELLED, EpochPlan, open_photos, source_of  # noqa: E402
@@ -314,7 +317,22 @@ def test_photos_that_judge_do_not_come_back_without_labels(tmp_path: Path) -> No
     fewer = with_unlabelled(replace(split, test=()), tmp_path / "data")
     taught = {photo.path for photo in fewer.train if photo.label == UNLABELLED}
     assert taught == {photo.path for photo in split.test}
-    assert fewer.remarks == ("24 photos of data are in the split already, and left out.",)
+    assert fewer.remarks == ("24 photos of data are left out: the split has, or keeps out, the same.",)
+
+
+def test_photos_that_border_validation_groups_do_not_come_back_without_labels(tmp_path: Path) -> None:
+    folder = write_photos(tmp_path / "data", per_class=20)
+    split = split_photos(folder, SplitRule(10, 0.2, 1))
+    assert split.guarded
+    more = tmp_path / "more"
+    shutil.copytree(folder, more)
+    Image.new("RGB", (32, 32)).save(more / "new.png")
+    joined = with_unlabelled(split, more)
+    kept_out = {photo.path.relative_to(folder) for photo in (*split.validation, *split.guarded)}
+    taught = {photo.path.relative_to(more) for photo in joined.train if photo.label == UNLABELLED}
+    assert taught == {path.relative_to(more) for path in find_photos(more)} - kept_out
+    with pytest.raises(DataError, match="no photos but those of the split"):
+        with_unlabelled(split, folder)
 
 
 def test_photos_without_labels_need_a_teacher(run: Run, photo_folder: Path, tmp_path: Path) -> None:
