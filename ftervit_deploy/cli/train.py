@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import FtervitError, TrainError
+from ..errors import ConfigError, FtervitError, TrainError
 from ..files import user_path
 from ..train.settings import PHASE_NAMES, STUDENT_PHASES
 from .numbers import (
@@ -188,10 +188,16 @@ def _memory(out: Path, data: str | None, chosen: dict[str, Any]) -> RunMemory:
 
 
 def located_data(data: str) -> str:
-    """DATA as a run remembers it: folders by their whole path, datasets of the hub by their name."""
+    """DATA as a run remembers it: folders by their whole path, datasets of the hub by their name.
+
+    Raises:
+        ConfigError: ``hub:`` without a name.
+    """
     name = data.removeprefix(DATASET)
     if name == data:
         return str(user_path(data).resolve())
+    if not name.strip():
+        raise ConfigError(f"{DATASET} alone names no dataset.", f"Write {DATASET}user/name.")
     return f"{DATASET}{user_path(name).resolve()}" if Path(name).is_dir() else data
 
 

@@ -57,6 +57,7 @@ def test_mistakes_get_one_sentence(
     out = ["--phase", "teacher", "--out", tmp_path / "run", *FAST]
     assert "No folder of photos is named" in _error(capsys, *out)
     assert "There is no folder" in _error(capsys, tmp_path / "nowhere", *out)
+    assert "hub: alone names no dataset" in _error(capsys, "hub:", *out)
     assert "no preset 'big'" in _error(capsys, photo_folder, *out, "--preset", "big")
     assert "no scheme 'int3'" in _error(capsys, photo_folder, *out, "--scheme", "int3")
     assert "nothing to quantise" in _error(capsys, photo_folder, *out, "--scheme", "fp32")
