@@ -209,6 +209,7 @@ class Results:
         lines = [
             f"Top-1 on {count} {kind} photos, {best}: one photo is {100 / count:.2f} points, "
             f"one standard error about {error:.2f}; ±: one of the difference, on the same photos.",
+            "Each was trained once: what another seed would change is not in ±.",
             f"{self.photos['train']} training photos of {self.data}, split {self.split}, seed {self.seed}, "
             f"preset {self.preset}, teacher {self.teacher}.",
             "Bytes: codes in whole bits, all else 32 bits each. Image: the .ftv that the engine runs. "
