@@ -21,6 +21,7 @@ from .train import (
     located_data,
     located_folder,
     require_torch,
+    seeds_listed,
 )
 from .typed import command_line
 
@@ -46,6 +47,8 @@ COMMON = ("batch_size", "augment", "patch_drop", "precision")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for all that it makes.")
 @click.option("--schemes", metavar="A,B,C", help="What to compare; `ftervit schemes` lists them.")
 @click.option("--ablations", is_flag=True, help="Also change one rule of `ftervit` at a time.")
+@click.option("--seeds", callback=seeds_listed, metavar="N,N,...",
+              help="Also train `ftervit` again, by these seeds of order and augmentation.")
 @click.option("--teacher", metavar="RUN|SOURCE", default="",
               help="A run folder, with its split, seed and preset, or weights.  [default: train one]")
 @click.option("--preset", help="Architecture.  [default: mcu_micro_64]")
@@ -85,8 +88,8 @@ COMMON = ("batch_size", "augment", "patch_drop", "precision")
 @click.pass_context
 def compare(
     context: click.Context, /, data: str, out: Path, schemes: str | None, ablations: bool, teacher: str,
-    recover_from: tuple[int, ...] | None, threads: int, memory_mb: int, plot: str | None,
-    overwrite: bool, **chosen: Any,
+    seeds: tuple[int, ...] | None, recover_from: tuple[int, ...] | None, threads: int, memory_mb: int,
+    plot: str | None, overwrite: bool, **chosen: Any,
 ) -> None:
     # fmt: on
     """Train SCHEMES on DATA with the same split, teacher, seed and budget, and compare them.
@@ -109,7 +112,7 @@ def compare(
     from ..train.task import METHOD_NAMES, entries_of
 
     task = _task(data, teacher, recover_from, chosen)
-    entries = entries_of(task, schemes.split(",") if schemes else METHOD_NAMES, ablations)
+    entries = entries_of(task, schemes.split(",") if schemes else METHOD_NAMES, ablations, seeds or ())
     picture = Path(plot) if plot else None
     if picture is not None:
         check_chart(picture, coming=out)

@@ -57,12 +57,23 @@ def epochs_listed(
     context: click.Context, option: click.Parameter, text: str | None
 ) -> tuple[int, ...] | None:
     """Epochs from ``40,80``."""
+    parts = _numbers(text, "epochs such as 40,80")
+    return None if parts is None else tuple(EPOCHS.convert(part, option, context) for part in parts)
+
+
+def seeds_listed(context: click.Context, option: click.Parameter, text: str | None) -> tuple[int, ...] | None:
+    """Seeds from ``1,2``."""
+    parts = _numbers(text, "seeds such as 1,2")
+    return None if parts is None else tuple(SEED.convert(part, option, context) for part in parts)
+
+
+def _numbers(text: str | None, what: str) -> list[str] | None:
     if text is None:
         return None
     parts = text.split(",")
     if not all(part.isascii() and part.isdigit() for part in parts):
-        raise click.BadParameter(f"{text!r} is no list of epochs such as 40,80.")
-    return tuple(EPOCHS.convert(part, option, context) for part in parts)
+        raise click.BadParameter(f"{text!r} is no list of {what}.")
+    return parts
 
 
 # fmt: off

@@ -18,7 +18,8 @@ CHANGES = {
     "ftervit-kl+ce": "cross-entropy beside the KL divergence",
     "ftervit-phase-1-only": "more of phase 1, not the recovery",
 }
-RECOVERED = f"{BASE_NAME}-recovery-from-"
+RECOVERED, SEEDED = f"{BASE_NAME}-recovery-from-", f"{BASE_NAME}-seed-"
+"""Names of rows, without the epoch and the seed."""
 
 
 class Scored(Protocol):

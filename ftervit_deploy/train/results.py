@@ -16,7 +16,8 @@ from .log import duration
 from .paired import Recognised
 
 RESULTS_NAME, TEXT_NAME = "results.json", "results.md"
-METHODS, ABLATIONS = "methods", "ablations"
+METHODS, ABLATIONS, REPEATS = "methods", "ablations", "repeats"
+_GROUPS = (METHODS, ABLATIONS, REPEATS)
 _Bytes = Annotated[int, Within(1, 1e12)]
 HEADINGS = ("scheme", "bytes", "image", "phase 1", "top-1", "engine", "to teacher", "zeros", "time")
 
@@ -27,7 +28,7 @@ class Row:
 
     Attributes:
         name: of the row, and of its folder.
-        group: METHODS or ABLATIONS.
+        group: METHODS, ABLATIONS or REPEATS.
         scheme: a name in SCHEMES.
         change: how it was trained differently from the others; empty where it was not.
         rules: what is quantised how.
@@ -77,7 +78,7 @@ class Row:
     task: str
 
     def __post_init__(self) -> None:
-        if self.group not in (METHODS, ABLATIONS):
+        if self.group not in _GROUPS:
             raise ValueError(f"group: there is no {self.group!r}")
         judged = (self.recognised, self.phase1_recognised, self.teacher_recognised)
         if len({found.photos for found in judged if found is not None}) != 1:
@@ -181,9 +182,9 @@ class Results:
         write_atomic(folder / TEXT_NAME, self.markdown().encode("utf-8", "replace"))
 
     def lines(self, group: str) -> list[list[str]]:
-        """The cells of a group's table, under HEADINGS: the teacher first, then what ablations change."""
+        """The cells of a group's table, under HEADINGS: teacher first, then what changes or repeats."""
         teacher = self.rows[0]
-        beside = (teacher.name, BASE_NAME) if group == ABLATIONS else (teacher.name,)
+        beside = (teacher.name,) if group == METHODS else (teacher.name, BASE_NAME)
         return [self._cells(row, teacher) for row in self.rows if row.group == group or row.name in beside]
 
     def _cells(self, row: Row, teacher: Row) -> list[str]:
@@ -197,7 +198,7 @@ class Results:
     @property
     def groups(self) -> tuple[str, ...]:
         """The groups that have rows."""
-        return tuple(g for g in (METHODS, ABLATIONS) if any(r.group == g for r in self.rows[1:]))
+        return tuple(g for g in _GROUPS if any(r.group == g for r in self.rows[1:]))
 
     def remarks(self) -> list[str]:
         """What a reader must know of the figures."""

@@ -10,8 +10,8 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..schemes import scheme_named
-from .findings import BASE_NAME, TEACHER_NAME
-from .results import ABLATIONS, METHODS
+from .findings import BASE_NAME, SEEDED, TEACHER_NAME
+from .results import ABLATIONS, METHODS, REPEATS
 from .settings import PhaseSettings, RunMemory
 
 METHOD_NAMES = ("fp32", "int8", "tervit", "vit-1.58b", "q-vit", "q-vit-a8", "ftervit")
@@ -56,7 +56,7 @@ class Entry:
     Attributes:
         name: of its row and folder.
         scheme: a name in SCHEMES.
-        group: METHODS or ABLATIONS.
+        group: METHODS, ABLATIONS or REPEATS.
         training: settings of phase 1; None where it recovers from another entry's weights.
         recovery: settings of phase 2; None where phase 1 is all.
         start_epoch: of the base's phase 1, whose weights it recovers; 0 for its own.
@@ -72,20 +72,32 @@ class Entry:
     change: str = ""
 
 
-def entries_of(task: Task, schemes: Sequence[str], ablations: bool) -> tuple[Entry, ...]:
+def entries_of(
+    task: Task, schemes: Sequence[str], ablations: bool, seeds: Sequence[int] = ()
+) -> tuple[Entry, ...]:
     """The students to train, in order; the teacher is none of them.
 
+    Args:
+        task: what they have in common.
+        schemes: names in SCHEMES.
+        ablations: also the base with one rule changed at a time.
+        seeds: by which the base is trained again.
+
     Raises:
-        ConfigError: an unknown scheme, or none but the teacher's.
+        ConfigError: an unknown scheme, none but the teacher's, or the task's own seed among `seeds`.
     """
     names = list(dict.fromkeys(scheme_named(name).name for name in schemes if name != TEACHER_NAME))
-    if ablations and BASE_NAME not in names:
+    if task.memory.seed in seeds:
+        raise ConfigError(
+            f"--seeds names {task.memory.seed}, by which {BASE_NAME} is trained anyway.", "Name others."
+        )
+    if (ablations or seeds) and BASE_NAME not in names:
         names.append(BASE_NAME)
     if not names:
         raise ConfigError("Only the teacher, fp32, is left to compare.", "Name another scheme.")
     methods = [_method(task, name, METHODS) for name in names]
     more = _ablations(task, names) if ablations else []
-    return (*methods, *more)
+    return (*methods, *more, *(_repeat(task, seed) for seed in dict.fromkeys(seeds)))
 
 
 def _method(task: Task, scheme: str, group: str) -> Entry:
@@ -94,6 +106,12 @@ def _method(task: Task, scheme: str, group: str) -> Entry:
     if scheme == BASE_NAME:
         training = replace(training, keep_epochs=task.recover_from)
     return Entry(scheme, scheme, group, training, task.phases["recovery"])
+
+
+def _repeat(task: Task, seed: int) -> Entry:
+    """The base with other random numbers: the same split and teacher, another order and augmentation."""
+    training, recovery = (replace(task.phases[phase], seed=seed) for phase in ("training", "recovery"))
+    return Entry(f"{SEEDED}{seed}", BASE_NAME, REPEATS, training, recovery, change=f"seed {seed}")
 
 
 def _ablations(task: Task, present: Sequence[str]) -> list[Entry]:
