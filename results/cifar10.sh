@@ -11,8 +11,8 @@ ftervit train cifar10 --phase teacher --out runs/cifar10 --preset mcu_small_96 -
 ftervit compare cifar10 --out runs/cifar10-methods --teacher runs/cifar10 --ablations \
     --schemes fp32,int8,tervit,vit-1.58b,q-vit,q-vit-a8,ftervit,ftervit-s8 \
     --epochs 20 --schedule-epochs 32 --lr 1e-3 --recovery-epochs 6 --recovery-lr 1e-4 \
-    --recover-from 5,10,15,20 --batch-size 128 --augment strong --patch-drop 0.5 --precision bf16 \
-    --threads 1 --plot runs/cifar10-methods/curves.svg
+    --recover-from 5,10,15,20 --seeds 1,2 --batch-size 128 --augment strong --patch-drop 0.5 \
+    --precision bf16 --threads 1 --plot runs/cifar10-methods/curves.svg
 ftervit report runs/cifar10-methods/ftervit -o runs/cifar10-methods/report.html --probes 16 --quiet --json \
     >runs/cifar10-methods/report.json
 python "$(dirname "$0")/collect.py" runs/cifar10-methods cifar10 --teacher runs/cifar10

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import mean, stdev
 from typing import Protocol
 
 from .paired import Recognised
@@ -62,6 +63,7 @@ def findings(rows: Mapping[str, Scored]) -> Iterator[str]:
     )
     if base.phase1_recognised is not None:
         yield f"Its recovery is worth {points(base.recognised, base.phase1_recognised)} points."
+    yield from _repeats(trainings(rows))
     for name in RIVALS:
         if name in rows:
             rival = rows[name]
@@ -77,6 +79,26 @@ def findings(rows: Mapping[str, Scored]) -> Iterator[str]:
     ]
     if told:
         yield f"Recovered from epoch {', '.join(told)}."
+
+
+def trainings(rows: Mapping[str, Scored]) -> list[Scored]:
+    """The base's row and those of the same training by other seeds; none without the base."""
+    again = [row for name, row in rows.items() if name.startswith(SEEDED)]
+    return [rows[BASE_NAME], *again] if BASE_NAME in rows else []
+
+
+def _repeats(all_trainings: Sequence[Scored]) -> Iterator[str]:
+    """How far a seed alone moves the base."""
+    again = all_trainings[1:]
+    if not again:
+        return
+    tops = [row.recognised.top1 for row in all_trainings]
+    told = [f"{row.name.removeprefix(SEEDED)} {_percent(row.recognised.top1)}" for row in again]
+    yield (
+        f"Trained again by seed {', '.join(told)}: the mean of all {len(tops)} is {_percent(mean(tops))}, "
+        f"their standard deviation {100 * stdev(tops):.2f} points, the largest difference "
+        f"{100 * (max(tops) - min(tops)):.2f}."
+    )
 
 
 def points(ours: Recognised, theirs: Recognised) -> str:

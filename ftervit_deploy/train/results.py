@@ -207,10 +207,11 @@ class Results:
         count, kind = (tested, "test") if tested else (checked, "validation")
         share = self.rows[0].score
         error = 100 * math.sqrt(share * (1 - share) / count)
+        seeds = f", but shows in the repeats of {BASE_NAME}" if REPEATS in self.groups else ""
         lines = [
             f"Top-1 on {count} {kind} photos, {best}: one photo is {100 / count:.2f} points, "
             f"one standard error about {error:.2f}; ±: one of the difference, on the same photos.",
-            "Each was trained once: what another seed would change is not in ±.",
+            f"Each row is one training: what another seed would change is not in ±{seeds}.",
             f"{self.photos['train']} training photos of {self.data}, split {self.split}, seed {self.seed}, "
             f"preset {self.preset}, teacher {self.teacher}.",
             "Bytes: codes in whole bits, all else 32 bits each. Image: the .ftv that the engine runs. "

@@ -73,6 +73,31 @@ def test_all_methods_and_ablations_stand_in_one_table(
     assert f"torch {torch.__version__}" in text
 
 
+def test_seeds_train_the_same_student_again(
+    tiny_preset: str, photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    phases: list[tuple[str, str]],
+) -> None:  # fmt: skip
+    out = tmp_path / "out"
+    assert compare(photo_folder, out, "--schemes", "int8,ftervit") == 0
+    assert compare(photo_folder, out, "--schemes", "int8", "--seeds", "5,3,5", "--json") == 0
+    rows = {row["name"]: row for row in results_in(out)["rows"]}
+    assert list(rows) == ["fp32", "int8", "ftervit", "ftervit-seed-5", "ftervit-seed-3"]
+    assert phases.count(("ftervit", "training")) == 1, "only what is new is trained"
+    names = ("ftervit", "ftervit-seed-5", "ftervit-seed-3")
+    begun = [_configuration(out / name / "training") for name in names]
+    assert [c["seed"] for c in begun] == [0, 5, 3]
+    assert len({(c["scheme"], c["lr"], c["train_photos"], c["teacher_source"]) for c in begun}) == 1
+    assert len({(out / name / "split.json").read_bytes() for name in names}) == 1, "the split stays"
+    losses = [(out / name / "recovery" / "log.jsonl").read_text().splitlines()[-2] for name in names]
+    assert len(set(losses)) == 3
+    assert {rows[name]["bytes"] for name in names} == {rows["ftervit"]["bytes"]}
+    text = (out / "results.md").read_text()
+    repeats = text.split("## Repeats")[1].split("## What")[0].splitlines()
+    assert [line.split(" | ")[0] for line in repeats[4:]][:4] == [f"| {name}" for name in ("fp32", *names)]
+    assert "- Trained again by seed 5 " in text
+    assert "not in ±, but shows in the repeats of ftervit." in text
+
+
 def _check_refused(folder: Path, row: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     """`ftervit pack` says in one sentence why not."""
     if row["name"] == "fp32":

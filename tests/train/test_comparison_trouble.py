@@ -98,6 +98,8 @@ def test_a_comparison_has_no_teacher_of_its_own_named(
         (["--schemes", "int8", "--split", "groups:" + "9" * 5000], "no split 'groups:9999"),
         (["--schemes", "int8", "--recover-from", "1,9"], "names epoch 9, and phase 1 has 2"),
         (["--schemes", "int8", "--recover-from", "1,x"], "no list of epochs"),
+        (["--schemes", "int8", "--seeds", "1,0"], "--seeds names 0, by which ftervit is trained anyway"),
+        (["--schemes", "int8", "--seeds", "1,-2"], "'1,-2' is no list of seeds"),
         (["--schemes", "int8", "--preset", "huge"], "no preset 'huge'"),
         (["--schemes", "int8", "--split", "thirds"], "no split 'thirds'"),
         (["--schemes", "int8", "--plot", "curves.txt"], "curves.txt is none of .png, .svg, .pdf"),
