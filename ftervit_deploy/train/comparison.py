@@ -156,8 +156,8 @@ class Comparison:
         return split
 
     def _curves(self, rows: Sequence[Row], entries: Sequence[Entry]) -> list[Curve]:
-        """Validation top-1 after every epoch of the students that are done."""
-        curves = []
+        """Validation top-1 after every epoch of the students that are done, the base in all groups."""
+        curves: list[Curve] = []
         for row, entry in zip(rows, entries, strict=False):
             points: list[tuple[int, float]] = []
             first = entry.start_epoch
@@ -166,7 +166,9 @@ class Comparison:
                 judged = [line for line in epochs if line["val_top1"] is not None]
                 points += [(first + line["epoch"], line["val_top1"]) for line in judged]
                 first += len(epochs)
-            curves.append(Curve(row.name, row.group, tuple(points), row.epochs.get("recovery", 0)))
+            beside = dict.fromkeys(own.group for own in rows) if row.name == BASE_NAME else (row.group,)
+            recovery = row.epochs.get("recovery", 0)
+            curves += [Curve(row.name, group, tuple(points), recovery) for group in beside]
         return curves
 
     def _phase(self, name: str, settings: PhaseSettings, scheme: str, sources: Sources) -> PhaseResult:

@@ -14,10 +14,11 @@ from comparing import BUDGET, compare, results_in, teach, without_times  # noqa:
 from training_photos import write_photos  # noqa: E402
 
 from ftervit_deploy.architecture import PRESETS, Preprocessing  # noqa: E402
+from ftervit_deploy.charts import Curve  # noqa: E402
 from ftervit_deploy.cli import main  # noqa: E402
 from ftervit_deploy.image import read_info, scheme_bytes  # noqa: E402
 from ftervit_deploy.schemes import SCHEMES  # noqa: E402
-from ftervit_deploy.train import judging, loop  # noqa: E402
+from ftervit_deploy.train import comparison, judging, loop  # noqa: E402
 from ftervit_deploy.train.data import SplitRule  # noqa: E402
 from ftervit_deploy.train.data import split_photos as data_split  # noqa: E402
 from ftervit_deploy.train.paired import Recognised  # noqa: E402
@@ -75,11 +76,14 @@ def test_all_methods_and_ablations_stand_in_one_table(
 
 def test_seeds_train_the_same_student_again(
     tiny_preset: str, photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
-    phases: list[tuple[str, str]],
+    monkeypatch: pytest.MonkeyPatch, phases: list[tuple[str, str]],
 ) -> None:  # fmt: skip
+    drawn: list[list[Curve]] = []
+    monkeypatch.setattr(comparison, "draw_comparison", lambda curves, *_: drawn.append(curves))
     out = tmp_path / "out"
     assert compare(photo_folder, out, "--schemes", "int8,ftervit") == 0
-    assert compare(photo_folder, out, "--schemes", "int8", "--seeds", "5,3,5", "--json") == 0
+    plot = ("--plot", str(tmp_path / "curves.svg"))
+    assert compare(photo_folder, out, "--schemes", "int8", "--seeds", "5,3,5", "--json", *plot) == 0
     rows = {row["name"]: row for row in results_in(out)["rows"]}
     assert list(rows) == ["fp32", "int8", "ftervit", "ftervit-seed-5", "ftervit-seed-3"]
     assert phases.count(("ftervit", "training")) == 1, "only what is new is trained"
@@ -95,6 +99,9 @@ def test_seeds_train_the_same_student_again(
     repeats = text.split("## Repeats")[1].split("## What")[0].splitlines()
     assert [line.split(" | ")[0] for line in repeats[4:]][:4] == [f"| {name}" for name in ("fp32", *names)]
     assert "- Trained again by seed 5 " in text
+    assert [(curve.group, curve.name) for curve in drawn[-1]] == [
+        ("methods", "int8"), ("methods", "ftervit"), *(("repeats", name) for name in names)
+    ]  # fmt: skip
     assert "not in ±, but shows in the repeats of ftervit." in text
 
 
