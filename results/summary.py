@@ -9,9 +9,10 @@ from typing import Any
 
 import click
 from inside import inside
-from verdicts import CHANCE, aims, claims, seeds_reach
+from verdicts import CHANCE, aims, claims
 
 from ftervit_deploy.cli.compare import comparison_text
+from ftervit_deploy.train.findings import trainings
 from ftervit_deploy.train.results import Results
 
 HERE = Path(__file__).parent
@@ -65,8 +66,8 @@ def _section(path: Path) -> Iterator[str]:
     yield text.partition("## What is quantised how")[0].rstrip().replace("\n## ", "\n### ") + "\n"
     rows = {row.name: row for row in _results(path.with_suffix(".json")).rows}
     yield "### What it shows of the paper's claims\n"
-    reach = f"{100 * seeds_reach(rows):.2f} points" if seeds_reach(rows) else ""
-    seeds = f" Seeds alone move ftervit by up to {reach}, which no verdict goes below." if reach else ""
+    several = len(trainings(rows)) > 1
+    seeds = " A verdict is one that all trainings of ftervit give, whatever their seed." if several else ""
     yield (
         f"No difference is seen where chance alone gives one as large in over {100 * CHANCE:.0f} % of cases "
         f"(McNemar's exact test).{seeds}\n"

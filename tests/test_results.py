@@ -157,19 +157,17 @@ def test_a_claim_is_shown_only_beyond_chance() -> None:
     assert not list(claims(_rows(_row("fp32", 900, 4000), _row("tervit", 850, 400))))
 
 
-def test_no_claim_is_shown_by_what_seeds_alone_do() -> None:
-    verdicts = _loaded("verdicts")
+def test_a_claim_is_shown_only_where_every_seed_shows_it() -> None:
     rows = _rows(
         _row("fp32", 900, 4000), _row("ftervit", 850, 300, before=800), _row("ftervit-kl+ce", 860, 300),
-        _row("ftervit-norm-fp32", 861, 310), _row("ftervit-seed-1", 852, 300),
-        _row("ftervit-seed-2", 862, 300),
+        _row("ftervit-norm-fp32", 880, 310), _row("ftervit-seed-1", 852, 300, before=850),
+        _row("ftervit-seed-2", 862, 300, before=840), _row("tervit", 700, 400),
     )  # fmt: skip
-    assert verdicts.seeds_reach(rows) == pytest.approx(0.012)
-    assert verdicts.seeds_reach(_rows(_row("fp32", 900, 4000))) == 0
-    assert _verdicts(verdicts.claims(rows)) == {
-        "A recovery (published: 2.4 to 4.1 points)": "shown",
-        "KL divergence alone, not cross-entropy beside it": "within what seeds do",
-        "Ternary LayerNorms, not real ones": "within what seeds do",
+    assert _verdicts(_loaded("verdicts").claims(rows)) == {
+        "A recovery (published: 2.4 to 4.1 points)": "not by every seed",
+        "KL divergence alone, not cross-entropy beside it": "not by every seed",
+        "Ternary LayerNorms, not real ones": "the opposite",
+        "All of the model ternary, not as tervit has it": "shown",
     }
     assert next(said for said in findings(rows) if said.startswith("Trained again")) == (
         "Trained again by seed 1 85.20 %, 2 86.20 %: the mean of all 3 is 85.47 %, their standard deviation "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import mean, stdev
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from .paired import Recognised
 
@@ -47,6 +47,9 @@ class Scored(Protocol):
         """Top-1 in the C engine, 0 to 1."""
 
 
+_S = TypeVar("_S", bound=Scored)
+
+
 def findings(rows: Mapping[str, Scored]) -> Iterator[str]:
     """Sentences on the fully ternary student, its rivals, and what each ablation changes.
 
@@ -81,7 +84,7 @@ def findings(rows: Mapping[str, Scored]) -> Iterator[str]:
         yield f"Recovered from epoch {', '.join(told)}."
 
 
-def trainings(rows: Mapping[str, Scored]) -> list[Scored]:
+def trainings(rows: Mapping[str, _S]) -> list[_S]:
     """The base's row and those of the same training by other seeds; none without the base."""
     again = [row for name, row in rows.items() if name.startswith(SEEDED)]
     return [rows[BASE_NAME], *again] if BASE_NAME in rows else []
