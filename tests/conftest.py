@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from photo_files import save_photo
 
 NO_SKIPS = os.environ.get("FTERVIT_NO_SKIPS") == "1"
 """Set in CI: a skipped test fails, unless its reason starts with ``hardware:``."""
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a script; tests send it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -10,18 +10,28 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import ConfigError, TrainError
-from .numbers import BATCH, EPOCHS, MEGABYTES, PART, PHOTOS, POSITIVE, SEED, SHARE, THREADS
+from .numbers import (
+    BATCH,
+    EPOCHS,
+    EPOCHS_LISTED,
+    MEGABYTES,
+    PART,
+    PHOTOS,
+    POSITIVE,
+    SEED,
+    SEEDS_LISTED,
+    SHARE,
+    THREADS,
+)
 from .output import Output, bold, output_options, table
 from .phase_options import phase_option
 from .train import (
     DATASET,
     PRECISIONS,
     REMEMBERED,
-    epochs_listed,
     located_data,
     located_folder,
     require_torch,
-    seeds_listed,
 )
 from .typed import command_line
 
@@ -47,7 +57,7 @@ COMMON = ("batch_size", "augment", "patch_drop", "precision")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for all that it makes.")
 @click.option("--schemes", metavar="A,B,C", help="What to compare; `ftervit schemes` lists them.")
 @click.option("--ablations", is_flag=True, help="Also change one rule of `ftervit` at a time.")
-@click.option("--seeds", callback=seeds_listed, metavar="N,N,...",
+@click.option("--seeds", type=SEEDS_LISTED, metavar="N,N,...",
               help="Also train `ftervit` again, by these seeds of order and augmentation.")
 @click.option("--teacher", metavar="RUN|SOURCE", default="",
               help="A run folder, with its split, seed and preset, or weights.  [default: train one]")
@@ -67,7 +77,7 @@ COMMON = ("batch_size", "augment", "patch_drop", "precision")
 @phase_option("--recovery-epochs", EPOCHS, "Passes of the recovery.", ("recovery",), "epochs")
 @phase_option("--recovery-lr", POSITIVE, "Its peak learning rate.",
               ("recovery",), "lr")
-@click.option("--recover-from", callback=epochs_listed, metavar="N,N,...",
+@click.option("--recover-from", type=EPOCHS_LISTED, metavar="N,N,...",
               help="Epochs of phase 1 to recover from, for --ablations.  [default: quarters of it]")
 @phase_option("--batch-size", BATCH, "Photos per step, of every phase.")
 @phase_option("--augment", None, "What `ftervit train` knows, of every phase.")
@@ -124,7 +134,7 @@ def compare(
 
 
 def _task(data: str, teacher: str, recover_from: tuple[int, ...] | None, chosen: dict[str, Any]) -> Task:
-    from ..train.data import check_unlabelled
+    from ..train.data import more_photos
     from ..train.runfolder import BEST_NAME
     from ..train.settings import RunMemory, recall
     from ..train.task import Task
@@ -138,7 +148,7 @@ def _task(data: str, teacher: str, recover_from: tuple[int, ...] | None, chosen:
     values.update(data=source, scheme="")
     if values["unlabelled"]:
         values["unlabelled"] = located_folder(values["unlabelled"])
-        check_unlabelled(Path(values["unlabelled"]), values["stream"])
+        more_photos(Path(values["unlabelled"]), values["stream"])  # refused before a teacher is trained
     for name, value in known.items():
         if name != "scheme" and value != values[name]:
             raise TrainError(

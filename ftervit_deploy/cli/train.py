@@ -15,6 +15,7 @@ from ..train.settings import PHASE_NAMES, STUDENT_PHASES
 from .numbers import (
     BATCH,
     EPOCHS,
+    EPOCHS_LISTED,
     EPOCHS_OR_NONE,
     MEGABYTES,
     PART,
@@ -53,29 +54,6 @@ REMEMBERED: dict[str, Any] = {
 """Options that the run folder remembers, and their defaults in a new one."""
 
 
-def epochs_listed(
-    context: click.Context, option: click.Parameter, text: str | None
-) -> tuple[int, ...] | None:
-    """Epochs from ``40,80``."""
-    parts = _numbers(text, "epochs such as 40,80")
-    return None if parts is None else tuple(EPOCHS.convert(part, option, context) for part in parts)
-
-
-def seeds_listed(context: click.Context, option: click.Parameter, text: str | None) -> tuple[int, ...] | None:
-    """Seeds from ``1,2``."""
-    parts = _numbers(text, "seeds such as 1,2")
-    return None if parts is None else tuple(SEED.convert(part, option, context) for part in parts)
-
-
-def _numbers(text: str | None, what: str) -> list[str] | None:
-    if text is None:
-        return None
-    parts = text.split(",")
-    if not all(part.isascii() and part.isdigit() for part in parts):
-        raise click.BadParameter(f"{text!r} is no list of {what}.")
-    return parts
-
-
 # fmt: off
 @click.command()
 @click.argument("data", required=False)
@@ -102,7 +80,7 @@ def _numbers(text: str | None, what: str) -> list[str] | None:
 @phase_option("--ramp-epochs", EPOCHS_OR_NONE, "Epochs in which augmentation grows to full.")
 @phase_option("--patch-drop", SHARE, "Share of patches left out in training: faster.")
 @click.option("--loss", type=click.Choice(("kl", "kl+ce")), help="Of the student's phases.  [default: kl]")
-@click.option("--keep-epochs", callback=epochs_listed, metavar="N,N,...",
+@click.option("--keep-epochs", type=EPOCHS_LISTED, metavar="N,N,...",
               help="Keep the weights of these epochs too, as epoch-0040.safetensors.")
 @click.option("--precision", type=click.Choice(PRECISIONS), help="Of products.  [default: bf16 on CUDA]")
 @click.option("--teacher", "teacher_source", default="", metavar="SOURCE",

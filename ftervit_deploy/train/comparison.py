@@ -1,4 +1,4 @@
-"""Several schemes trained on the same work: one split, one teacher, one seed, one budget, one table."""
+"""Several schemes trained on the same work: one split, one teacher, one budget, one table."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ from ..photos import (
     photo_sets,
     read_photo_file,
 )
+from .log import counted
 from .photosets import UNLABELLED, Photo
 from .streams import PhotoStream
 
@@ -168,8 +169,8 @@ def split_listed(photos: Sequence[Photo], rule: SplitRule, labels: Sequence[str]
     return split
 
 
-def check_unlabelled(folder: Path, stream: bool) -> None:
-    """What can be known of more photos before anything is trained.
+def more_photos(folder: Path, stream: bool) -> list[Path]:
+    """The photos in `folder` and below, whatever they show.
 
     Raises:
         ConfigError: the others are a stream, which no more can join.
@@ -177,20 +178,22 @@ def check_unlabelled(folder: Path, stream: bool) -> None:
     """
     if stream:
         raise ConfigError("--unlabelled photos cannot join a stream.", "Leave out one of them.")
-    if not find_photos(folder):
+    found = find_photos(folder)
+    if not found:
         raise DataError(f"{folder} holds no photos.", "Name a folder of photos with --unlabelled.")
+    return found
 
 
 def with_unlabelled(split: Split, folder: Path) -> Split:
-    """`split` with more photos to learn from, those in `folder` and below, whatever they show.
+    """`split` with more photos to learn from, those of `more_photos`.
 
     Those that the split has already are left out by place; those that judge, or border what judges, by
     content too, because they must not teach.
 
     Raises:
-        DataError: there are no others.
+        ConfigError, DataError: see `more_photos`; there are no others.
     """
-    found = find_photos(folder)
+    found = more_photos(folder, stream=split.stream is not None)
     kept_out = _paths((*split.validation, *split.test, *split.guarded))
     known = {path.resolve() for path in (*kept_out, *_paths(split.train))}
     new = _without_copies([path for path in found if path.resolve() not in known], kept_out)
@@ -200,8 +203,7 @@ def with_unlabelled(split: Split, folder: Path) -> Split:
         )
     photos = tuple(LabelledPhoto(path, UNLABELLED) for path in new)
     left_out = len(found) - len(new)
-    are = "photo of {} is" if left_out == 1 else "photos of {} are"
-    told = f"{left_out} {are.format(folder.name)} left out: the split has, or keeps out, the same."
+    told = f"{counted(left_out, 'photo')} of {folder.name} left out: the split has, or keeps out, the same."
     remarks = (*split.remarks, told) if left_out else split.remarks
     return replace(split, train=(*split.train, *photos), remarks=remarks)
 

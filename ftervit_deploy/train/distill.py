@@ -18,7 +18,6 @@ from ..photos import LabelledPhoto
 from .data import (
     Split,
     SplitRule,
-    check_unlabelled,
     has_no_classes,
     split_photos,
     split_unlabelled,
@@ -136,7 +135,6 @@ def open_split(out: Path, memory: RunMemory, phase: str, sources: Sources, memor
     if not student:
         split = _with_labels(split, memory.data, phase)
     if student and memory.unlabelled:
-        check_unlabelled(Path(memory.unlabelled), memory.stream)
         split = with_unlabelled(split, Path(memory.unlabelled))
     return split
 

@@ -92,9 +92,8 @@ def test_seeds_train_the_same_student_again(
     assert [c["seed"] for c in begun] == [0, 5, 3]
     assert len({(c["scheme"], c["lr"], c["train_photos"], c["teacher_source"]) for c in begun}) == 1
     assert len({(out / name / "split.json").read_bytes() for name in names}) == 1, "the split stays"
-    losses = [(out / name / "recovery" / "log.jsonl").read_text().splitlines()[-2] for name in names]
-    assert len(set(losses)) == 3
-    assert {rows[name]["bytes"] for name in names} == {rows["ftervit"]["bytes"]}
+    ended = [(out / name / "recovery" / "log.jsonl").read_text().splitlines()[-2] for name in names]
+    assert len({json.loads(line)["loss"] for line in ended}) == 3, "other random numbers"
     text = (out / "results.md").read_text()
     repeats = text.split("## Repeats")[1].split("## What")[0].splitlines()
     assert [line.split(" | ")[0] for line in repeats[4:]][:4] == [f"| {name}" for name in ("fp32", *names)]

@@ -317,7 +317,7 @@ def test_photos_that_judge_do_not_come_back_without_labels(tmp_path: Path) -> No
     fewer = with_unlabelled(replace(split, test=()), tmp_path / "data")
     taught = {photo.path for photo in fewer.train if photo.label == UNLABELLED}
     assert taught == {photo.path for photo in split.test}
-    assert fewer.remarks == ("24 photos of data are left out: the split has, or keeps out, the same.",)
+    assert fewer.remarks == ("24 photos of data left out: the split has, or keeps out, the same.",)
 
 
 def test_photos_that_border_validation_groups_do_not_come_back_without_labels(tmp_path: Path) -> None:
